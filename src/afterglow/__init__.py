@@ -1,0 +1,1 @@
+"""Afterglow: from ketamine dose to relief, and how long it holds."""

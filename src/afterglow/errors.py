@@ -1,0 +1,180 @@
+"""Every error Afterglow raises on purpose.
+
+    AfterglowError
+    ├── InputError            malformed: the file, the value or the request cannot be understood
+    │   ├── UnreadableFile    input.unreadable_file    missing, not text, too large
+    │   ├── MalformedFile     input.malformed_file     not YAML, not CSV, a wrong shape
+    │   ├── UnknownName       input.unknown_name       a key, unit, drug, route or scale nobody knows
+    │   ├── MissingValue      input.missing_value      something required is absent
+    │   ├── OutOfRange        input.out_of_range       outside a scale, a guardrail or a definition
+    │   ├── WrongOrder        input.wrong_order        times or bounds that run backwards, duplicate rows
+    │   └── NoModel           input.no_model           understood, but no model or evidence covers it
+    ├── InvalidData           data.invalid             data shipped with the package breaks its own schema
+    ├── RuleRefused           rule.refused             valid request; the clinic's rules say no
+    ├── NotPermitted          permission.refused       valid request; this person may not
+    ├── NotFound              request.not_found        the thing named does not exist
+    └── Conflict              request.conflict         somebody changed it first
+
+A message says what was refused, the value observed (with unit), the limit, and what to do next. It never
+holds a name, a date of birth or free text of a patient. Edges map `code`, never the class, to an exit status.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where in a file something was found; `line` counts from 1, None when the whole file is meant."""
+
+    file: str
+    line: int | None = None
+
+    def __str__(self) -> str:
+        return self.file if self.line is None else f"{self.file}:{self.line}"
+
+
+class AfterglowError(Exception):
+    """Base of every deliberate error; `code` is stable across versions.
+
+    Args:
+        refused: what was refused, as a sentence without its full stop.
+        observed: the value found, with its unit; None when nothing was there.
+        allowed: the limit or the accepted values.
+        next_step: what the reader can do now.
+        place: file and line, when the value came from a file.
+    """
+
+    code: ClassVar[str] = "afterglow"
+
+    def __init__(
+        self,
+        refused: str,
+        *,
+        observed: str | None = None,
+        allowed: str | None = None,
+        next_step: str | None = None,
+        place: Place | None = None,
+    ) -> None:
+        self.refused = refused
+        self.observed = observed
+        self.allowed = allowed
+        self.next_step = next_step
+        self.place = place
+        super().__init__(self.message)
+
+    @property
+    def message(self) -> str:
+        """The whole message on one line: place, refusal, observed, allowed, next step."""
+        parts = [f"{self.place}: " if self.place else "", self.refused]
+        if self.observed is not None:
+            parts.append(f"; found {self.observed}")
+        if self.allowed is not None:
+            parts.append(f"; allowed: {self.allowed}")
+        parts.append(".")
+        if self.next_step is not None:
+            parts.append(f" {self.next_step.rstrip('.')}.")
+        return "".join(parts)
+
+    def at(self, place: Place) -> AfterglowError:
+        """The same error, told where it happened; a place already known is kept."""
+        return type(self)(
+            self.refused,
+            observed=self.observed,
+            allowed=self.allowed,
+            next_step=self.next_step,
+            place=self.place or place,
+        )
+
+
+class InputError(AfterglowError):
+    """The file, the value or the request cannot be understood."""
+
+    code = "input"
+
+
+class UnreadableFile(InputError):
+    """A file that is missing, not text, or too large."""
+
+    code = "input.unreadable_file"
+
+
+class MalformedFile(InputError):
+    """A file that is not YAML or CSV, or has the wrong shape."""
+
+    code = "input.malformed_file"
+
+
+class UnknownName(InputError):
+    """A key, unit, drug, route or scale that nobody knows."""
+
+    code = "input.unknown_name"
+
+
+class MissingValue(InputError):
+    """Something required is absent."""
+
+    code = "input.missing_value"
+
+
+class OutOfRange(InputError):
+    """A value outside a scale, a guardrail or a definition."""
+
+    code = "input.out_of_range"
+
+
+class WrongOrder(InputError):
+    """Times or bounds that run backwards, or a row given twice."""
+
+    code = "input.wrong_order"
+
+
+class NoModel(InputError):
+    """A request that is understood, but that no model or evidence covers."""
+
+    code = "input.no_model"
+
+
+class InvalidData(AfterglowError):
+    """Data shipped with the package breaks its own schema."""
+
+    code = "data.invalid"
+
+
+class RuleRefused(AfterglowError):
+    """A valid request that the clinic's rules refuse; `rule` is the rule's identifier."""
+
+    code = "rule.refused"
+
+    def __init__(
+        self,
+        refused: str,
+        *,
+        rule: str = "",
+        observed: str | None = None,
+        allowed: str | None = None,
+        next_step: str | None = None,
+        place: Place | None = None,
+    ) -> None:
+        super().__init__(refused, observed=observed, allowed=allowed, next_step=next_step, place=place)
+        self.rule = rule
+
+
+class NotPermitted(AfterglowError):
+    """A valid request that this person may not make."""
+
+    code = "permission.refused"
+
+
+class NotFound(AfterglowError):
+    """The thing named does not exist."""
+
+    code = "request.not_found"
+
+
+class Conflict(AfterglowError):
+    """Somebody changed it first."""
+
+    code = "request.conflict"

@@ -1,0 +1,1 @@
+"""The mechanism: dose -> exposure -> receptor block -> glutamate -> BDNF -> synapses -> relief; virtual patients."""

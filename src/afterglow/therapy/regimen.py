@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -99,7 +100,7 @@ class Regimen:
 
     def __post_init__(self) -> None:
         starts = [given.at_h for given in self.administrations]
-        for before, after in zip(starts, starts[1:], strict=False):
+        for before, after in itertools.pairwise(starts):
             if not before < after:
                 raise WrongOrder(
                     "Sessions must follow one another in time",

@@ -28,7 +28,7 @@ from afterglow.errors import InvalidData, NoModel, OutOfRange, UnknownName
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
-# Error of the split against rounding: gap^2 / 4 against 1e-16 / gap for two rates, gap^2 against 1e-16 / gap^2 for three.
+# Error of the split against rounding: gap^2 / 4 against 1e-16 / gap for two rates, gap^2 against 1e-16 / gap^2 for 3.
 PAIR_GAP = 3e-5
 TRIPLE_GAP = 1.5e-4
 
@@ -74,17 +74,23 @@ class Input:
         channel: name of the channel.
         start_h: start, in h since the time origin of the course.
         duration_h: how long, in h.
-        amount_mg: total amount, one number or one per patient.
+        amount_mg: amount that does not depend on body weight.
+        amount_mg_per_kg: amount per kg of body weight, added to it.
     """
 
     channel: str
     start_h: float
     duration_h: float = 0.0
-    amount_mg: float | FloatArray
+    amount_mg: float = 0.0
+    amount_mg_per_kg: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.duration_h < math.inf:
             raise OutOfRange("An input needs a duration of 0 h or more", observed=f"{self.duration_h:g} h")
+
+    def amounts_mg(self, weight_kg: FloatArray) -> FloatArray:
+        """Amount in mg for each patient, shape (n_patients,)."""
+        return self.amount_mg + self.amount_mg_per_kg * weight_kg
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,7 +268,9 @@ def summed(parts: Sequence[ExposureModes]) -> ExposureModes:
     return ExposureModes(rates_per_h=rates, channels=channels, amplitude=amplitude)
 
 
-def concentration(modes: ExposureModes, inputs: Iterable[Input], times_h: ArrayLike) -> FloatArray:
+def concentration(
+    modes: ExposureModes, inputs: Iterable[Input], times_h: ArrayLike, *, weight_kg: FloatArray
+) -> FloatArray:
     """Concentration at the observed site, by exact superposition; inputs may overlap and come in any order.
 
     The modal state is carried from one start or end of an input to the next, so the work grows with the number
@@ -272,10 +280,12 @@ def concentration(modes: ExposureModes, inputs: Iterable[Input], times_h: ArrayL
         modes: n patients.
         inputs: what is put in; a bolus counts from its own time on.
         times_h: shape (n_times,), in any order.
+        weight_kg: shape (n_patients,), for amounts per kg.
     Returns: ng/mL, shape (n_patients, n_times); 0 before the first input.
 
     >>> one = ExposureModes(rates_per_h=np.array([[1.0]]), channels=("iv",), amplitude=np.array([[[10.0]]]))
-    >>> concentration(one, [Input(channel="iv", start_h=0.0, amount_mg=2.0)], [-1.0, 0.0]).tolist()
+    >>> bolus = Input(channel="iv", start_h=0.0, amount_mg=2.0)
+    >>> concentration(one, [bolus], [-1.0, 0.0], weight_kg=np.array([70.0])).tolist()
     [[0.0, 20.0]]
     """
     times = np.asarray(times_h, dtype=np.float64)
@@ -291,7 +301,7 @@ def concentration(modes: ExposureModes, inputs: Iterable[Input], times_h: ArrayL
         running = np.zeros_like(rates)
         for given in inputs:
             if given.start_h <= now and (given.start_h == now or now < given.start_h + given.duration_h):
-                entering = modes.amplitude[:, modes.channel(given.channel)] * _per_patient(given.amount_mg)
+                entering = modes.amplitude[:, modes.channel(given.channel)] * given.amounts_mg(weight_kg)[:, None]
                 if given.duration_h == 0:
                     state = state + entering
                 else:
@@ -304,11 +314,14 @@ def concentration(modes: ExposureModes, inputs: Iterable[Input], times_h: ArrayL
     return result
 
 
-def area_under_curve(modes: ExposureModes, inputs: Iterable[Input], *, until_h: float = math.inf) -> FloatArray:
+def area_under_curve(
+    modes: ExposureModes, inputs: Iterable[Input], *, weight_kg: FloatArray, until_h: float = math.inf
+) -> FloatArray:
     """Area under the concentration curve from the first input to `until_h`, in ng*h/mL, shape (n_patients,).
 
     >>> one = ExposureModes(rates_per_h=np.array([[0.5]]), channels=("iv",), amplitude=np.array([[[10.0]]]))
-    >>> area_under_curve(one, [Input(channel="iv", start_h=0.0, duration_h=1.0, amount_mg=2.0)]).tolist()
+    >>> infusion = Input(channel="iv", start_h=0.0, duration_h=1.0, amount_mg=2.0)
+    >>> area_under_curve(one, [infusion], weight_kg=np.array([70.0])).tolist()
     [40.0]
     """
     rates = modes.rates_per_h
@@ -320,7 +333,7 @@ def area_under_curve(modes: ExposureModes, inputs: Iterable[Input], *, until_h: 
         # From x' = u - rate * x: the area is what has entered less what is still there, over the rate.
         entered = min(1.0, (until_h - given.start_h) / given.duration_h) if given.duration_h else 1.0
         left = 0.0 if until_h == math.inf else _unit_response(rates, given, until_h)
-        total += np.sum(amplitude / rates * (entered - left), axis=1) * given.amount_mg
+        total += np.sum(amplitude / rates * (entered - left), axis=1) * given.amounts_mg(weight_kg)
     return total
 
 
@@ -339,10 +352,6 @@ def _unit_response(rates: FloatArray, given: Input, at_h: float) -> FloatArray:
 def _advanced(rates: FloatArray, state: FloatArray, running: FloatArray, elapsed_h: float | FloatArray) -> FloatArray:
     """Modal state after `elapsed_h`, with a constant input of `running` per hour."""
     return state * np.exp(-rates * elapsed_h) - running * np.expm1(-rates * elapsed_h) / rates
-
-
-def _per_patient(amount_mg: float | FloatArray) -> FloatArray:
-    return np.asarray(amount_mg, dtype=np.float64).reshape(-1, 1)
 
 
 def _quadratic_poles(total: FloatArray, product: FloatArray) -> tuple[FloatArray, FloatArray]:

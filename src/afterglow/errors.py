@@ -21,8 +21,9 @@ holds a name, a date of birth or free text of a patient. Edges map `code`, never
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +46,7 @@ class AfterglowError(Exception):
         allowed: the limit or the accepted values.
         next_step: what the reader can do now.
         place: file and line, when the value came from a file.
+        about: the key or field that the error is about, as a path ("population.n"); it finds the line or form field.
     """
 
     code: ClassVar[str] = "afterglow"
@@ -57,13 +59,18 @@ class AfterglowError(Exception):
         allowed: str | None = None,
         next_step: str | None = None,
         place: Place | None = None,
+        about: str | None = None,
     ) -> None:
+        super().__init__(refused)  # copying and pickling call the class with this one argument, then set the rest
         self.refused = refused
         self.observed = observed
         self.allowed = allowed
         self.next_step = next_step
         self.place = place
-        super().__init__(self.message)
+        self.about = about
+
+    def __str__(self) -> str:
+        return self.message
 
     @property
     def message(self) -> str:
@@ -78,15 +85,11 @@ class AfterglowError(Exception):
             parts.append(f" {self.next_step.rstrip('.')}.")
         return "".join(parts)
 
-    def at(self, place: Place) -> AfterglowError:
+    def at(self, place: Place) -> Self:
         """The same error, told where it happened; a place already known is kept."""
-        return type(self)(
-            self.refused,
-            observed=self.observed,
-            allowed=self.allowed,
-            next_step=self.next_step,
-            place=self.place or place,
-        )
+        placed = copy.copy(self)
+        placed.place = self.place or place
+        return placed
 
 
 class InputError(AfterglowError):
@@ -157,8 +160,9 @@ class RuleRefused(AfterglowError):
         allowed: str | None = None,
         next_step: str | None = None,
         place: Place | None = None,
+        about: str | None = None,
     ) -> None:
-        super().__init__(refused, observed=observed, allowed=allowed, next_step=next_step, place=place)
+        super().__init__(refused, observed=observed, allowed=allowed, next_step=next_step, place=place, about=about)
         self.rule = rule
 
 

@@ -110,14 +110,20 @@ def facts_of(condition: Condition) -> frozenset[str]:
 
 
 def _compare(condition: Comparison, observed: Fact | None) -> Truth:
-    if observed is None:
+    if observed is None or observed != observed:  # noqa: PLR0124 - NaN is how arrays write "unknown"
         return None
     op, value = condition.op, condition.value
-    if op == "in":
-        return isinstance(value, tuple) and observed in value
-    if op in {"==", "!="}:
-        return (observed == value) == (op == "==")
+    values = value if isinstance(value, tuple) else (value,)
+    if _kind(observed) not in {_kind(each) for each in values}:
+        # "yes" == True would be False without a word, and so a contraindication would be negative.
+        raise InvalidData(f"Condition {condition} compares unlike things", observed=repr(observed))
+    if op in {"==", "!=", "in"}:
+        return (observed in values) == (op != "!=")
     if isinstance(value, tuple) or isinstance(observed, str) or isinstance(value, str):
         raise InvalidData(f"Condition {condition} orders something that has no order", observed=repr(observed))
     below, equal = observed < value, observed == value
     return {"<": below, "<=": below or equal, ">": not (below or equal), ">=": not below}[op]
+
+
+def _kind(value: Fact) -> str:
+    return "yes or no" if isinstance(value, bool) else "word" if isinstance(value, str) else "number"

@@ -27,10 +27,18 @@ _HOURS_PER = {
     "week": DAYS_PER_WEEK * HOURS_PER_DAY,
     "weeks": DAYS_PER_WEEK * HOURS_PER_DAY,
 }
-_MG_PER = {"g": 1000.0, "mg": 1.0, "ug": 0.001, "µg": 0.001, "mcg": 0.001}
+_MG_PER = {
+    "g": 1000.0,
+    "mg": 1.0,
+    "ug": 0.001,
+    "\u00b5g": 0.001,
+    "\u03bcg": 0.001,
+    "mcg": 0.001,
+}  # micro sign, Greek mu
 _KG_PER = {"kg": 1.0, "lb": 0.45359237}  # international pound, exact by definition
 
-_NUMBER_AND_UNIT = re.compile(r"\s*([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?)\s*(.*?)\s*", re.DOTALL)
+_NUMBER_AND_UNIT = re.compile(r"([+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?)\s*(.*)", re.DOTALL)
+_LARGEST_NUMBER = 1e15  # nothing measured here comes near it, and any unit keeps it finite
 _LONGEST_ECHO = 60
 
 
@@ -63,6 +71,9 @@ class Dose:
     def __post_init__(self) -> None:
         if (self.mg is None) == (self.mg_per_kg is None):
             raise InputError("A dose is given in mg or in mg/kg", observed=f"{self.mg} mg, {self.mg_per_kg} mg/kg")
+        amount = self.mg if self.mg is not None else self.mg_per_kg or 0.0
+        if not 0 <= amount < math.inf:
+            raise OutOfRange("A dose cannot be negative or unbounded", observed=str(self), allowed="0 or more")
 
     def amount_mg(self, weight_kg: float) -> float:
         """Amount in mg for a person of `weight_kg`.
@@ -94,6 +105,9 @@ class Rate:
                 "A rate is given in mg/h or in mg/kg/h",
                 observed=f"{self.mg_per_h} mg/h, {self.mg_per_kg_per_h} mg/kg/h",
             )
+        amount = self.mg_per_h if self.mg_per_h is not None else self.mg_per_kg_per_h or 0.0
+        if not 0 <= amount < math.inf:
+            raise OutOfRange("A rate cannot be negative or unbounded", observed=str(self), allowed="0 or more")
 
     def over(self, duration_h: float) -> Dose:
         """The dose delivered in `duration_h` hours."""
@@ -140,7 +154,10 @@ def parse_weight_kg(text: object, *, what: str = "weight") -> float:
     80.0
     """
     number, unit = _split(text, what=what)
-    return number * _factor(unit, _KG_PER, what=what, observed=_echo(text))
+    weight_kg = number * _factor(unit, _KG_PER, what=what, observed=_echo(text))
+    if weight_kg <= 0:
+        raise OutOfRange(f"{what} must be positive", observed=_echo(text), allowed="over 0 kg")
+    return weight_kg
 
 
 def parse_dose(text: object, *, what: str = "dose") -> Dose:
@@ -236,9 +253,9 @@ def rate_from_half_life(half_life: float) -> float:
 def _split(text: object, *, what: str) -> tuple[float, str]:
     if isinstance(text, bool) or not isinstance(text, str | int | float):
         raise InputError(f"{what} cannot be read", observed=_echo(text), allowed="a number with its unit")
-    match = _NUMBER_AND_UNIT.fullmatch(str(text))
+    match = _NUMBER_AND_UNIT.fullmatch(str(text).strip())
     number = float(match[1]) if match else math.nan
-    if match is None or not math.isfinite(number):
+    if match is None or not abs(number) <= _LARGEST_NUMBER:
         raise InputError(f"{what} cannot be read", observed=_echo(text), allowed="a number with its unit")
     return number, match[2]
 

@@ -55,8 +55,11 @@ class Source:
     url: str | None = None
     doi: str | None = None
     pmid: str | None = None
+    pmcid: str | None = None
+    nct: str | None = None
     read: str | None = None
     verified: Verified = Verified.PAGE
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,10 @@
-"""Published trials, claims and pharmacology as typed data with sources; pooling of effect sizes."""
+"""Published trials, claims and pharmacology as typed data with sources; pooling of effect sizes.
 
-from afterglow.evidence.figures import Confidence, PValue, Spread, SpreadKind
-from afterglow.evidence.pharmacology import (
+Each file is read when it is first asked for, and checked as it is read; `check_evidence` reads them all.
+"""
+
+from afterglow.evidence.citations import check_evidence, source, sources
+from afterglow.evidence.facts import (
     PharmacologyFact,
     PkModel,
     PkParameter,
@@ -13,9 +16,48 @@ from afterglow.evidence.pharmacology import (
     section_notes,
     sections,
 )
+from afterglow.evidence.figures import (
+    Confidence,
+    Favours,
+    Figure,
+    PValue,
+    Spread,
+    SpreadKind,
+    Statistic,
+    TimeOrigin,
+)
+from afterglow.evidence.ledger import ActionKind, Claim, ClaimEvidence, Verdict, claim, claims
+from afterglow.evidence.studies import (
+    Baseline,
+    CalibrationFigure,
+    Citation,
+    MetaAnalysis,
+    StudiedCondition,
+    StudyKind,
+    Trial,
+    TrialArm,
+    TrialRoute,
+    VariabilityFact,
+    calibration_figures,
+    meta_analyses,
+    trial,
+    trial_keys,
+    trials,
+    trials_where,
+    variability,
+)
 
 __all__ = [
+    "ActionKind",
+    "Baseline",
+    "CalibrationFigure",
+    "Citation",
+    "Claim",
+    "ClaimEvidence",
     "Confidence",
+    "Favours",
+    "Figure",
+    "MetaAnalysis",
     "PValue",
     "PharmacologyFact",
     "PkModel",
@@ -23,10 +65,31 @@ __all__ = [
     "Point",
     "Spread",
     "SpreadKind",
+    "Statistic",
+    "StudiedCondition",
+    "StudyKind",
+    "TimeOrigin",
+    "Trial",
+    "TrialArm",
+    "TrialRoute",
+    "VariabilityFact",
+    "Verdict",
+    "calibration_figures",
+    "check_evidence",
+    "claim",
+    "claims",
     "fact",
+    "meta_analyses",
     "pharmacology",
     "pk_model",
     "pk_models",
     "section_notes",
     "sections",
+    "source",
+    "sources",
+    "trial",
+    "trial_keys",
+    "trials",
+    "trials_where",
+    "variability",
 ]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from afterglow.evidence.reading import Record
+from afterglow.provenance import Provenance, Verified
 
 
 class Confidence(StrEnum):
@@ -48,7 +49,8 @@ class Spread:
     """The spread of one figure: `value`, or `lo` and `hi` for intervals.
 
     All three are None where the publication has the quantity but leaves the number out; `note` then says so.
-    `partner` names the other parameter of a covariance.
+    One of `lo` and `hi` may be None where the source calls it not estimable. `partner` names the other parameter of
+    a covariance. `verified` is None where the spread was read with its figure.
     """
 
     kind: SpreadKind
@@ -56,12 +58,14 @@ class Spread:
     lo: float | None = None
     hi: float | None = None
     partner: str | None = None
+    verified: Verified | None = None
     note: str | None = None
 
     def __str__(self) -> str:
-        if self.lo is not None:
-            return f"{self.kind} {self.lo:g} to {self.hi:g}"
-        return f"{self.kind} {'not given' if self.value is None else format(self.value, 'g')}"
+        if self.value is not None:
+            return f"{self.kind} {self.value:g}"
+        lo, hi = ("not given" if end is None else f"{end:g}" for end in (self.lo, self.hi))
+        return f"{self.kind} {lo} to {hi}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,19 +91,19 @@ def _read_spread(record: Record) -> Spread:
         lo=record.optional_number("lo"),
         hi=record.optional_number("hi"),
         partner=record.optional_text("partner"),
+        verified=record.optional_word("verified", Verified),
         note=record.optional_text("note"),
     )
     record.close()
-    if (spread.lo is None) != (spread.hi is None) or (spread.value is not None and spread.lo is not None):
-        raise record.fault("has a value, or both lo and hi", observed=str(spread))
+    interval = spread.kind in _INTERVALS
+    if (spread.value is not None) if interval else (spread.lo is not None or spread.hi is not None):
+        raise record.fault("takes lo and hi" if interval else "takes a value", observed=str(spread))
+    if (None in (spread.lo, spread.hi) if interval else spread.value is None) and spread.note is None:
+        raise record.fault("lacks a number and a note that says why", observed=str(spread))
     if spread.lo is not None and spread.hi is not None and spread.lo > spread.hi:
-        raise record.fault("runs backwards", observed=f"{spread.lo:g} to {spread.hi:g}")
-    if spread.kind in _INTERVALS and spread.value is not None:
-        raise record.fault("is an interval and needs lo and hi", observed=spread.value)
-    if spread.kind is SpreadKind.COVARIANCE and spread.partner is None:
-        raise record.fault("is a covariance and misses the key `partner`")
-    if spread.value is None and spread.lo is None and spread.note is None:
-        raise record.fault("has no number and no note that says why")
+        raise record.fault("runs backwards", observed=str(spread))
+    if (spread.kind is SpreadKind.COVARIANCE) != (spread.partner is not None):
+        raise record.fault("takes the key `partner` if and only if it is a covariance")
     return spread
 
 
@@ -120,3 +124,169 @@ def read_p(record: Record) -> PValue | None:
 def read_confidence(record: Record) -> Confidence | None:
     """The key `confidence` of a record, None when absent."""
     return record.optional_word("confidence", Confidence)
+
+
+class Statistic(StrEnum):
+    """What a figure is; differences and ratios are of the first arm of a contrast against the second.
+
+    `adjusted_` marks model-based (least-squares) means. `_within` marks a standardised change from baseline, which
+    holds regression to the mean and everything else that a control arm would show. `other` is explained by the
+    figure's `measure`.
+    """
+
+    MEAN = "mean"
+    ADJUSTED_MEAN = "adjusted_mean"
+    MEDIAN = "median"
+    MEAN_CHANGE = "mean_change"
+    ADJUSTED_MEAN_CHANGE = "adjusted_mean_change"
+    PCT_CHANGE = "pct_change"
+    MEAN_DIFF = "mean_diff"
+    ADJUSTED_MEAN_DIFF = "adjusted_mean_diff"
+    MEDIAN_DIFF = "median_diff"
+    SE_OF_MEAN_DIFF = "se_of_mean_diff"
+    SMD = "smd"
+    COHEN_D = "cohen_d"
+    HEDGES_G = "hedges_g"
+    BETA = "beta"
+    EFFECT_SIZE = "effect_size"
+    COHEN_D_WITHIN = "cohen_d_within"
+    HEDGES_G_WITHIN = "hedges_g_within"
+    ODDS_RATIO = "odds_ratio"
+    RISK_RATIO = "risk_ratio"
+    HAZARD_RATIO = "hazard_ratio"
+    RISK_DIFF_PCT = "risk_diff_pct"
+    NUMBER_NEEDED_TO_TREAT = "number_needed_to_treat"
+    RESPONSE_PCT = "response_pct"
+    REMISSION_PCT = "remission_pct"
+    RELAPSE_PCT = "relapse_pct"
+    RELAPSE_FREE_PCT = "relapse_free_pct"
+    WORSE_PCT = "worse_pct"
+    CLASS_PCT = "class_pct"
+    SENSITIVITY_PCT = "sensitivity_pct"
+    SPECIFICITY_PCT = "specificity_pct"
+    PCT = "pct"
+    COUNT = "count"
+    MEDIAN_DAYS_TO_RELAPSE = "median_days_to_relapse"
+    MEAN_DAYS_TO_RELAPSE = "mean_days_to_relapse"
+    MEDIAN_DAYS = "median_days"
+    R2 = "r2"
+    P_VALUE = "p_value"
+    DOSE = "dose"
+    OTHER = "other"
+
+
+class TimeOrigin(StrEnum):
+    """What the time of a figure counts from."""
+
+    FIRST_DOSE = "first_dose"
+    LAST_DOSE = "last_dose"
+    RANDOMISATION = "randomisation"
+    END_OF_INDUCTION = "end_of_induction"
+    END_OF_TREATMENT = "end_of_treatment"
+    MAINTENANCE_BASELINE = "maintenance_baseline"
+    PERIOD_2 = "period_2"
+    WEEK_8 = "week_8"
+
+
+class Favours(StrEnum):
+    """The arm of a contrast that did better; printed signs differ between publications."""
+
+    FIRST = "first"
+    SECOND = "second"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """One published number of a trial or a meta-analysis.
+
+    Args:
+        arm: the arm, or "all" (everybody), "between" (a comparison of no two single arms), "within" (before and after).
+        contrast: the two arms of a difference or ratio, first against second; replaces `arm`.
+        scale: rating scale, by its short name; None where the measure is none.
+        measure: what is counted or measured where scale and statistic do not say it.
+        of: the patients meant, where not all of the arm (responders, remitters, ...).
+        when: the time in the publication's words.
+        t_days: days from `t_from`; None where no time applies or none is printed.
+        value: in points, per cent, days or as a ratio, by the statistic; None where only `text`, `p` or `spread`
+            is given, or where the figure is known to exist and was not read.
+        text: a finding stated in words alone.
+        favours: which arm of a contrast did better, where a sign could be read either way.
+        n, events: patients behind the figure, where not the whole arm, and how many of them had the event.
+        do_not_fit: the publication contradicts itself here; kept for the record only.
+    """
+
+    arm: str | None
+    contrast: tuple[str, str] | None
+    scale: str | None
+    statistic: Statistic
+    measure: str | None
+    of: str | None
+    when: str | None
+    t_days: float | None
+    t_from: TimeOrigin
+    value: float | None
+    text: str | None
+    favours: Favours | None
+    spreads: tuple[Spread, ...]
+    n: int | None
+    events: int | None
+    p: PValue | None
+    do_not_fit: bool
+    confidence: Confidence | None
+    provenance: Provenance
+
+    def spread(self, kind: SpreadKind) -> Spread | None:
+        """The spread of that kind, None if the source does not give it."""
+        return next((spread for spread in self.spreads if spread.kind is kind), None)
+
+
+def read_figure(record: Record, arms: frozenset[str]) -> Figure:
+    """A figure of a trial with these arms.
+
+    Raises: InvalidData for an arm that the trial does not have, or a figure that says nothing.
+    """
+    figure = Figure(
+        arm=record.optional_text("arm"),
+        contrast=_read_contrast(record, arms),
+        scale=record.optional_text("scale"),
+        statistic=record.word("statistic", Statistic),
+        measure=record.optional_text("measure"),
+        of=record.optional_text("of"),
+        when=record.optional_text("when"),
+        t_days=record.optional_number("t_days"),
+        t_from=record.optional_word("t_from", TimeOrigin) or TimeOrigin.FIRST_DOSE,
+        value=record.optional_number("value"),
+        text=record.optional_text("text"),
+        favours=record.optional_word("favours", Favours),
+        spreads=read_spreads(record),
+        n=record.optional_count("n"),
+        events=record.optional_count("events"),
+        p=read_p(record),
+        do_not_fit=record.flag("do_not_fit"),
+        confidence=read_confidence(record),
+        provenance=record.provenance(),
+    )
+    record.close()
+    if (figure.arm is None) == (figure.contrast is None):
+        raise record.fault("has an arm or a contrast, and not both")
+    if figure.arm is not None and figure.arm not in arms | _GROUPS:
+        raise record.fault("names an unknown arm", observed=figure.arm, allowed=", ".join(sorted(arms | _GROUPS)))
+    if figure.favours is not None and figure.contrast is None:
+        raise record.fault("favours an arm and is no contrast")
+    if figure.value is None and figure.text is None and figure.p is None and not figure.spreads:
+        raise record.fault("has no value, spread, p-value or text")
+    if figure.events is not None and figure.n is not None and figure.events > figure.n:
+        raise record.fault("has more events than patients", observed=f"{figure.events} of {figure.n}")
+    return figure
+
+
+_GROUPS = frozenset({"all", "between", "within"})
+
+
+def _read_contrast(record: Record, arms: frozenset[str]) -> tuple[str, str] | None:
+    names = record.texts("contrast")
+    if not names:
+        return None
+    if len(names) != len(set(names)) or len(names) != 2 or not arms.issuperset(names):
+        raise record.fault("key `contrast` is not two arms", observed=names, allowed=", ".join(sorted(arms)))
+    return names[0], names[1]

@@ -70,6 +70,20 @@ class Record:
             raise self.fault(f"key `{key}` is neither text nor a number", observed=value)
         return None if value is None else str(value)
 
+    def number(self, key: str) -> float:
+        """A number that must be there."""
+        value = self.optional_number(key)
+        if value is None:
+            raise self.fault(f"misses the key `{key}`")
+        return value
+
+    def flag(self, key: str) -> bool:
+        """True or False; False when the key is absent."""
+        value = self._left.pop(key, False)
+        if not isinstance(value, bool):
+            raise self.fault(f"key `{key}` is neither true nor false", observed=value)
+        return value
+
     def optional_count(self, key: str) -> int | None:
         """A whole number of 0 or more, or None when the key is absent."""
         value = self._left.pop(key, None)
@@ -128,6 +142,23 @@ class Record:
     def counts(self) -> dict[str, int]:
         """All the rest of this mapping, as counts by name."""
         return {key: self.optional_count(key) or 0 for key in tuple(self._left)}
+
+    def record(self, key: str) -> Record:
+        """A mapping inside this one that must be there."""
+        child = self.optional_record(key)
+        if child is None:
+            raise self.fault(f"misses the key `{key}`")
+        return child
+
+    def ranges(self, key: str) -> tuple[tuple[float, float], ...]:
+        """A list of pairs of numbers; empty when the key is absent."""
+        pairs = []
+        for position, value in enumerate(self._list(key)):
+            pair = Record({"pair": value}, file=self.file, what=f"{self.what} {key}[{position}]").numbers("pair")
+            if len(pair) != 2 or pair[0] > pair[1]:
+                raise self.fault(f"key `{key}` is not a list of ranges", observed=value)
+            pairs.append((pair[0], pair[1]))
+        return tuple(pairs)
 
     def optional_record(self, key: str) -> Record | None:
         """A mapping inside this one, or None when the key is absent."""

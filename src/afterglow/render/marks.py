@@ -1,0 +1,220 @@
+"""The marks of the chart grammar: ink is measured, blue is predicted, plum is the drug, dashed grey the control arm.
+
+Each mark has a shape, dash or texture of its own, so that no chart needs its colours to be read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from afterglow.render.axes import Box, Scale
+from afterglow.render.chart import Canvas, Drawing
+from afterglow.render.svg import AXIS_PX, Markup, area, curve, element, join, line, path, text
+from afterglow.render.text import format_range, text_width
+from afterglow.render.tokens import colour
+
+Mark = Literal[
+    "measured",
+    "measured control",
+    "median, 50 and 90 %",
+    "median and 90 %",
+    "predicted interval",
+    "control",
+    "dose",
+    "drug",
+    "labile",
+    "consolidated",
+    "expectancy",
+    "care",
+    "pooled",
+    "pooled hollow",
+    "trial",
+    "trial hollow",
+    "new trial",
+]
+
+Series = tuple[float, ...]
+
+LINE_PX: Final = 17.0
+LANE_PX: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObservedPoint:
+    """A measured value at a time, with its interval when the source gives one."""
+
+    time_h: float
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoseMark:
+    """A dose or session: when it started, how long it ran, and what was given ("0.5 mg/kg IV")."""
+
+    time_h: float
+    duration_h: float = 0.0
+    label: str = ""
+
+
+def observed_cell(point: ObservedPoint, write: Callable[[float], str]) -> str:
+    """A measured value for a table, with its interval when it has one."""
+    if point.low is None or point.high is None:
+        return write(point.value)
+    return f"{write(point.value)} ({format_range(write(point.low), write(point.high))})"
+
+
+def rectangle(
+    left: float, top: float, width: float, height: float, fill: str, *, edge: str | None = None, edge_px: float = 1.25
+) -> Markup:
+    """A rectangle; `fill` is a colour or a pattern, `edge` a token."""
+    return element(
+        "rect",
+        x=left,
+        y=top,
+        width=width,
+        height=height,
+        fill=fill,
+        stroke=colour(edge) if edge else None,
+        stroke_width=edge_px if edge else None,
+    )
+
+
+def measured_point(x: float, y: float, *, control: bool = False) -> Markup:
+    """A measured value: an ink point with a ring of surface; a control arm's is a hollow square."""
+    if control:
+        return square(x, y, 4.0, hollow=True)
+    return element("circle", cx=x, cy=y, r=4.6, fill=colour("ink"), stroke=colour("surface"), stroke_width=1.6)
+
+
+def square(x: float, y: float, half_px: float, *, hollow: bool) -> Markup:
+    """One trial, or a measured control arm when hollow."""
+    fill = colour("surface" if hollow else "ink")
+    return rectangle(x - half_px, y - half_px, 2 * half_px, 2 * half_px, fill, edge="ink")
+
+
+def diamond(left: float, middle: float, right: float, y: float, *, hollow: bool) -> Markup:
+    """A pooled result, as wide as its interval."""
+    return element(
+        "path",
+        d=path([(left, y), (middle, y - 6), (right, y), (middle, y + 6)]) + "Z",
+        fill=colour("surface" if hollow else "ink"),
+        stroke=colour("ink"),
+        stroke_width=1.25,
+        stroke_linejoin="round",
+    )
+
+
+def whisker(left: float, right: float, y: float) -> Markup:
+    """A measured interval with end caps."""
+    caps = (line((x, y - 4), (x, y + 4), "ink", 1.25) for x in (left, right))
+    return join(line((left, y), (right, y), "ink", 1.25), *caps)
+
+
+def predicted_bar(left: float, middle: float, right: float, y: float) -> Markup:
+    """A predicted interval: a 90 % bar with edges and a tick at its median."""
+    bar = rectangle(left, y - 6, right - left, 12, colour("predicted-90"), edge="predicted", edge_px=0.75)
+    return join(bar, line((middle, y - 8), (middle, y + 8), "predicted", 2.25))
+
+
+def band(times: Scale, values: Scale, time_h: Series, low: Series, high: Series, *, tone: str) -> Markup:
+    """A predicted band with the 0.75 px edges that keep it visible where its fill is faint."""
+    upper, lower = values.points(times, time_h, high), values.points(times, time_h, low)
+    return join(area(upper, lower, colour(tone)), curve(upper, "predicted", 0.75), curve(lower, "predicted", 0.75))
+
+
+def observed_marks(
+    points: Sequence[ObservedPoint], times: Scale, values: Scale, *, control: bool = False, shift_px: float = 0.0
+) -> Markup:
+    """Measured points in ink: error bars below, the joining line, the points on top."""
+    at = [(times(point.time_h) + shift_px, values(point.value)) for point in points]
+    bars = []
+    for point, (x, _) in zip(points, at, strict=True):
+        if point.low is not None and point.high is not None:
+            ends = values(point.low), values(point.high)
+            bars.append(line((x, ends[0]), (x, ends[1]), "ink", 1.25))
+            bars += [line((x - 3.5, y), (x + 3.5, y), "ink", 1.25) for y in ends]
+    joined = [curve(at, "ink", 1.25, "2 3" if control else None)] if len(at) > 1 else []
+    return join(*bars, *joined, *(measured_point(x, y, control=control) for x, y in at))
+
+
+def dose_lane(doses: Sequence[DoseMark], canvas: Canvas, box: Box, times: Scale, *, name: str) -> Markup:
+    """Doses as plum bars in a lane of their own, numbered; bars too close share one range of numbers.
+
+    The lane's name stands at the left and, when all doses are alike, what was given at the right.
+    """
+    middle = (box.top + box.bottom) / 2 + 4.5
+    pieces = [line((box.left, box.bottom), (box.right, box.bottom), "line")]
+    starts = [times(dose.time_h) for dose in doses]
+    widths = [max(3.2, times(dose.time_h + dose.duration_h) - x) for dose, x in zip(doses, starts, strict=True)]
+    first = 0
+    for i, (x, width) in enumerate(zip(starts, widths, strict=True)):
+        pieces.append(rectangle(x, box.top + 3, width, LANE_PX - 6, colour("drug")))
+        label = str(i + 1) if i == first else f"{first + 1}–{i + 1}"
+        right = x + width + 5
+        last = i + 1 == len(doses)
+        if len(doses) > 1 and (last or right + text_width(label, AXIS_PX) + 6 <= starts[i + 1]):
+            pieces.append(text(label, right, middle, tone="ink3"))
+            first = i + 1
+    if not canvas.narrow:
+        given = {dose.label for dose in doses}
+        pieces.append(text(name, 0, middle, tone="ink3"))
+        pieces.append(text(given.pop() if len(given) == 1 else "see the table", box.right + 12, middle, tone="ink3"))
+    return join(*pieces)
+
+
+def side_text(title: Sequence[str], about: Sequence[str], x: float, y: float) -> Markup:
+    """Lines under each other: the title bold in ink, what follows in grey."""
+    lines = [(content, True) for content in title] + [(content, False) for content in about]
+    return join(
+        *(
+            text(content, x, y + row * LINE_PX, tone="ink" if bold else "ink3", bold=bold)
+            for row, (content, bold) in enumerate(lines)
+        )
+    )
+
+
+def draw_key(canvas: Canvas, entries: Sequence[tuple[Mark, str]], left: float, top: float) -> Drawing:
+    """The marks in words, in rows that wrap."""
+    x, y = left, top
+    pieces = []
+    for mark, label in entries:
+        width = 34 + text_width(label, AXIS_PX)
+        if x > left and x + width > canvas.width_px:
+            x, y = left, y + 21
+        pieces += [_swatch(canvas, mark, x, y + 9), text(label, x + 34, y + 13.5)]
+        x += width + 18
+    return join(*pieces), y + 24 - top
+
+
+def _swatch(canvas: Canvas, mark: Mark, x: float, y: float) -> Markup:
+    """A mark in a box 26 px wide, centred on `y`."""
+    left, middle, right = x + 1, x + 13, x + 25
+    match mark:
+        case "measured" | "measured control":
+            return measured_point(middle, y, control=mark == "measured control")
+        case "median, 50 and 90 %" | "median and 90 %":
+            inner = [rectangle(left, y - 3.5, 24, 7, colour("predicted-50"))] if "50" in mark else []
+            outer = rectangle(left, y - 6, 24, 12, colour("predicted-90"), edge="predicted", edge_px=0.75)
+            return join(outer, *inner, line((left, y), (right, y), "predicted", 2.25))
+        case "predicted interval":
+            return predicted_bar(left, middle, right, y)
+        case "control":
+            return line((left, y), (right, y), "control", 1.5, "6 4")
+        case "dose":
+            return rectangle(middle - 1.6, y - 7, 3.2, 14, colour("drug"))
+        case "pooled" | "pooled hollow":
+            return diamond(left, middle, right, y, hollow=mark == "pooled hollow")
+        case "trial" | "trial hollow":
+            return join(whisker(left, right, y), square(middle, y, 4, hollow=mark == "trial hollow"))
+        case "new trial":
+            return line((left, y), (right, y), "ink3", 1.0, "2 2")
+        case "drug" | "consolidated" | "labile":
+            return rectangle(x + 5, y - 7, 16, 14, colour("drug-layer-3" if mark == "labile" else "drug-fill"))
+        case "expectancy":
+            return rectangle(x + 5, y - 7, 16, 14, canvas.hatch)
+        case "care":
+            return rectangle(x + 5, y - 7, 16, 14, canvas.dots)

@@ -1,0 +1,416 @@
+"""Charts of relief over time: the afterglow of one session, and the response of a population with its parts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+from afterglow.render.axes import (
+    TIME_AXIS_PX,
+    Box,
+    EndLabel,
+    Scale,
+    draw_end_labels,
+    draw_time_axis,
+    draw_value_axis,
+    nice_ticks,
+    tick_labels,
+)
+from afterglow.render.chart import (
+    Canvas,
+    Chart,
+    Column,
+    Drawing,
+    Table,
+    check_lengths,
+    finish_chart,
+    readable_rows,
+)
+from afterglow.render.marks import (
+    LANE_PX,
+    DoseMark,
+    Mark,
+    ObservedPoint,
+    Series,
+    band,
+    dose_lane,
+    draw_key,
+    observed_cell,
+    observed_marks,
+    rectangle,
+    side_text,
+)
+from afterglow.render.svg import AXIS_PX, Markup, area, curve, join, line, text
+from afterglow.render.text import (
+    format_duration,
+    format_number,
+    format_parts,
+    format_points,
+    format_range,
+    format_significant,
+    wrap_text,
+)
+from afterglow.render.tokens import DRUG_LAYERS, colour
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AfterglowData:
+    """The plastic response to one session: labile and consolidated gain, relative units.
+
+    Attributes:
+        time_h: increasing, h since the session began.
+        labile: the gain that fades over days.
+        consolidated: the gain that fades over weeks.
+    """
+
+    title: str
+    time_h: Series
+    labile: Series
+    consolidated: Series
+    unit: str = "relative units"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Threshold:
+    """A named line of a score: response, remission, relapse."""
+
+    name: str
+    definition: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeverityBand:
+    """A named range of a score."""
+
+    name: str
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResponseData:
+    """The predicted mean score of a trial arm and what its relief is made of.
+
+    Attributes:
+        score_name: the scale, as "MADRS".
+        baseline: mean score before the first session.
+        time_h: increasing, h since the first session.
+        mean: the predicted mean score.
+        lo50, hi50, lo90, hi90: ranges of the mean of a trial of this size.
+        drug, expectancy, care: the parts of the fall, points.
+        observed, observed_control: measured means.
+        control_mean: predicted mean score of the control arm at `time_h`; empty when there is none.
+        sessions: in time order.
+        drug_layers: the drug part split by session, oldest first, each at `time_h`; empty when not split.
+    """
+
+    title: str
+    score_name: str
+    baseline: float
+    time_h: Series
+    mean: Series
+    lo50: Series
+    hi50: Series
+    lo90: Series
+    hi90: Series
+    drug: Series
+    expectancy: Series
+    care: Series
+    sessions: tuple[DoseMark, ...]
+    observed: tuple[ObservedPoint, ...] = ()
+    control_mean: Series = ()
+    observed_control: tuple[ObservedPoint, ...] = ()
+    drug_layers: tuple[Series, ...] = ()
+    thresholds: tuple[Threshold, ...] = ()
+    severity: tuple[SeverityBand, ...] = ()
+
+
+# The afterglow of one session
+
+
+def afterglow_chart(data: AfterglowData) -> Chart:
+    """The afterglow A = L + K of one session: a fast rise, a fast fade, a slow tail.
+
+    Args:
+        data: series equally long, from 0 h.
+    Raises: InvalidData for empty or unequal series.
+    """
+    check_lengths(data.title, time_h=data.time_h, labile=data.labile, consolidated=data.consolidated)
+    return finish_chart(
+        data.title,
+        f"The afterglow of one session: {', '.join(_afterglow_story(data))}.",
+        _afterglow_table(data),
+        lambda canvas: _draw_afterglow(data, canvas),
+    )
+
+
+def _afterglow_sum(data: AfterglowData) -> list[float]:
+    return [labile + kept for labile, kept in zip(data.labile, data.consolidated, strict=True)]
+
+
+def _afterglow_peak(data: AfterglowData) -> int:
+    total = _afterglow_sum(data)
+    return max(range(len(total)), key=lambda i: total[i])
+
+
+def _afterglow_half(data: AfterglowData) -> int | None:
+    """First sample after the peak at or under half of it; None when the curve ends before."""
+    total, peak = _afterglow_sum(data), _afterglow_peak(data)
+    return next((i for i in range(peak, len(total)) if total[i] <= total[peak] / 2), None)
+
+
+def _afterglow_story(data: AfterglowData) -> list[str]:
+    """Peak, half and end in words."""
+    total, peak, half = _afterglow_sum(data), _afterglow_peak(data), _afterglow_half(data)
+    said = [f"highest after {format_duration(data.time_h[peak])}"]
+    if half is not None:
+        said.append(f"half of it gone by {format_duration(data.time_h[half])}")
+    share = 100 * total[-1] / total[peak] if total[peak] > 0 else 0.0
+    said.append(f"{format_number(share)} % left at {format_duration(data.time_h[-1])}")
+    return said
+
+
+def _afterglow_table(data: AfterglowData) -> Table:
+    total = _afterglow_sum(data)
+    keep = readable_rows(len(data.time_h), [i for i in (_afterglow_peak(data), _afterglow_half(data)) if i is not None])
+    columns = ("Time since the session", "Labile", "Consolidated", "Afterglow")
+    return Table(
+        caption=f"{data.title}: gain at selected times, {data.unit}",
+        columns=tuple(Column(heading=heading, numeric=i > 0) for i, heading in enumerate(columns)),
+        rows=tuple(
+            (
+                format_duration(data.time_h[i]),
+                format_significant(data.labile[i]),
+                format_significant(data.consolidated[i]),
+                format_significant(total[i]),
+            )
+            for i in keep
+        ),
+    )
+
+
+def _draw_afterglow(data: AfterglowData, canvas: Canvas) -> Drawing:
+    left, right = (40.0, canvas.width_px - 8) if canvas.narrow else (172.0, canvas.width_px - 132)
+    total = _afterglow_sum(data)
+    box = Box(left=left, top=34 if canvas.narrow else 24, right=right, bottom=224)
+    times = Scale(low=data.time_h[0], high=data.time_h[-1], start_px=left, end_px=right)
+    ticks = nice_ticks(0.0, max(total), 4)
+    values = Scale(low=0.0, high=ticks[-1], start_px=box.bottom, end_px=box.top)
+    kept = values.points(times, data.time_h, data.consolidated)
+    sum_px = values.points(times, data.time_h, total)
+    ground = [(x, box.bottom) for x, _ in kept]
+    story = [said[0].upper() + said[1:] for said in _afterglow_story(data)]
+    turns = [i for i in (_afterglow_peak(data), _afterglow_half(data)) if i is not None]
+    pieces = [
+        draw_value_axis(box, values, ticks, tick_labels(ticks)),
+        area(sum_px, kept, colour("drug-layer-3")),
+        area(kept, ground, colour("drug-fill")),
+        curve(kept, "surface", 1.0),
+        curve(sum_px, "drug", 2.25),
+        *(text(said, sum_px[i][0] + 14, sum_px[i][1] + 1) for i, said in zip(turns, story, strict=False)),
+        draw_time_axis(box, times, origin="since the session began"),
+    ]
+    if canvas.narrow:
+        pieces.append(side_text(["The afterglow"], [], 0, 14))
+    else:
+        pieces.append(side_text(["The afterglow"], [f"gain, {data.unit}"], 0, box.top + 12))
+        details = tuple(wrap_text(story[-1], AXIS_PX, 112))
+        end = EndLabel(at_px=sum_px[-1][1], name="Afterglow", tone="drug", details=details)
+        pieces.append(draw_end_labels([end], box))
+    entries: list[tuple[Mark, str]] = [
+        ("labile", "Labile gain: fades over days"),
+        ("consolidated", "Consolidated gain: fades over weeks"),
+    ]
+    top = box.bottom + TIME_AXIS_PX
+    key, key_px = draw_key(canvas, entries, 0 if canvas.narrow else left, top)
+    return join(*pieces, key), top + key_px
+
+
+# The response of a population
+
+
+def response_chart(data: ResponseData) -> Chart:
+    """The mean score of an arm with its bands, its sessions, and the afterglow strip: drug, expectancy, care.
+
+    Args:
+        data: series equally long; `control_mean` and each drug layer too, or empty.
+    Raises: InvalidData for empty or unequal series.
+    """
+    check_lengths(
+        data.title,
+        time_h=data.time_h,
+        mean=data.mean,
+        lo50=data.lo50,
+        hi50=data.hi50,
+        lo90=data.lo90,
+        hi90=data.hi90,
+        drug=data.drug,
+        expectancy=data.expectancy,
+        care=data.care,
+        control_mean=data.control_mean or data.mean,
+        **{f"drug_layer_{i}": layer for i, layer in enumerate(data.drug_layers)},
+    )
+    return finish_chart(data.title, _response_sentence(data), _response_table(data), lambda c: _draw_response(data, c))
+
+
+def _parts_at(data: ResponseData, i: int) -> dict[str, str]:
+    parts = {"Drug": data.drug[i], "Expectancy": data.expectancy[i], "Care and time": data.care[i]}
+    return format_parts(data.baseline - data.mean[i], parts)
+
+
+def _response_sentence(data: ResponseData) -> str:
+    parts = _parts_at(data, -1)
+    interval = format_range(format_points(data.lo90[-1]), format_points(data.hi90[-1]))
+    return (
+        f"Predicted mean {data.score_name} falls from {format_points(data.baseline)} to {format_points(data.mean[-1])} "
+        f"(90 % of such trials {interval}) at {format_duration(data.time_h[-1])}; of this the drug is credited with "
+        f"{parts['Drug']} points, expectancy with {parts['Expectancy']}, care and time with {parts['Care and time']}."
+    )
+
+
+def _response_table(data: ResponseData) -> Table:
+    headings = ("Time", "Kind", f"Mean {data.score_name}", "50 % range", "90 % range")
+    parts = ("Relief", "Drug", "Expectancy", "Care and time", "Not explained")
+    rows: list[tuple[str, ...]] = []
+    for i in readable_rows(len(data.time_h), []):
+        rows.append(
+            (
+                format_duration(data.time_h[i]),
+                "Predicted",
+                format_points(data.mean[i]),
+                format_range(format_points(data.lo50[i]), format_points(data.hi50[i])),
+                format_range(format_points(data.lo90[i]), format_points(data.hi90[i])),
+                format_points(data.baseline - data.mean[i]),
+                *_parts_at(data, i).values(),
+            )
+        )
+        if data.control_mean:
+            rows.append(_score_row(data.time_h[i], "Predicted, control arm", format_points(data.control_mean[i])))
+    for kind, points in (("Measured", data.observed), ("Measured, control arm", data.observed_control)):
+        rows += [_score_row(point.time_h, kind, observed_cell(point, format_points)) for point in points]
+    rows += [
+        _score_row(mark.time_h, f"Session, {mark.label}" if mark.label else "Session", "") for mark in data.sessions
+    ]
+    return Table(
+        caption=f"{data.title}: mean {data.score_name} and points of relief at selected times",
+        columns=tuple(Column(heading=name, numeric=name not in {"Time", "Kind"}) for name in (*headings, *parts)),
+        rows=tuple(rows),
+    )
+
+
+def _score_row(hours: float, kind: str, value: str) -> tuple[str, ...]:
+    return (format_duration(hours), kind, value, *[""] * 7)
+
+
+def _draw_response(data: ResponseData, canvas: Canvas) -> Drawing:
+    left, right = (34.0, canvas.width_px - 8) if canvas.narrow else (150.0, canvas.width_px - 124)
+    times = Scale(low=min(0.0, data.time_h[0]), high=data.time_h[-1], start_px=left, end_px=right)
+    heading_px = 22.0 if canvas.narrow else 0.0
+    score_box = Box(left=left, top=12 + heading_px, right=right, bottom=262 + heading_px)
+    lane = Box(left=left, top=score_box.bottom + 14, right=right, bottom=score_box.bottom + 14 + LANE_PX)
+    strip_top = lane.bottom + 18 + heading_px
+    strip = Box(left=left, top=strip_top, right=right, bottom=strip_top + 170)
+    pieces = [
+        _score_panel(data, canvas, score_box, times),
+        dose_lane(data.sessions, canvas, lane, times, name="Sessions"),
+        _afterglow_strip(data, canvas, strip, times),
+        draw_time_axis(strip, times, origin="since the first session"),
+    ]
+    top = strip.bottom + TIME_AXIS_PX
+    key, key_px = draw_key(canvas, _response_key(data, canvas), 0 if canvas.narrow else left, top)
+    return join(*pieces, key), top + key_px
+
+
+def _response_key(data: ResponseData, canvas: Canvas) -> list[tuple[Mark, str]]:
+    shown: list[tuple[bool, Mark, str]] = [
+        (True, "median, 50 and 90 %", "Predicted mean, 50 % and 90 % of such trials"),
+        (bool(data.observed), "measured", "Measured mean"),
+        (bool(data.control_mean), "control", "Control arm, predicted"),
+        (bool(data.observed_control), "measured control", "Control arm, measured"),
+        (bool(data.sessions), "dose", "Session"),
+        (canvas.narrow, "drug", "Drug"),
+        (canvas.narrow, "expectancy", "Expectancy"),
+        (canvas.narrow, "care", "Care and time"),
+    ]
+    return [(mark, label) for present, mark, label in shown if present]
+
+
+def _score_panel(data: ResponseData, canvas: Canvas, box: Box, times: Scale) -> Markup:
+    measured = [*data.observed, *data.observed_control]
+    highest = max(data.baseline, *data.hi90, *data.control_mean, *(point.high or point.value for point in measured))
+    ticks = nice_ticks(min(0.0, *data.lo90), highest, 5)
+    values = Scale(low=ticks[0], high=ticks[-1], start_px=box.bottom, end_px=box.top)
+    ends = [EndLabel(at_px=values(data.mean[-1]), name="Predicted", tone="predicted")]
+    pieces = [_severity(data.severity, canvas, box, values), draw_value_axis(box, values, ticks, tick_labels(ticks))]
+    for threshold in data.thresholds:
+        y = values(threshold.score)
+        pieces.append(line((box.left, y), (box.right, y), "ink2"))
+        ends.append(EndLabel(at_px=y, name=threshold.name, details=(threshold.definition,)))
+    pieces += [
+        band(times, values, data.time_h, data.lo90, data.hi90, tone="predicted-90"),
+        band(times, values, data.time_h, data.lo50, data.hi50, tone="predicted-50"),
+        curve(values.points(times, data.time_h, data.mean), "predicted", 2.25),
+    ]
+    if data.control_mean:
+        pieces.append(curve(values.points(times, data.time_h, data.control_mean), "control", 1.5, "6 4"))
+        ends.append(EndLabel(at_px=values(data.control_mean[-1]), name="Control arm", tone="control"))
+    # Arms are measured at the same times: side by side, their error bars stay apart.
+    apart = 3.0 if data.observed_control else 0.0
+    pieces.append(observed_marks(data.observed_control, times, values, control=True, shift_px=apart))
+    pieces.append(observed_marks(data.observed, times, values, shift_px=-apart))
+    if canvas.narrow:
+        return join(*pieces, side_text([f"Mean {data.score_name}"], [], 0, box.top - 14))
+    if not data.severity:
+        pieces.append(side_text(["Mean score"], [data.score_name], 0, box.top + 12))
+    return join(*pieces, draw_end_labels(ends, box))
+
+
+def _severity(bands: Sequence[SeverityBand], canvas: Canvas, box: Box, values: Scale) -> Markup:
+    """Two greys by turns, named at the left; the phone's drawing has no room for the names and so no bands."""
+    pieces = []
+    for i, one in enumerate(() if canvas.narrow else bands):
+        low, high = max(one.low, values.low), min(one.high, values.high)
+        if low < high:
+            fill = colour("band-a" if i % 2 else "band-b")
+            pieces.append(rectangle(box.left, values(high), box.right - box.left, values(low) - values(high), fill))
+            pieces.append(text(one.name, 0, (values(low) + values(high)) / 2 + 4.5, tone="ink3"))
+    return join(*pieces)
+
+
+def _afterglow_strip(data: ResponseData, canvas: Canvas, box: Box, times: Scale) -> Markup:
+    """Points of relief stacked from zero: drug by session, expectancy, care; their sum in blue."""
+    layers = data.drug_layers or (data.drug,)
+    stacked = list(accumulate([*layers, data.expectancy, data.care], _add, initial=(0.0,) * len(data.time_h)))
+    heights = [value for level in stacked for value in level]
+    ticks = nice_ticks(min(heights), max(heights), 3)
+    values = Scale(low=ticks[0], high=ticks[-1], start_px=box.bottom, end_px=box.top)
+    px = [values.points(times, data.time_h, level) for level in stacked]
+    newest = DRUG_LAYERS - 1
+    pieces = [
+        draw_value_axis(box, values, ticks, tick_labels(ticks)),
+        area(px[-1], px[-2], canvas.dots),
+        area(px[-2], px[-3], canvas.hatch),
+    ]
+    for i in range(len(layers)):
+        step = newest - (len(layers) - 1 - i) * newest // max(1, len(layers) - 1)
+        pieces.append(area(px[i + 1], px[i], colour(f"drug-layer-{step}")))
+    pieces += [curve(edge, "surface", 1.0) for edge in px[1 : len(layers)]]
+    pieces += [curve(px[-3], "drug", 2.25), curve(px[-1], "predicted", 2.25)]
+    if canvas.narrow:
+        return join(*pieces, side_text(["The afterglow, points of relief"], [], 0, box.top - 14))
+    about = "each session and their sum" if len(layers) > 1 else "and what they are made of"
+    drug, hoped, total = (level[-1][1] for level in px[-3:])
+    ends = [
+        EndLabel(at_px=total, name="Sum", tone="predicted"),
+        EndLabel(at_px=(total + hoped) / 2, name="Care and time", tone="care"),
+        EndLabel(at_px=(hoped + drug) / 2, name="Expectancy", tone="expectancy"),
+        EndLabel(at_px=(drug + values(0.0)) / 2, name="Drug", tone="drug"),
+    ]
+    words = side_text(["The afterglow"], wrap_text(f"points of relief, {about}", AXIS_PX, 112), 0, box.top + 12)
+    return join(*pieces, words, draw_end_labels(ends, box))
+
+
+def _add(low: Series, part: Series) -> Series:
+    return tuple(a + b for a, b in zip(low, part, strict=True))

@@ -1,0 +1,427 @@
+"""Charts in rows: observed against predicted, and the forest plot."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from afterglow.errors import InvalidData
+from afterglow.render.axes import Box, Scale, log_ticks, nice_ticks, tick_labels
+from afterglow.render.chart import Canvas, Chart, Column, Drawing, Table, finish_chart
+from afterglow.render.marks import Mark, diamond, draw_key, measured_point, predicted_bar, square, whisker
+from afterglow.render.svg import Markup, join, line, text
+from afterglow.render.text import format_number, format_range, wrap_text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictionRow:
+    """One figure: what the model says and what was published.
+
+    Attributes:
+        label: arm and time, as "Ketamine, 24 h".
+        predicted, lo90, hi90: median and 90 % prediction interval for a trial of that size.
+        observed: the published figure; None when none is known.
+        observed_low, observed_high: its own interval, when published.
+    """
+
+    label: str
+    predicted: float
+    lo90: float
+    hi90: float
+    observed: float | None = None
+    observed_low: float | None = None
+    observed_high: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictionGroup:
+    """Rows of one statistic in one unit, on one axis; `decimals` is how its numbers are written."""
+
+    heading: str
+    unit: str
+    rows: tuple[PredictionRow, ...]
+    decimals: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObservedPredictedData:
+    """Published figures beside their predictions, grouped by statistic."""
+
+    title: str
+    groups: tuple[PredictionGroup, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForestRow:
+    """One effect: a pooled result or one trial.
+
+    Attributes:
+        label: the comparison or the trial.
+        source: where it was published, with the reading depth when it matters ("abstract").
+        comparator: what it was compared with.
+        effect, lo95, hi95: in the measure of the plot.
+        kind: "pooled" or "trial".
+        weight_percent: share in the pooled effect, 0 to 100.
+        prediction_lo95, prediction_hi95: where the effect of a new trial would lie.
+    """
+
+    label: str
+    source: str
+    comparator: str
+    effect: float
+    lo95: float
+    hi95: float
+    kind: Literal["pooled", "trial"]
+    weight_percent: float | None = None
+    prediction_lo95: float | None = None
+    prediction_hi95: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForestGroup:
+    """Rows under one heading."""
+
+    heading: str
+    rows: tuple[ForestRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForestData:
+    """A forest plot.
+
+    Attributes:
+        measure: what the numbers are, as "Standardised difference".
+        left_label, right_label: what lies on either side of no effect.
+        log_x: for ratios; no effect is then 1 instead of 0.
+    """
+
+    title: str
+    measure: str
+    left_label: str
+    right_label: str
+    groups: tuple[ForestGroup, ...]
+    log_x: bool = False
+
+    @property
+    def no_effect(self) -> float:
+        """The value that means no difference."""
+        return 1.0 if self.log_x else 0.0
+
+
+_ROW_PX: Final = 26.0
+_NARROW_ROW_PX: Final = 60.0
+
+
+# Observed against predicted
+
+
+def observed_predicted_chart(data: ObservedPredictedData) -> Chart:
+    """Each published figure as an ink point on the blue bar of its prediction.
+
+    Args:
+        data: at least one row; a group whose axis crosses zero marks it.
+    Raises: InvalidData when there is no row.
+    """
+    if not any(group.rows for group in data.groups):
+        raise InvalidData(f'"{data.title}" cannot be drawn: it holds no row')
+    return finish_chart(
+        data.title,
+        _prediction_sentence(data),
+        _prediction_table(data),
+        lambda canvas: _draw_predictions(data, canvas),
+    )
+
+
+def _inside(row: PredictionRow) -> bool:
+    return row.observed is not None and row.lo90 <= row.observed <= row.hi90
+
+
+def _prediction_sentence(data: ObservedPredictedData) -> str:
+    known = [row for group in data.groups for row in group.rows if row.observed is not None]
+    if not known:
+        return "Predicted figures with their 90 % intervals; none has been published."
+    inside = sum(_inside(row) for row in known)
+    return f"{inside} of {len(known)} published figures lie inside the predicted 90 % interval."
+
+
+def _prediction_cells(group: PredictionGroup, row: PredictionRow) -> tuple[str, str, str, str]:
+    """Predicted, its interval, observed with its own interval, and the verdict."""
+
+    def number(value: float) -> str:
+        return format_number(value, group.decimals)
+
+    observed = "not published" if row.observed is None else number(row.observed)
+    if row.observed_low is not None and row.observed_high is not None:
+        observed += f" ({format_range(number(row.observed_low), number(row.observed_high))})"
+    verdict = "" if row.observed is None else ("inside" if _inside(row) else "outside")
+    return number(row.predicted), format_range(number(row.lo90), number(row.hi90)), observed, verdict
+
+
+def _prediction_table(data: ObservedPredictedData) -> Table:
+    headings = ("Figure", "Statistic", "Unit", "Predicted", "90 % interval", "Observed", "Observed is")
+    return Table(
+        caption=f"{data.title}: every figure shown",
+        columns=tuple(Column(heading=name, numeric=3 <= i <= 5) for i, name in enumerate(headings)),
+        rows=tuple(
+            (row.label, group.heading, group.unit, *_prediction_cells(group, row))
+            for group in data.groups
+            for row in group.rows
+        ),
+    )
+
+
+def _draw_predictions(data: ObservedPredictedData, canvas: Canvas) -> Drawing:
+    y = 0.0
+    pieces = []
+    for group in data.groups:
+        marks, height = _prediction_panel(group, canvas, y)
+        pieces.append(marks)
+        y += height
+    entries: list[tuple[Mark, str]] = [
+        ("predicted interval", "Predicted: median and 90 % interval for a trial of this size"),
+        ("measured", "Published"),
+    ]
+    if canvas.narrow:
+        entries[0] = ("predicted interval", "Predicted: median and 90 %")
+    key, key_px = draw_key(canvas, entries, 0, y + 4)
+    return join(*pieces, key), y + 4 + key_px
+
+
+def _prediction_panel(group: PredictionGroup, canvas: Canvas, top: float) -> Drawing:
+    row_px = _NARROW_ROW_PX if canvas.narrow else _ROW_PX
+    left, right = (6.0, canvas.width_px - 6) if canvas.narrow else (200.0, canvas.width_px - 268)
+    first = top + 50
+    box = Box(left=left, top=first - 6, right=right, bottom=first + row_px * len(group.rows))
+    known = [
+        value
+        for row in group.rows
+        for value in (row.lo90, row.hi90, row.observed, row.observed_low, row.observed_high)
+        if value is not None
+    ]
+    ticks = nice_ticks(min(known), max(known), 4 if canvas.narrow else 5)
+    scale = Scale(low=ticks[0], high=ticks[-1], start_px=left, end_px=right)
+    pieces = [
+        text(group.heading, 0, top + 18, tone="ink", size_px=13.5, bold=True),
+        _row_axis(box, scale, ticks, group.unit, no_effect=0.0),
+    ]
+    if not canvas.narrow:
+        pieces += [
+            text("Predicted (90 %)", right + 22, first - 14, tone="ink3"),
+            text("Published", right + 172, first - 14, tone="ink3"),
+        ]
+    for i, row in enumerate(group.rows):
+        pieces.append(_prediction_row(group, row, canvas, scale, first + row_px * i))
+    return join(*pieces), box.bottom - top + 48
+
+
+def _row_axis(box: Box, scale: Scale, ticks: Sequence[float], caption: str, *, no_effect: float) -> Markup:
+    """Vertical hairlines through the rows, a darker one at no effect, numbers and the unit below."""
+    pieces = []
+    for tick, label in zip(ticks, tick_labels(ticks), strict=True):
+        pieces.append(line((scale(tick), box.top), (scale(tick), box.bottom), "line"))
+        pieces.append(text(label, scale(tick), box.bottom + 18, tone="ink3", anchor="middle"))
+    if ticks[0] <= no_effect <= ticks[-1]:
+        pieces.append(line((scale(no_effect), box.top), (scale(no_effect), box.bottom), "ink2"))
+    pieces.append(line((box.left, box.bottom), (box.right, box.bottom), "edge"))
+    pieces.append(text(caption, (box.left + box.right) / 2, box.bottom + 35, tone="ink3", anchor="middle"))
+    return join(*pieces)
+
+
+def _prediction_row(group: PredictionGroup, row: PredictionRow, canvas: Canvas, scale: Scale, top: float) -> Markup:
+    predicted, interval, observed, verdict = _prediction_cells(group, row)
+    middle = top + (_NARROW_ROW_PX - 14 if canvas.narrow else _ROW_PX / 2)
+    pieces = [predicted_bar(scale(row.lo90), scale(row.predicted), scale(row.hi90), middle)]
+    if row.observed is not None:
+        if row.observed_low is not None and row.observed_high is not None:
+            pieces.append(whisker(scale(row.observed_low), scale(row.observed_high), middle))
+        pieces.append(measured_point(scale(row.observed), middle))
+    published = f"{observed}, {verdict}" if verdict == "outside" else observed
+    if canvas.narrow:
+        pieces += [
+            text(row.label, 0, top + 12, tone="ink"),
+            text(f"{predicted} ({interval}), published {published}", 0, top + 28, tone="ink3"),
+        ]
+    else:
+        pieces += [
+            text(row.label, 0, middle + 4.5, tone="ink"),
+            text(f"{predicted} ({interval})", scale.end_px + 22, middle + 4.5, tone="predicted"),
+            text(published, scale.end_px + 172, middle + 4.5, tone="ink", bold=verdict == "outside"),
+        ]
+    return join(*pieces)
+
+
+# Forest plot
+
+
+def forest_chart(data: ForestData) -> Chart:
+    """Pooled effects as diamonds, trials as squares; hollow where the interval reaches no effect.
+
+    Args:
+        data: at least one row; on a log axis all numbers positive.
+    Raises: InvalidData when there is no row, or a number that a log axis cannot hold.
+    """
+    rows = [row for group in data.groups for row in group.rows]
+    if not rows:
+        raise InvalidData(f'"{data.title}" cannot be drawn: it holds no row')
+    lowest = min(value for row in rows for value in _forest_values(row))
+    if data.log_x and lowest <= 0:
+        raise InvalidData(
+            f'"{data.title}" cannot be drawn on a log axis', observed=format_number(lowest, 2), allowed="above 0"
+        )
+    return finish_chart(
+        data.title, _forest_sentence(data), _forest_table(data), lambda canvas: _draw_forest(data, canvas)
+    )
+
+
+def _forest_values(row: ForestRow) -> list[float]:
+    return [row.lo95, row.hi95] + [v for v in (row.prediction_lo95, row.prediction_hi95) if v is not None]
+
+
+def _reaches(data: ForestData, row: ForestRow) -> bool:
+    return row.lo95 <= data.no_effect <= row.hi95
+
+
+def _forest_sentence(data: ForestData) -> str:
+    rows = [row for group in data.groups for row in group.rows]
+    reaching = sum(_reaches(data, row) for row in rows)
+    low, high = min(row.effect for row in rows), max(row.effect for row in rows)
+    return (
+        f"{data.measure}: {len(rows)} effects from {format_number(low, 2)} to {format_number(high, 2)}; "
+        f"the 95 % interval reaches no effect in {reaching}."
+    )
+
+
+def _forest_interval(low: float | None, high: float | None) -> str:
+    return "" if low is None or high is None else format_range(format_number(low, 2), format_number(high, 2))
+
+
+def _forest_table(data: ForestData) -> Table:
+    headings = (
+        "Comparison", "Group", "Source", "Control", "Kind", "Effect", "95 % interval", "Weight", "Prediction interval",
+    )  # fmt: skip
+    return Table(
+        caption=f"{data.title}: {data.measure[0].lower()}{data.measure[1:]}, {data.left_label} below "
+        f"{format_number(data.no_effect)}, {data.right_label} above",
+        columns=tuple(Column(heading=name, numeric=i >= 5) for i, name in enumerate(headings)),
+        rows=tuple(
+            (
+                row.label,
+                group.heading,
+                row.source,
+                row.comparator,
+                "pooled" if row.kind == "pooled" else "one trial",
+                format_number(row.effect, 2),
+                _forest_interval(row.lo95, row.hi95),
+                "" if row.weight_percent is None else f"{format_number(row.weight_percent, 1)} %",
+                _forest_interval(row.prediction_lo95, row.prediction_hi95),
+            )
+            for group in data.groups
+            for row in group.rows
+        ),
+    )
+
+
+def _draw_forest(data: ForestData, canvas: Canvas) -> Drawing:
+    left, right = (6.0, canvas.width_px - 6) if canvas.narrow else (366.0, canvas.width_px - 142)
+    scale, ticks = _forest_scale(data, left, right)
+    pieces = []
+    y = 24.0
+    for i, group in enumerate(data.groups):
+        if i and not canvas.narrow:
+            pieces.append(line((0, y + 2), (canvas.width_px, y + 2), "line"))
+        pieces.append(text(group.heading, 0, y + 22, tone="ink", size_px=13.5, bold=True))
+        y += 32
+        for row in group.rows:
+            marks, height = _forest_row(data, row, canvas, scale, y)
+            pieces.append(marks)
+            y += height
+        y += 4
+    box = Box(left=left, top=26, right=right, bottom=y + 4)
+    axis = _row_axis(box, scale, ticks, data.measure, no_effect=data.no_effect)
+    head = _forest_head(data, canvas, scale)
+    key, key_px = draw_key(canvas, _forest_key(data), 0, box.bottom + 48)
+    return join(axis, head, *pieces, key), box.bottom + 48 + key_px
+
+
+def _forest_scale(data: ForestData, left: float, right: float) -> tuple[Scale, list[float]]:
+    values = [value for group in data.groups for row in group.rows for value in _forest_values(row)]
+    low, high = min(*values, data.no_effect), max(*values, data.no_effect)
+    ticks = log_ticks(low, high) if data.log_x else nice_ticks(low, high, 5)
+    return Scale(low=ticks[0], high=ticks[-1], start_px=left, end_px=right, log=data.log_x), ticks
+
+
+def _forest_head(data: ForestData, canvas: Canvas, scale: Scale) -> Markup:
+    none = scale(data.no_effect)
+    pieces = [
+        text(data.left_label, none - 8, 14, tone="ink3", anchor="end"),
+        text(data.right_label, none + 8, 14, tone="ink3"),
+    ]
+    if not canvas.narrow:
+        pieces += [text(name, x, 14, tone="ink3") for name, x in (("Comparison", 0), ("Source", 172), ("Control", 282))]
+        pieces.append(text("Effect, 95 % interval", canvas.width_px, 14, tone="ink3", anchor="end"))
+    return join(*pieces)
+
+
+def _forest_row(data: ForestData, row: ForestRow, canvas: Canvas, scale: Scale, top: float) -> Drawing:
+    effect, interval = format_number(row.effect, 2), _forest_interval(row.lo95, row.hi95)
+    if canvas.narrow:
+        height = _NARROW_ROW_PX
+        middle = top + height - 14
+        about = ", ".join(part for part in (row.source, row.comparator) if part)
+        words = [
+            text(row.label, 0, top + 12, tone="ink"),
+            text(f"{effect} ({interval})", canvas.width_px, top + 28, tone="ink", anchor="end"),
+            text(about, 0, top + 28, tone="ink3"),
+        ]
+    else:
+        names, sources, controls = (
+            wrap_text(content, 12.5, width)
+            for content, width in ((row.label, 164), (row.source, 104), (row.comparator, 78))
+        )
+        height = max(_ROW_PX, 9 + 17.0 * max(len(names), len(sources), len(controls)))
+        middle = top + height / 2
+        words = [
+            *_cell(names, 0, middle, "ink"),
+            *_cell(sources, 172, middle, "ink2"),
+            *_cell(controls, 282, middle, "ink2"),
+            text(effect, canvas.width_px - 98, middle + 4.5, tone="ink", bold=True, anchor="end"),
+            text(interval, canvas.width_px, middle + 4.5, tone="ink2", anchor="end"),
+        ]
+    return join(*words, _forest_mark(data, row, scale, middle)), height
+
+
+def _cell(lines: Sequence[str], x: float, middle: float, tone: str) -> list[Markup]:
+    start = middle + 4.5 - 8.5 * (len(lines) - 1)
+    return [text(content, x, start + 17 * i, tone=tone) for i, content in enumerate(lines)]
+
+
+def _forest_mark(data: ForestData, row: ForestRow, scale: Scale, middle: float) -> Markup:
+    left, right, hollow = scale(row.lo95), scale(row.hi95), _reaches(data, row)
+    pieces = []
+    if row.prediction_lo95 is not None and row.prediction_hi95 is not None:
+        ends = scale(row.prediction_lo95), scale(row.prediction_hi95)
+        pieces.append(line((ends[0], middle), (ends[1], middle), "ink3", 1.0, "2 2"))
+    if row.kind == "pooled":
+        pieces.append(diamond(left, scale(row.effect), right, middle, hollow=hollow))
+    else:
+        # The area of a square, not its side, tells its weight.
+        half = 4.0 if row.weight_percent is None else 2.5 + 4.5 * math.sqrt(row.weight_percent / 100)
+        pieces += [whisker(left, right, middle), square(scale(row.effect), middle, half, hollow=hollow)]
+    return join(*pieces)
+
+
+def _forest_key(data: ForestData) -> list[tuple[Mark, str]]:
+    rows = [row for group in data.groups for row in group.rows]
+    shapes = {(row.kind, _reaches(data, row)) for row in rows}
+    every: list[tuple[tuple[str, bool], Mark, str]] = [
+        (("pooled", False), "pooled", "Pooled"),
+        (("pooled", True), "pooled hollow", "Pooled, interval reaches no effect"),
+        (("trial", False), "trial", "One trial"),
+        (("trial", True), "trial hollow", "One trial, interval reaches no effect"),
+    ]
+    entries = [(mark, name) for shape, mark, name in every if shape in shapes]
+    if any(row.prediction_lo95 is not None for row in rows):
+        entries.append(("new trial", "Where a new trial would lie"))
+    return entries

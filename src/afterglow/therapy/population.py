@@ -1,0 +1,386 @@
+"""Virtual patients: typical values, spread between patients, and doubt about both, drawn by a scrambled Sobol sequence.
+
+A virtual patient is one draw of the population (what the typical values might be, and how this trial differs from
+others) plus one point of the sequence (how this person differs). Patient i of a seed is the same in any batch, chunk
+or order. Values are PROVISIONAL until calibrated; they live in data/population.yaml with their sources.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from afterglow.errors import InvalidData
+from afterglow.evidence.reading import Record
+from afterglow.provenance import Provenance
+from afterglow.quantities import rate_from_half_life
+from afterglow.therapy.kinetics import FloatArray
+from afterglow.therapy.exposure import PK_DEVIATIONS, PkVariation
+from afterglow.therapy.plasticity import Plasticity
+from afterglow.therapy.relief import ReadOut
+from afterglow.therapy.setting import Condition, Control, Enrolment, Setting
+
+_FILE = Path(__file__).parent / "data" / "population.yaml"
+_TRIAL_EFFECTS = ("trial_care_sd", "trial_expectancy_sd", "trial_drug_relief_sd")
+AGE_THRESHOLD_YEARS = 65.0  # The age groups of the esketamine label (spravato label, section 8.5).
+
+
+class Spread(StrEnum):
+    """The scale on which a parameter's spreads are normal."""
+
+    LOG = "log"
+    LOGIT = "logit"
+    PLAIN = "plain"
+
+
+class Drive(StrEnum):
+    """What a condition's relief reads out."""
+
+    PLASTICITY = "plasticity"
+    EFFECT_COMPARTMENT = "effect_compartment"
+
+
+class Belief(StrEnum):
+    """What patients and raters believe was given; expectancy follows it, not the arm's label."""
+
+    OPEN = "open"
+    KETAMINE = "ketamine"
+    MIDAZOLAM = "midazolam"
+    MASKED = "masked"
+    PLACEBO_SPRAY = "placebo_spray"
+    SALINE = "saline"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameter:
+    """One population parameter; spreads are standard deviations on the `spread` scale."""
+
+    name: str
+    unit: str
+    spread: Spread
+    typical: float
+    uncertainty_sd: float
+    between_sd: float
+    provenance: Provenance
+
+    @property
+    def transformed(self) -> float:
+        """The typical value on the scale where spreads are normal."""
+        return float(_to_normal(self.spread, np.float64(self.typical)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Population:
+    """The people a condition's virtual patients are drawn from.
+
+    Args:
+        condition: what is treated.
+        version: of the population file.
+        status: provisional, or calibrated.
+        drive: what the read-out reads.
+        evidence: one sentence on how much is known.
+        parameters: by name.
+        uncertain: names with doubt about the typical value: the order of the dimensions of a draw.
+        varying: names that differ between patients: the order of the dimensions of a patient.
+    """
+
+    condition: Condition
+    version: str
+    status: str
+    drive: Drive
+    evidence: str
+    parameters: Mapping[str, Parameter]
+    uncertain: tuple[str, ...]
+    varying: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Circumstances:
+    """How an arm or a patient is treated, as far as it matters for relief.
+
+    Args:
+        belief: what people think was given.
+        setting: where.
+        enrolment: trial, or clinic (no screening inflation, no trial care).
+        new_antidepressant: whether an oral antidepressant is started with the course.
+        nasal_esketamine: whether the drug is intranasal esketamine.
+        age_mean_years: mean age; None when unknown.
+        weight_kg: median weight; None takes the population's.
+    """
+
+    belief: Belief
+    setting: Setting = Setting.OUTPATIENT
+    enrolment: Enrolment = Enrolment.TRIAL
+    new_antidepressant: bool = False
+    nasal_esketamine: bool = False
+    age_mean_years: float | None = None
+    weight_kg: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VirtualPatients:
+    """A batch of virtual patients; every array has shape (n_patients,).
+
+    Args:
+        first: index of the first patient in the sequence.
+        draw: which draw of the population each patient belongs to.
+        weight_kg: body weight.
+        pk: pharmacokinetic deviations.
+        chain: plasticity parameters.
+        readout: relief parameters.
+        mood_sd: fluctuation of mood, fraction of baseline.
+        following_self_report: how far a self-report scale follows the state.
+        error_clinician, error_self_report: measurement error, fraction of the scale's range.
+        effect_half_time_h: of the slow effect site; None where relief reads out plasticity.
+    """
+
+    first: int
+    draw: np.ndarray[tuple[int], np.dtype[np.int64]]
+    weight_kg: FloatArray
+    pk: PkVariation
+    chain: Plasticity
+    readout: ReadOut
+    mood_sd: FloatArray
+    following_self_report: FloatArray
+    error_clinician: FloatArray
+    error_self_report: FloatArray
+    effect_half_time_h: FloatArray | None
+
+    def __len__(self) -> int:
+        return len(self.weight_kg)
+
+
+@functools.cache
+def load_population(condition: Condition) -> Population:
+    """The shipped population of a condition.
+
+    Raises: InvalidData if the file breaks its schema.
+
+    >>> load_population(Condition.DEPRESSION).parameters["half_block_ng_per_ml"].typical
+    30.0
+    """
+    return parse_population(_FILE.read_text(encoding="utf-8"), condition, file=_FILE.name)
+
+
+def parse_population(text: str, condition: Condition, *, file: str) -> Population:
+    """A population from the text of its file; see `load_population`."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    record = Record(yaml.load(text, Loader=loader), file=file, what="population")  # noqa: S506  a safe loader, above
+    version, status = record.text("version"), record.text("status")
+    if record.optional_number("schema") != 1:
+        raise InvalidData(f"{file}: unknown schema", allowed="1")
+    parameters = {name: _parameter(name, one) for name, one in record.mapping("parameters").items()}
+    conditions = record.mapping("conditions")
+    record.close()
+    if set(conditions) != set(Condition):
+        raise InvalidData(f"{file}: every condition needs an entry", allowed=", ".join(Condition))
+    chosen: Population | None = None
+    for name, one in conditions.items():
+        drive, evidence = one.word("drive", Drive), one.text("evidence")
+        own = {key: _parameter(key, row) for key, row in one.mapping("parameters").items()}
+        one.close()
+        if name == condition:
+            merged = {**parameters, **own}
+            chosen = Population(
+                condition=condition,
+                version=version,
+                status=status,
+                drive=drive,
+                evidence=evidence,
+                parameters=merged,
+                uncertain=tuple(key for key, p in merged.items() if p.uncertainty_sd > 0),
+                varying=tuple(key for key, p in merged.items() if p.between_sd > 0),
+            )
+    if chosen is None:  # pragma: no cover - the check above has seen every condition
+        raise InvalidData(f"{file}: no such condition", observed=condition)
+    return chosen
+
+
+def belief(control: Control, *, active: bool) -> Belief:
+    """What the patients of an arm believe: an unmasked ketamine arm believes the same whatever its comparator.
+
+    >>> belief(Control.MIDAZOLAM, active=True), belief(Control.SALINE, active=False)
+    (<Belief.KETAMINE: 'ketamine'>, <Belief.SALINE: 'saline'>)
+    """
+    if control is Control.MASKED:
+        return Belief.MASKED
+    if active:
+        return Belief.OPEN if control is Control.NONE else Belief.KETAMINE
+    return Belief(control.value)
+
+
+def draw_patients(
+    population: Population,
+    circumstances: Circumstances,
+    *,
+    seed: int,
+    first: int,
+    count: int,
+    patients_per_draw: int = 1,
+) -> VirtualPatients:
+    """Virtual patients number `first` to `first + count` of a seed.
+
+    Args:
+        population: where they come from.
+        circumstances: how they are treated; the same patient in other circumstances has the same deviations.
+        seed: chooses the scrambling of the sequences.
+        first: index of the first patient.
+        count: how many.
+        patients_per_draw: that many consecutive patients share one draw of the population.
+
+    >>> arm = Circumstances(belief=Belief.KETAMINE)
+    >>> depression = load_population(Condition.DEPRESSION)
+    >>> a = draw_patients(depression, arm, seed=0, first=0, count=8)
+    >>> b = draw_patients(depression, arm, seed=0, first=4, count=2)
+    >>> bool(np.all(a.weight_kg[4:6] == b.weight_kg))
+    True
+    """
+    draw = np.arange(first, first + count) // patients_per_draw
+    low, high = (int(draw[0]), int(draw[-1]) + 1) if count else (0, 0)
+    doubts = normal_points(
+        seed, stream=0, dimensions=len(population.uncertain) + len(_TRIAL_EFFECTS), first=low, count=high - low
+    )[draw - low]
+    persons = normal_points(
+        seed, stream=1, dimensions=len(PK_DEVIATIONS) + len(population.varying), first=first, count=count
+    )
+    own = dict(zip(population.varying, persons.T[len(PK_DEVIATIONS) :], strict=True))
+    doubt = dict(zip((*population.uncertain, *_TRIAL_EFFECTS), doubts.T, strict=True))
+    build = _Builder(population=population, doubt=doubt, own=own, n=count)
+    weight = build.value("weight_kg", typical=circumstances.weight_kg)
+    pk = PkVariation(
+        weight_kg=weight, deviations=dict(zip(PK_DEVIATIONS, persons.T[: len(PK_DEVIATIONS)], strict=True))
+    )
+    return VirtualPatients(
+        first=first,
+        draw=draw,
+        weight_kg=weight,
+        pk=pk,
+        chain=_chain(build),
+        readout=_readout(build, circumstances),
+        mood_sd=build.value("mood_sd"),
+        following_self_report=build.value("following_self_report"),
+        error_clinician=build.value("error_clinician"),
+        error_self_report=build.value("error_self_report"),
+        effect_half_time_h=build.value("effect_half_time_h") if population.drive is Drive.EFFECT_COMPARTMENT else None,
+    )
+
+
+def normal_points(seed: int, *, stream: int, dimensions: int, first: int, count: int) -> FloatArray:
+    """Points `first` to `first + count` of a scrambled Sobol sequence as normal deviates, (count, dimensions)."""
+    from scipy.special import ndtri  # noqa: PLC0415  keep the import of this module light
+    from scipy.stats import qmc  # noqa: PLC0415
+
+    if count == 0:
+        return np.empty((0, dimensions))
+    sequence = qmc.Sobol(dimensions, scramble=True, rng=np.random.default_rng([seed, stream]), bits=62)
+    if first:
+        sequence.fast_forward(first)
+        points = sequence.random(count)
+    else:
+        points = sequence.random_base2((count - 1).bit_length())[:count]
+    # A point may lie on 0 exactly; half a unit of the sequence's resolution keeps its deviate finite.
+    deviates: FloatArray = ndtri(np.maximum(points, 2.0**-63))
+    return deviates
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Builder:
+    """Turns deviates into parameter values."""
+
+    population: Population
+    doubt: Mapping[str, FloatArray]
+    own: Mapping[str, FloatArray]
+    n: int
+
+    def normal(self, name: str, *, typical: float | None = None) -> FloatArray:
+        """The patients' values on the scale where spreads are normal."""
+        parameter = self.population.parameters[name]
+        if typical is not None:
+            parameter = replace(parameter, typical=typical)
+        value = np.full(self.n, parameter.transformed)
+        if name in self.doubt:
+            value = value + parameter.uncertainty_sd * self.doubt[name]
+        if name in self.own:
+            value = value + parameter.between_sd * self.own[name]
+        return value
+
+    def value(self, name: str, *, typical: float | None = None) -> FloatArray:
+        return _from_normal(self.population.parameters[name].spread, self.normal(name, typical=typical))
+
+    def trial(self, name: str) -> FloatArray:
+        """What this trial adds: the between-trial spread times the draw's deviate."""
+        return self.population.parameters[name].typical * self.doubt[name]
+
+
+def _chain(build: _Builder) -> Plasticity:
+    leaving = rate_from_half_life(1.0) / build.value("labile_half_life_h")
+    share = build.value("consolidated_share")
+    return Plasticity(
+        half_block_ng_per_ml=build.value("half_block_ng_per_ml"),
+        bdnf_rate_per_h=rate_from_half_life(1.0) / build.value("bdnf_half_life_h"),
+        synaptic_gain_per_h=build.value("synaptic_gain_per_h"),
+        labile_loss_per_h=leaving * (1.0 - share),
+        consolidation_per_h=leaving * share,
+        consolidated_loss_per_h=rate_from_half_life(1.0) / build.value("consolidated_half_life_h"),
+    )
+
+
+def _readout(build: _Builder, circumstances: Circumstances) -> ReadOut:
+    drug = build.normal("largest_drug_relief") + build.trial("trial_drug_relief_sd")
+    if circumstances.nasal_esketamine:
+        drug = drug + build.value("nasal_esketamine_offset")
+    if circumstances.age_mean_years is not None and circumstances.age_mean_years >= AGE_THRESHOLD_YEARS:
+        drug = drug + build.value("age_65_offset")
+    expectancy = build.normal(f"expectancy_{circumstances.belief}") + build.trial("trial_expectancy_sd")
+    in_trial = circumstances.enrolment is Enrolment.TRIAL
+    care = np.zeros(build.n)
+    if in_trial:
+        care = care + build.value("care") + build.trial("trial_care_sd")
+    if circumstances.setting is Setting.INPATIENT:
+        care = care + build.value("care_inpatient")
+    if circumstances.new_antidepressant:
+        care = care + build.value("care_new_antidepressant")
+    return ReadOut(
+        half_relief=build.value("half_relief"),
+        steepness=build.value("steepness"),
+        largest_drug_relief=_from_normal(Spread.LOGIT, drug),
+        expectancy=_from_normal(Spread.LOGIT, expectancy),
+        lasting_expectancy=build.value("lasting_expectancy"),
+        expectancy_fast_half_life_h=build.value("expectancy_fast_half_life_h"),
+        expectancy_slow_half_life_h=build.value("expectancy_slow_half_life_h"),
+        inflation=build.value("inflation_trial") if in_trial else np.zeros(build.n),
+        care=care,
+    )
+
+
+def _parameter(name: str, record: Record) -> Parameter:
+    parameter = Parameter(
+        name=name,
+        unit=record.text("unit"),
+        spread=record.word("scale", Spread),
+        typical=record.number("typical"),
+        uncertainty_sd=record.number("uncertainty_sd"),
+        between_sd=record.number("between_sd"),
+        provenance=record.provenance(),
+    )
+    record.close()
+    return parameter
+
+
+def _to_normal(spread: Spread, value: np.float64) -> np.float64:
+    if spread is Spread.LOG:
+        return np.float64(np.log(value))
+    return np.float64(np.log(value) - np.log1p(-value)) if spread is Spread.LOGIT else value
+
+
+def _from_normal(spread: Spread, value: FloatArray) -> FloatArray:
+    if spread is Spread.LOG:
+        return np.exp(value)
+    result: FloatArray = 1.0 / (1.0 + np.exp(-value)) if spread is Spread.LOGIT else value
+    return result

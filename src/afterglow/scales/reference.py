@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from afterglow.provenance import Provenance
 from afterglow.scales.catalogue import core_set, instruments, sources
-from afterglow.scales.instrument import Definition, Instrument, Method, MissingMethod, MissingRule
+from afterglow.scales.instrument import Band, Definition, Direction, Instrument, Method, MissingMethod, MissingRule
 
 _INTRODUCTION = """# Instruments
 
@@ -68,7 +68,8 @@ def _section(each: Instrument) -> Iterator[str]:
     for period in each.recall_periods:
         yield _line("Recall", period.text, period.provenance)
     yield _line("Items", _items(each), each.items.provenance)
-    yield _line("Score", f"{each.scoring.text}; {_range(each.range)}; {_direction(each)}", each.scoring.provenance)
+    direction = "" if each.direction is Direction.NONE else "; " + each.direction.replace("_", " ")
+    yield _line("Score", f"{each.scoring.text}; {_range(each.range)}{direction}", each.scoring.provenance)
     reverse = [item.number for item in each.items.listed if item.reverse]
     if reverse:
         yield f"- **Reversed items:** {', '.join(reverse)}"
@@ -82,7 +83,7 @@ def _section(each: Instrument) -> Iterator[str]:
         yield f"- **Provisional diagnosis:** {each.scoring.symptom_count.text}"
     yield _line("Missing items", _missing(each.scoring.missing), each.scoring.missing.provenance)
     for bands in each.bands:
-        rows = ", ".join(f"{band.min:g}-{band.max:g} {band.label}" for band in bands.bands)
+        rows = ", ".join(f"{_band_range(band)} {band.label}" for band in bands.bands)
         whom = "" if bands.sex is None else f", {bands.sex}" + " or not recorded" * bands.when_sex_unknown
         name = f"Bands ({bands.name}; {', '.join(bands.applies_to)}{whom})"
         checks = dict.fromkeys(_checked(band.provenance) for band in bands.bands)
@@ -137,8 +138,8 @@ def _missing(rule: MissingRule) -> str:
     return f"{allowed}; {rule.text}" if rule.text else allowed
 
 
-def _direction(each: Instrument) -> str:
-    return "no score" if each.direction == "none" else each.direction.replace("_", " ")
+def _band_range(band: Band) -> str:
+    return f"{band.min:g}" if band.min == band.max else f"{band.min:g}-{band.max:g}"
 
 
 def _range(bounds: tuple[float, float] | None) -> str:

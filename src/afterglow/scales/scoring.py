@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
-from afterglow.errors import NoModel, OutOfRange, UnknownName, WrongOrder
+from afterglow.errors import MissingValue, NoModel, OutOfRange, UnknownName, WrongOrder
 from afterglow.predicates import Fact, evaluate
 from afterglow.scales.catalogue import instrument as instrument_called
-from afterglow.scales.instrument import Instrument, Method, MissingMethod, MissingRule, Subscale
+from afterglow.scales.instrument import Instrument, Method, MissingMethod, MissingRule
 
 
 class ScoreStatus(StrEnum):
@@ -186,7 +186,7 @@ def score_subscales(name: str | Instrument, values: Mapping[str, float]) -> Scal
     """Part scores that were scored elsewhere, for an instrument without a total; some may be left out.
 
     Raises: UnknownName for a subscale that does not exist; OutOfRange outside its range or between its steps;
-    NoModel for an instrument that has a total or no subscales.
+    MissingValue if nothing was entered; NoModel for an instrument that has a total or no subscales.
 
     >>> dict(score_subscales("PROMIS-29", {"anxiety": 61.2}).subscales)
     {'anxiety': 61.2}
@@ -196,16 +196,18 @@ def score_subscales(name: str | Instrument, values: Mapping[str, float]) -> Scal
         raise NoModel(
             f"{scale.short_name} is not entered by subscales", next_step="Enter its total, or the answers to its items"
         )
-    parts: list[tuple[Subscale, float]] = [(scale.subscale(part), value) for part, value in values.items()]
-    subscales = {
-        part.name: _on_scale(f"{scale.short_name} {part.name}", value, part.range, part.steps_per_point)
-        for part, value in parts
-    }
+    if not values:
+        names = ", ".join(part.name for part in scale.scoring.subscales)
+        raise MissingValue(f"{scale.short_name}: no subscale was entered", allowed=names)
+    subscales = {}
+    for name_of_part, value in values.items():
+        part = scale.subscale(name_of_part)
+        subscales[part.name] = _on_scale(f"{scale.short_name} {part.name}", value, part.range, part.steps_per_point)
     return _entered(scale, total=None, subscales=subscales)
 
 
 def item_facts(scale: Instrument, items: Mapping[str, int]) -> dict[str, Fact | None]:
-    """Facts that conditions may ask about single items: `item_9`, `item_6b_answered`.
+    """Facts that conditions may ask about single items: `item_9` (True or False for yes/no), `item_6b_answered`.
 
     Without any answer, as for an entered score, every one of them is unknown.
 
@@ -214,7 +216,8 @@ def item_facts(scale: Instrument, items: Mapping[str, int]) -> dict[str, Fact | 
     """
     facts: dict[str, Fact | None] = {}
     for item in scale.items.listed:
-        facts[f"item_{item.number}"] = items.get(item.number)
+        value = items.get(item.number)
+        facts[f"item_{item.number}"] = bool(value) if item.is_yes_no and value is not None else value
         facts[f"item_{item.number}_answered"] = item.number in items if items else None
     return facts
 

@@ -7,8 +7,8 @@ from functools import cache
 from types import MappingProxyType
 
 from afterglow.errors import InvalidData, Place
-from afterglow.evidence.ledger import claims
 from afterglow.evidence.facts import pharmacology, pk_models, sections
+from afterglow.evidence.ledger import claims
 from afterglow.evidence.reading import read_record, unknown
 from afterglow.evidence.studies import meta_analyses, trials, variability
 from afterglow.provenance import Source

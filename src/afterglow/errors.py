@@ -82,7 +82,7 @@ class AfterglowError(Exception):
             parts.append(f"; allowed: {self.allowed}")
         parts.append(".")
         if self.next_step is not None:
-            parts.append(f" {self.next_step.rstrip('.')}.")
+            parts.append(f" {self.next_step}" if self.next_step.endswith((".", "?")) else f" {self.next_step}.")
         return "".join(parts)
 
     def at(self, place: Place) -> Self:

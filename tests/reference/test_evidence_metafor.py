@@ -38,7 +38,8 @@ def test_every_quantity_agrees_with_metafor(name: str, method: PoolingMethod) ->
     theirs = dict(data[method.value])
     theirs |= {f"weight_{i}": weight for i, weight in enumerate(theirs.pop("weights"))}
     effects = [
-        Effect(label=str(i), estimate=y, variance=v) for i, (y, v) in enumerate(zip(data["yi"], data["vi"], strict=True))
+        Effect(label=str(i), estimate=y, variance=v)
+        for i, (y, v) in enumerate(zip(data["yi"], data["vi"], strict=True))
     ]
     found = ours(pool(effects, method=method))
     assert found.keys() == theirs.keys()

@@ -71,9 +71,10 @@ class PooledEffect:
 def pool(effects: Sequence[Effect], *, method: PoolingMethod = PoolingMethod.PAULE_MANDEL) -> PooledEffect:
     """The random-effects mean of independent studies.
 
-    The weighted sums are those of statsmodels. Its Paule-Mandel iteration is not used: it stops at a loose absolute
-    tolerance or after 50 steps without saying so, and returns tau2 = 0 when rounding takes the last step past the
-    root; the same estimating equation Q(tau2) = k - 1 is solved here within a bracket that always holds the root.
+    The weighted sums are those of statsmodels. Its own tau2 is not used: its Paule-Mandel iteration stops at a loose
+    tolerance, or after 50 steps, without saying so, and returns 0 where rounding takes the last step past the root;
+    its DerSimonian-Laird estimate is not cut at zero. The estimating equation Q(tau2) = k - 1 is solved here within a
+    bracket that always holds its root.
 
     Raises: MissingValue without effects; OutOfRange for a variance that is not positive or a number that is not finite.
 
@@ -84,28 +85,48 @@ def pool(effects: Sequence[Effect], *, method: PoolingMethod = PoolingMethod.PAU
     """
     estimates, variances = _checked(effects)
     k = len(estimates)
-    # Q is computed as a difference of sums of squares: shifting the effects first keeps its digits.
+    if k == 1:
+        return _single(effects[0], method)
+    # The library takes Q as a difference of two sums: shifting the effects towards zero first keeps its digits.
     shift = float(estimates.mean())
     shifted = estimates - shift
-    tau2 = 0.0 if k == 1 else _tau2(shifted, variances, method)
-    weights = 1.0 / (variances + tau2)
-    total = float(weights.sum())
-    estimate, se = shift + float(weights @ shifted) / total, math.sqrt(1.0 / total)
-    q = None if k == 1 else max(0.0, float(_combined(shifted, variances).q))
+    q = max(0.0, _q(shifted, variances))
+    tau2 = _tau2(shifted, variances, method)
+    pooled = _combined(shifted, variances + tau2)
+    estimate, se = shift + float(pooled.mean_effect_fe), float(pooled.sd_eff_w_fe)
     return PooledEffect(
         method=method,
-        status=_status(k),
+        status=PoolingStatus.POOLED if k > 2 else PoolingStatus.TWO_STUDIES,
         k=k,
         estimate=estimate,
         se=se,
         ci95=_around(estimate, se, quantile=_normal_quantile()),
-        tau2=None if k == 1 else tau2,
-        i2_pct=None if k == 1 else _i2_pct(tau2, variances),
+        tau2=tau2,
+        i2_pct=_i2_pct(tau2, variances),
         q=q,
         q_df=k - 1,
-        q_p=None if q is None else _chi2_tail(q, k - 1),
+        q_p=_chi2_tail(q, k - 1),
         prediction95=None if k < 3 else _around(estimate, math.hypot(se, math.sqrt(tau2)), quantile=_t_quantile(k - 2)),
-        weights=tuple((weights / total).tolist()),
+        weights=tuple(pooled.weights_rel_fe.tolist()),
+    )
+
+
+def _single(effect: Effect, method: PoolingMethod) -> PooledEffect:
+    se = math.sqrt(effect.variance)
+    return PooledEffect(
+        method=method,
+        status=PoolingStatus.ONE_STUDY,
+        k=1,
+        estimate=effect.estimate,
+        se=se,
+        ci95=_around(effect.estimate, se, quantile=_normal_quantile()),
+        tau2=None,
+        i2_pct=None,
+        q=None,
+        q_df=0,
+        q_p=None,
+        prediction95=None,
+        weights=(1.0,),
     )
 
 
@@ -123,37 +144,39 @@ def _checked(effects: Sequence[Effect]) -> tuple[Any, Any]:
 
 
 def _combined(estimates: Any, variances: Any) -> Any:
+    """The library's fixed-effect sums with these variances, which may hold tau2."""
     from statsmodels.stats.meta_analysis import combine_effects  # noqa: PLC0415 - costs seconds; only pooling needs it
 
     # The library also divides by H2, which nobody reads here and which is zero when the studies agree exactly.
     with np.errstate(divide="ignore"):
-        return combine_effects(estimates, variances, method_re="dl")
+        return combine_effects(estimates, variances, method_re="pm")
+
+
+def _q(estimates: Any, variances: Any) -> float:
+    return float(_combined(estimates, variances).q)
 
 
 def _tau2(estimates: Any, variances: Any, method: PoolingMethod) -> float:
+    df = len(estimates) - 1
+    excess = _q(estimates, variances) - df
+    if excess <= 0:
+        return 0.0
     if method is PoolingMethod.DERSIMONIAN_LAIRD:
-        return max(0.0, float(_combined(estimates, variances).tau2))
+        weights = 1.0 / variances
+        return float(excess / (weights.sum() - (weights**2).sum() / weights.sum()))
 
     from scipy.optimize import brentq  # noqa: PLC0415 - as above
 
-    def excess(tau2: float) -> float:
-        return float(_combined(estimates, variances + tau2).q) - (len(estimates) - 1)
-
-    if excess(0.0) <= 0:
-        return 0.0
     # Q(t) <= sum (y - mean)^2 / t, so that at twice the sample variance of the effects Q is at most (k - 1) / 2.
     upper = 2.0 * float(np.var(estimates, ddof=1))
-    return float(brentq(excess, 0.0, upper, xtol=1e-14 * upper, rtol=1e-14))
+    root = brentq(lambda t: _q(estimates, variances + t) - df, 0.0, upper, xtol=1e-14 * upper, rtol=1e-14)
+    return float(root)
 
 
 def _i2_pct(tau2: float, variances: Any) -> float:
     weights = 1.0 / variances
     typical = (len(weights) - 1) * weights.sum() / (weights.sum() ** 2 - (weights**2).sum())
     return float(100.0 * tau2 / (tau2 + typical))
-
-
-def _status(k: int) -> PoolingStatus:
-    return {1: PoolingStatus.ONE_STUDY, 2: PoolingStatus.TWO_STUDIES}.get(k, PoolingStatus.POOLED)
 
 
 def _around(centre: float, sd: float, *, quantile: float) -> tuple[float, float]:

@@ -88,6 +88,7 @@ def log_ticks(low: float, high: float) -> list[float]:
         >>> log_ticks(0.4, 1.8)
         [0.2, 0.5, 1.0, 2.0]
     """
+    high = high if high > low else low * 10.0
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     factors = (1.0,) if high / low > 50 else (1.0, 2.0, 5.0)
     ticks = [float(f"{factor * 10.0**decade:.3g}") for decade in decades for factor in factors]
@@ -186,7 +187,7 @@ def draw_time_axis(box: Box, scale: Scale, *, origin: str) -> Markup:
     return join(*pieces, text(f"{unit} {origin}", middle, box.bottom + 38, tone="ink3", anchor="middle"))
 
 
-TIME_AXIS_PX: Final = 44.0
+TIME_AXIS_PX: Final = 52.0
 """Room under a box for its time axis."""
 
 
@@ -207,6 +208,6 @@ def draw_end_labels(labels: Sequence[EndLabel], box: Box) -> Markup:
     pieces = []
     for label, height, centre in zip(labels, heights, centres, strict=True):
         top = centre - height / 2 + 13
-        pieces.append(text(label.name, box.right + 10, top, tone=label.tone, bold=True))
-        pieces += [text(detail, box.right + 10, top + 17 * (row + 1)) for row, detail in enumerate(label.details)]
+        pieces.append(text(label.name, box.right + 14, top, tone=label.tone, bold=True))
+        pieces += [text(detail, box.right + 14, top + 17 * (row + 1)) for row, detail in enumerate(label.details)]
     return join(*pieces)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -109,20 +110,33 @@ def finish_chart(title: str, summary: str, table: Table, draw: Callable[[Canvas]
     )
 
 
-def check_lengths(what: str, **columns: Sequence[float]) -> None:
-    """Refuse series of different lengths, or empty ones, before anything is drawn.
+def check_series(what: str, **columns: Sequence[float]) -> None:
+    """Refuse what would draw a wrong curve: unequal lengths, fewer than two samples, a value that is not finite.
 
-    Raises: InvalidData with the lengths found.
+    Raises: InvalidData that names the series.
     """
     lengths = {name: len(column) for name, column in columns.items()}
-    if len(set(lengths.values())) > 1 or 0 in lengths.values():
+    if len(set(lengths.values())) > 1 or min(lengths.values()) < 2:
         raise InvalidData(
-            f"{what} cannot be drawn: its series must be equally long and not empty",
+            f'"{what}" cannot be drawn: its series differ in length or are too short',
             observed=", ".join(f"{name} {length}" for name, length in lengths.items()),
+            allowed="equal lengths of 2 or more",
         )
+    for name, column in columns.items():
+        check_finite(f"{what}, {name}", column)
 
 
-def readable_rows(count: int, always: Sequence[int], limit: int = 24) -> list[int]:
+def check_finite(what: str, values: Iterable[float]) -> None:
+    """Refuse values that no axis can hold.
+
+    Raises: InvalidData with the value found.
+    """
+    for value in values:
+        if not math.isfinite(value):
+            raise InvalidData(f'"{what}" cannot be drawn', observed=str(value), allowed="finite numbers")
+
+
+def readable_rows(count: int, always: Sequence[int], limit: int = 15) -> list[int]:
     """Which of `count` samples a table shows: all when few, else about `limit` of them and those named.
 
     Examples:

@@ -21,7 +21,7 @@ from afterglow.render.chart import (
     Column,
     Drawing,
     Table,
-    check_lengths,
+    check_series,
     finish_chart,
     readable_rows,
 )
@@ -34,6 +34,7 @@ from afterglow.render.marks import (
     band,
     dose_lane,
     draw_key,
+    name_doses,
     observed_cell,
     observed_marks,
     side_text,
@@ -77,13 +78,14 @@ def exposure_chart(data: ExposureData) -> Chart:
     """Concentration over time: one panel a curve, the doses in their lane.
 
     Args:
-        data: at least one curve; series of a curve equally long.
-    Raises: InvalidData for empty or unequal series.
+        data: at least one curve; series of a curve equally long; a few hundred samples are
+            plenty, since each is drawn.
+    Raises: InvalidData for no curve, and for series that are unequal, too short or not finite.
     """
     if not data.curves:
         raise InvalidData(f'"{data.title}" cannot be drawn: it holds no curve')
     for one in data.curves:
-        check_lengths(one.label, time_h=one.time_h, median=one.median, lo90=one.lo90, hi90=one.hi90)
+        check_series(one.label, time_h=one.time_h, median=one.median, lo90=one.lo90, hi90=one.hi90)
     return finish_chart(data.title, _sentence(data), _table(data), lambda canvas: _draw(data, canvas))
 
 
@@ -97,25 +99,21 @@ def _interval(one: ConcentrationCurve, i: int) -> str:
 
 def _sentence(data: ExposureData) -> str:
     said = [
-        f"{one.label} peaks at {format_significant(one.median[at])} {one.unit} (90 % of people {_interval(one, at)}) "
-        f"after {format_duration(one.time_h[at])}"
+        f"{one.label} {format_significant(one.median[at])} {one.unit} (90 % of people {_interval(one, at)}) "
+        f"at {format_duration(one.time_h[at])}"
         for one in data.curves
         for at in [_peak(one)]
     ]
-    return f"Predicted concentration: {'; '.join(said)}."
+    return f"Predicted peaks of the median: {'; '.join(said)}."
 
 
 def _table(data: ExposureData) -> Table:
-    rows: list[tuple[str, ...]] = [
-        (format_duration(dose.time_h), dose.label or "dose", "", "Dose", "", "") for dose in data.doses
-    ]
+    rows: list[tuple[str, ...]] = []
     for one in data.curves:
         rows += [
             (
                 format_duration(one.time_h[i]),
-                one.label,
-                one.unit,
-                "Predicted",
+                f"{one.label}, {one.unit}",
                 format_significant(one.median[i]),
                 _interval(one, i),
             )
@@ -124,18 +122,21 @@ def _table(data: ExposureData) -> Table:
         rows += [
             (
                 format_duration(point.time_h),
-                one.label,
-                one.unit,
-                "Measured",
+                f"{one.label}, {one.unit}, measured",
                 observed_cell(point, format_significant),
                 "",
             )
             for point in one.observed
         ]
-    names = ("Time", "What", "Unit", "Kind", "Median or value", "90 % of people")
+    doses = f"; {name_doses(data.doses)}" if data.doses else ""
     return Table(
-        caption=f"{data.title}: selected times since the first dose, and the peaks",
-        columns=tuple(Column(heading=name, numeric=i >= 4) for i, name in enumerate(names)),
+        caption=f"{data.title}: selected times since the first dose, and the peaks{doses}",
+        columns=(
+            Column(heading="Time"),
+            Column(heading="What"),
+            Column(heading="Median or measured", numeric=True),
+            Column(heading="90 % of people", numeric=True),
+        ),
         rows=tuple(rows),
     )
 
@@ -193,7 +194,7 @@ def _panel(data: ExposureData, one: ConcentrationCurve, canvas: Canvas, box: Box
         label = wrap_text(one.label, AXIS_PX, 124, bold=True)
         names = join(
             side_text(label, [one.unit], 0, box.top + 12),
-            side_text([peak], [when, people], box.right + 12, box.top + 12),
+            side_text([peak], [when, people], box.right + 14, box.top + 12),
         )
     return join(
         names,

@@ -12,7 +12,7 @@ from typing import Final, Literal
 from afterglow.render.axes import Box, Scale
 from afterglow.render.chart import Canvas, Drawing
 from afterglow.render.svg import AXIS_PX, Markup, area, curve, element, join, line, path, text
-from afterglow.render.text import format_range, text_width
+from afterglow.render.text import format_duration, format_range, text_width
 from afterglow.render.tokens import colour
 
 Mark = Literal[
@@ -155,15 +155,26 @@ def dose_lane(doses: Sequence[DoseMark], canvas: Canvas, box: Box, times: Scale,
         pieces.append(rectangle(x, box.top + 3, width, LANE_PX - 6, colour("drug")))
         label = str(i + 1) if i == first else f"{first + 1}–{i + 1}"
         right = x + width + 5
-        last = i + 1 == len(doses)
-        if len(doses) > 1 and (last or right + text_width(label, AXIS_PX) + 6 <= starts[i + 1]):
+        label_end = right + text_width(label, AXIS_PX)
+        if len(doses) > 1 and i + 1 == len(doses) and label_end > box.right:
+            pieces.append(text(label, starts[first] - 4, middle, tone="ink3", anchor="end"))
+        elif len(doses) > 1 and (i + 1 == len(doses) or label_end + 6 <= starts[i + 1]):
             pieces.append(text(label, right, middle, tone="ink3"))
             first = i + 1
     if not canvas.narrow:
         given = {dose.label for dose in doses}
         pieces.append(text(name, 0, middle, tone="ink3"))
-        pieces.append(text(given.pop() if len(given) == 1 else "see the table", box.right + 12, middle, tone="ink3"))
+        pieces.append(text(given.pop() if len(given) == 1 else "see the table", box.right + 14, middle, tone="ink3"))
     return join(*pieces)
+
+
+def name_doses(doses: Sequence[DoseMark]) -> str:
+    """The doses in words, for a caption: what was given and when."""
+    kinds = list(dict.fromkeys(dose.label or "dose" for dose in doses))
+    return "; ".join(
+        f"{kind} at {', '.join(format_duration(dose.time_h) for dose in doses if (dose.label or 'dose') == kind)}"
+        for kind in kinds
+    )
 
 
 def side_text(title: Sequence[str], about: Sequence[str], x: float, y: float) -> Markup:

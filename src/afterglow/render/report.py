@@ -18,7 +18,7 @@ from typing import Final, Literal
 from afterglow.errors import InvalidData
 from afterglow.render.chart import Chart, Table
 from afterglow.render.svg import NOTHING, Markup, element, escape
-from afterglow.render.tokens import colour, css_variables
+from afterglow.render.tokens import TOKENS, colour, css_variables
 
 Verdict = Literal["supported", "partly supported", "overstated", "contradicted", "citation not found"]
 
@@ -142,16 +142,16 @@ def _style(foot: str) -> Markup:
         '@font-face { font-family: Inter; font-weight: 100 900; src: url("data:font/woff2;base64,'
         f'{_font_base64()}") format("woff2"); }}'
     )
+    foot_font = f"font: 8pt Inter, sans-serif; color: {TOKENS['light']['ink3']};"
     page = (
-        f'@page {{ margin: 16mm 15mm 18mm; @bottom-left {{ content: "{_css_string(foot)}"; font: 8pt Inter, '
-        'sans-serif; color: #66636D; } @bottom-right { content: counter(page) " / " counter(pages); '
-        "font: 8pt Inter, sans-serif; color: #66636D; } }"
+        f'@page {{ margin: 16mm 15mm 18mm; @bottom-left {{ content: "{_css_string(foot)}"; {foot_font} }} '
+        f'@bottom-right {{ content: counter(page) " / " counter(pages); {foot_font} }} }}'
     )
     light = f":root {{ color-scheme: light;\n{css_variables('light')} }}"
     dark = (
         f"@media screen and (prefers-color-scheme: dark) {{ :root {{ color-scheme: dark;\n{css_variables('dark')} }} }}"
     )
-    # CSS needs "a > b"; text of a style element is not parsed for entities, so nothing here may open a tag.
+    # A style element is not parsed for entities: nothing in it may open a tag, which `_css_string` sees to.
     return Markup("\n".join([font, light, dark, _data("report.css").decode(), page]))
 
 
@@ -230,10 +230,14 @@ def _key_figure(figure: KeyFigure) -> Markup:
 def _chart(chart: Chart) -> Markup:
     return element(
         "figure",
-        element("h3", escape(chart.title)),
-        element("p", escape(chart.summary)),
-        chart.svg,
-        chart.narrow_svg,
+        element(
+            "div",
+            element("h3", escape(chart.title)),
+            element("p", escape(chart.summary)),
+            chart.svg,
+            chart.narrow_svg,
+            class_="picture",
+        ),
         element("details", element("summary", escape("The same, as a table")), _table(chart.table)),
         class_="card chart",
     )
@@ -321,8 +325,8 @@ def _ledger(ledger: ClaimsLedger) -> Markup:
     tally = [
         element("li", element("b", escape(str(count))), _verdict(verdict)) for verdict, count in counts.items() if count
     ]
-    headings = ("", "Claim", "Verdict", "Numbers", "So Afterglow will")
-    head = [element("th", escape(name or "Number"), scope="col", role="columnheader") for name in headings]
+    headings = ("Number", "Claim", "Verdict", "Numbers", "So Afterglow will")
+    head = [element("th", escape(heading), scope="col", role="columnheader") for heading in headings]
     rows = [
         element(
             "tr",

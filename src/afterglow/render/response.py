@@ -23,7 +23,7 @@ from afterglow.render.chart import (
     Column,
     Drawing,
     Table,
-    check_lengths,
+    check_series,
     finish_chart,
     readable_rows,
 )
@@ -36,6 +36,7 @@ from afterglow.render.marks import (
     band,
     dose_lane,
     draw_key,
+    name_doses,
     observed_cell,
     observed_marks,
     rectangle,
@@ -43,6 +44,7 @@ from afterglow.render.marks import (
 )
 from afterglow.render.svg import AXIS_PX, Markup, area, curve, join, line, text
 from afterglow.render.text import (
+    NOT_EXPLAINED,
     format_duration,
     format_number,
     format_parts,
@@ -135,9 +137,9 @@ def afterglow_chart(data: AfterglowData) -> Chart:
 
     Args:
         data: series equally long, from 0 h.
-    Raises: InvalidData for empty or unequal series.
+    Raises: InvalidData for series that are unequal, too short or not finite.
     """
-    check_lengths(data.title, time_h=data.time_h, labile=data.labile, consolidated=data.consolidated)
+    check_series(data.title, time_h=data.time_h, labile=data.labile, consolidated=data.consolidated)
     return finish_chart(
         data.title,
         f"The afterglow of one session: {', '.join(_afterglow_story(data))}.",
@@ -209,15 +211,15 @@ def _draw_afterglow(data: AfterglowData, canvas: Canvas) -> Drawing:
         area(kept, ground, colour("drug-fill")),
         curve(kept, "surface", 1.0),
         curve(sum_px, "drug", 2.25),
-        *(text(said, sum_px[i][0] + 14, sum_px[i][1] + 1) for i, said in zip(turns, story, strict=False)),
+        *(text(said, sum_px[i][0] + 14, sum_px[i][1] + 1, halo=True) for i, said in zip(turns, story, strict=False)),
         draw_time_axis(box, times, origin="since the session began"),
     ]
     if canvas.narrow:
         pieces.append(side_text(["The afterglow"], [], 0, 14))
     else:
         pieces.append(side_text(["The afterglow"], [f"gain, {data.unit}"], 0, box.top + 12))
-        details = tuple(wrap_text(story[-1], AXIS_PX, 112))
-        end = EndLabel(at_px=sum_px[-1][1], name="Afterglow", tone="drug", details=details)
+        left_over, at_end = story[-1].split(" at ")
+        end = EndLabel(at_px=sum_px[-1][1], name="Afterglow", tone="drug", details=(left_over, f"at {at_end}"))
         pieces.append(draw_end_labels([end], box))
     entries: list[tuple[Mark, str]] = [
         ("labile", "Labile gain: fades over days"),
@@ -236,9 +238,9 @@ def response_chart(data: ResponseData) -> Chart:
 
     Args:
         data: series equally long; `control_mean` and each drug layer too, or empty.
-    Raises: InvalidData for empty or unequal series.
+    Raises: InvalidData for series that are unequal, too short or not finite.
     """
-    check_lengths(
+    check_series(
         data.title,
         time_h=data.time_h,
         mean=data.mean,
@@ -271,44 +273,43 @@ def _response_sentence(data: ResponseData) -> str:
 
 
 def _response_table(data: ResponseData) -> Table:
-    headings = ("Time", "Kind", f"Mean {data.score_name}", "50 % range", "90 % range")
-    parts = ("Relief", "Drug", "Expectancy", "Care and time", "Not explained")
-    rows: list[tuple[str, ...]] = []
-    for i in readable_rows(len(data.time_h), []):
-        rows.append(
-            (
-                format_duration(data.time_h[i]),
-                "Predicted",
-                format_points(data.mean[i]),
-                format_range(format_points(data.lo50[i]), format_points(data.hi50[i])),
-                format_range(format_points(data.lo90[i]), format_points(data.hi90[i])),
-                format_points(data.baseline - data.mean[i]),
-                *_parts_at(data, i).values(),
-            )
+    score = f"Mean {data.score_name}"
+    parts = ("Relief", "Drug", "Expectancy", "Care and time", NOT_EXPLAINED)
+    headings = ("Time", "Kind", score, "50 % range", "90 % range", "Control arm", *parts)
+    rows: list[tuple[str, ...]] = [
+        (
+            format_duration(data.time_h[i]),
+            "predicted",
+            format_points(data.mean[i]),
+            format_range(format_points(data.lo50[i]), format_points(data.hi50[i])),
+            format_range(format_points(data.lo90[i]), format_points(data.hi90[i])),
+            format_points(data.control_mean[i]) if data.control_mean else "",
+            format_points(data.baseline - data.mean[i]),
+            *_parts_at(data, i).values(),
         )
-        if data.control_mean:
-            rows.append(_score_row(data.time_h[i], "Predicted, control arm", format_points(data.control_mean[i])))
-    for kind, points in (("Measured", data.observed), ("Measured, control arm", data.observed_control)):
-        rows += [_score_row(point.time_h, kind, observed_cell(point, format_points)) for point in points]
-    rows += [
-        _score_row(mark.time_h, f"Session, {mark.label}" if mark.label else "Session", "") for mark in data.sessions
+        for i in readable_rows(len(data.time_h), [])
     ]
+    active, control = (
+        {point.time_h: observed_cell(point, format_points) for point in points}
+        for points in (data.observed, data.observed_control)
+    )
+    rows += [
+        (format_duration(hours), "measured", active.get(hours, ""), "", "", control.get(hours, ""), *[""] * len(parts))
+        for hours in sorted({*active, *control})
+    ]
+    sessions = f"; {name_doses(data.sessions)}" if data.sessions else ""
     return Table(
-        caption=f"{data.title}: mean {data.score_name} and points of relief at selected times",
-        columns=tuple(Column(heading=name, numeric=name not in {"Time", "Kind"}) for name in (*headings, *parts)),
+        caption=f"{data.title}: {score} and points of relief at selected times{sessions}",
+        columns=tuple(Column(heading=name, numeric=i >= 2) for i, name in enumerate(headings)),
         rows=tuple(rows),
     )
-
-
-def _score_row(hours: float, kind: str, value: str) -> tuple[str, ...]:
-    return (format_duration(hours), kind, value, *[""] * 7)
 
 
 def _draw_response(data: ResponseData, canvas: Canvas) -> Drawing:
     left, right = (34.0, canvas.width_px - 8) if canvas.narrow else (150.0, canvas.width_px - 124)
     times = Scale(low=min(0.0, data.time_h[0]), high=data.time_h[-1], start_px=left, end_px=right)
     heading_px = 22.0 if canvas.narrow else 0.0
-    score_box = Box(left=left, top=12 + heading_px, right=right, bottom=262 + heading_px)
+    score_box = Box(left=left, top=30, right=right, bottom=280)
     lane = Box(left=left, top=score_box.bottom + 14, right=right, bottom=score_box.bottom + 14 + LANE_PX)
     strip_top = lane.bottom + 18 + heading_px
     strip = Box(left=left, top=strip_top, right=right, bottom=strip_top + 170)
@@ -353,6 +354,11 @@ def _score_panel(data: ResponseData, canvas: Canvas, box: Box, times: Scale) -> 
         band(times, values, data.time_h, data.lo50, data.hi50, tone="predicted-50"),
         curve(values.points(times, data.time_h, data.mean), "predicted", 2.25),
     ]
+    for label, outer, inner in (("50 %", data.lo50[-1], data.mean[-1]), ("90 %", data.lo90[-1], data.lo50[-1])):
+        # Written inside the lower half, where the half is high enough to hold it.
+        if values(outer) - values(inner) >= 14:
+            middle = (values(outer) + values(inner)) / 2 + 4.5
+            pieces.append(text(label, box.right - 14, middle, tone="ink", bold=True, anchor="end"))
     if data.control_mean:
         pieces.append(curve(values.points(times, data.time_h, data.control_mean), "control", 1.5, "6 4"))
         ends.append(EndLabel(at_px=values(data.control_mean[-1]), name="Control arm", tone="control"))
@@ -360,11 +366,10 @@ def _score_panel(data: ResponseData, canvas: Canvas, box: Box, times: Scale) -> 
     apart = 3.0 if data.observed_control else 0.0
     pieces.append(observed_marks(data.observed_control, times, values, control=True, shift_px=apart))
     pieces.append(observed_marks(data.observed, times, values, shift_px=-apart))
-    if canvas.narrow:
-        return join(*pieces, side_text([f"Mean {data.score_name}"], [], 0, box.top - 14))
-    if not data.severity:
-        pieces.append(side_text(["Mean score"], [data.score_name], 0, box.top + 12))
-    return join(*pieces, draw_end_labels(ends, box))
+    pieces.append(side_text([f"Mean {data.score_name}"], [], 0, box.top - 14))
+    if not canvas.narrow:
+        pieces.append(draw_end_labels(ends, box))
+    return join(*pieces)
 
 
 def _severity(bands: Sequence[SeverityBand], canvas: Canvas, box: Box, values: Scale) -> Markup:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from afterglow.errors import InvalidData
-from afterglow.render.axes import Box, Scale, log_ticks, nice_ticks, tick_labels
-from afterglow.render.chart import Canvas, Chart, Column, Drawing, Table, finish_chart
-from afterglow.render.marks import Mark, diamond, draw_key, measured_point, predicted_bar, square, whisker
-from afterglow.render.svg import Markup, join, line, text
+from afterglow.render.axes import Scale, log_ticks, nice_ticks, tick_labels
+from afterglow.render.chart import Canvas, Chart, Column, Drawing, Table, check_finite, finish_chart
+from afterglow.render.marks import LINE_PX, Mark, diamond, draw_key, measured_point, predicted_bar, square, whisker
+from afterglow.render.svg import AXIS_PX, Markup, join, line, text
 from afterglow.render.text import format_number, format_range, wrap_text
 
 
@@ -111,7 +111,9 @@ class ForestData:
 
 
 _ROW_PX: Final = 26.0
-_NARROW_ROW_PX: Final = 60.0
+_MARK_PX: Final = 26.0
+"""Room for a row's mark under its words, on a phone."""
+_NARROW_MARGIN_PX: Final = 20.0
 
 
 # Observed against predicted
@@ -122,16 +124,26 @@ def observed_predicted_chart(data: ObservedPredictedData) -> Chart:
 
     Args:
         data: at least one row; a group whose axis crosses zero marks it.
-    Raises: InvalidData when there is no row.
+    Raises: InvalidData when there is no row, or a number that is not finite.
     """
     if not any(group.rows for group in data.groups):
         raise InvalidData(f'"{data.title}" cannot be drawn: it holds no row')
+    check_finite(data.title, [value for group in data.groups for value in _prediction_values(group)])
     return finish_chart(
         data.title,
         _prediction_sentence(data),
         _prediction_table(data),
         lambda canvas: _draw_predictions(data, canvas),
     )
+
+
+def _prediction_values(group: PredictionGroup) -> list[float]:
+    return [
+        value
+        for row in group.rows
+        for value in (row.predicted, row.lo90, row.hi90, row.observed, row.observed_low, row.observed_high)
+        if value is not None
+    ]
 
 
 def _inside(row: PredictionRow) -> bool:
@@ -190,65 +202,84 @@ def _draw_predictions(data: ObservedPredictedData, canvas: Canvas) -> Drawing:
 
 
 def _prediction_panel(group: PredictionGroup, canvas: Canvas, top: float) -> Drawing:
-    row_px = _NARROW_ROW_PX if canvas.narrow else _ROW_PX
-    left, right = (6.0, canvas.width_px - 6) if canvas.narrow else (200.0, canvas.width_px - 268)
-    first = top + 50
-    box = Box(left=left, top=first - 6, right=right, bottom=first + row_px * len(group.rows))
-    known = [
-        value
-        for row in group.rows
-        for value in (row.lo90, row.hi90, row.observed, row.observed_low, row.observed_high)
-        if value is not None
-    ]
+    left, right = (_NARROW_MARGIN_PX, canvas.width_px - _NARROW_MARGIN_PX) if canvas.narrow else (200.0, 472.0)
+    known = _prediction_values(group)
     ticks = nice_ticks(min(known), max(known), 4 if canvas.narrow else 5)
     scale = Scale(low=ticks[0], high=ticks[-1], start_px=left, end_px=right)
-    pieces = [
-        text(group.heading, 0, top + 18, tone="ink", size_px=13.5, bold=True),
-        _row_axis(box, scale, ticks, group.unit, no_effect=0.0),
-    ]
+    y = top + (30 if canvas.narrow else 44)
+    first = y - 4
+    heading = [text(group.heading, 0, top + 18, tone="ink", size_px=13.5, bold=True)]
     if not canvas.narrow:
-        pieces += [
-            text("Predicted (90 %)", right + 22, first - 14, tone="ink3"),
-            text("Published", right + 172, first - 14, tone="ink3"),
-        ]
-    for i, row in enumerate(group.rows):
-        pieces.append(_prediction_row(group, row, canvas, scale, first + row_px * i))
-    return join(*pieces), box.bottom - top + 48
+        heading += [text(name, x, top + 34, tone="ink3") for name, x in (("Predicted (90 %)", 496), ("Published", 650))]
+    rows = []
+    middles = []
+    for row in group.rows:
+        words, middle, height = _prediction_words(group, row, canvas, y)
+        rows.append(join(words, _prediction_mark(row, scale, middle)))
+        middles.append(middle)
+        y += height
+    spans = [(at - 11, at + 11) for at in middles] if canvas.narrow else [(first, y)]
+    axis = _row_axis(scale, ticks, spans, y + 2, group.unit, no_effect=0.0)
+    return join(axis, *heading, *rows), y + 50 - top
 
 
-def _row_axis(box: Box, scale: Scale, ticks: Sequence[float], caption: str, *, no_effect: float) -> Markup:
-    """Vertical hairlines through the rows, a darker one at no effect, numbers and the unit below."""
+def _row_axis(
+    scale: Scale,
+    ticks: Sequence[float],
+    spans: Sequence[tuple[float, float]],
+    bottom: float,
+    caption: str,
+    *,
+    no_effect: float,
+) -> Markup:
+    """Vertical hairlines through the spans, a darker one at no effect; numbers and what they count below."""
     pieces = []
     for tick, label in zip(ticks, tick_labels(ticks), strict=True):
-        pieces.append(line((scale(tick), box.top), (scale(tick), box.bottom), "line"))
-        pieces.append(text(label, scale(tick), box.bottom + 18, tone="ink3", anchor="middle"))
+        pieces += [line((scale(tick), top), (scale(tick), end), "line") for top, end in spans]
+        pieces.append(line((scale(tick), bottom), (scale(tick), bottom + 5), "edge"))
+        pieces.append(text(label, scale(tick), bottom + 19, tone="ink3", anchor="middle"))
     if ticks[0] <= no_effect <= ticks[-1]:
-        pieces.append(line((scale(no_effect), box.top), (scale(no_effect), box.bottom), "ink2"))
-    pieces.append(line((box.left, box.bottom), (box.right, box.bottom), "edge"))
-    pieces.append(text(caption, (box.left + box.right) / 2, box.bottom + 35, tone="ink3", anchor="middle"))
-    return join(*pieces)
+        pieces += [line((scale(no_effect), top), (scale(no_effect), end), "ink2") for top, end in spans]
+    middle = (scale.start_px + scale.end_px) / 2
+    pieces.append(line((scale.start_px, bottom), (scale.end_px, bottom), "edge"))
+    return join(*pieces, text(caption, middle, bottom + 36, tone="ink3", anchor="middle"))
 
 
-def _prediction_row(group: PredictionGroup, row: PredictionRow, canvas: Canvas, scale: Scale, top: float) -> Markup:
-    predicted, interval, observed, verdict = _prediction_cells(group, row)
-    middle = top + (_NARROW_ROW_PX - 14 if canvas.narrow else _ROW_PX / 2)
-    pieces = [predicted_bar(scale(row.lo90), scale(row.predicted), scale(row.hi90), middle)]
-    if row.observed is not None:
-        if row.observed_low is not None and row.observed_high is not None:
-            pieces.append(whisker(scale(row.observed_low), scale(row.observed_high), middle))
-        pieces.append(measured_point(scale(row.observed), middle))
-    published = f"{observed}, {verdict}" if verdict == "outside" else observed
+def _prediction_words(
+    group: PredictionGroup, row: PredictionRow, canvas: Canvas, top: float
+) -> tuple[Markup, float, float]:
+    """The words of a row, the height of its mark's middle, and the height of the row."""
+    predicted, interval, _, verdict = _prediction_cells(group, row)
+    published = "not published" if row.observed is None else format_number(row.observed, group.decimals)
+    outside = verdict == "outside"
+    published += ", outside" if outside else ""
     if canvas.narrow:
-        pieces += [
-            text(row.label, 0, top + 12, tone="ink"),
-            text(f"{predicted} ({interval}), published {published}", 0, top + 28, tone="ink3"),
-        ]
-    else:
-        pieces += [
-            text(row.label, 0, middle + 4.5, tone="ink"),
-            text(f"{predicted} ({interval})", scale.end_px + 22, middle + 4.5, tone="predicted"),
-            text(published, scale.end_px + 172, middle + 4.5, tone="ink", bold=verdict == "outside"),
-        ]
+        lines = wrap_text(row.label, AXIS_PX, canvas.width_px)
+        about = [f"Predicted {predicted}, 90 % {interval}", f"Published: {published}"]
+        words = join(_cell(lines, 0, top + 13, "ink"), _cell(about, 0, top + 13 + LINE_PX * len(lines), "ink3"))
+        height = LINE_PX * (len(lines) + 2) + _MARK_PX
+        return words, top + height - 11, height + 8
+    lines = wrap_text(row.label, AXIS_PX, 184)
+    height = max(_ROW_PX, 9 + LINE_PX * len(lines))
+    middle = top + height / 2
+    words = join(
+        _cell(lines, 0, middle + 4.5 - LINE_PX / 2 * (len(lines) - 1), "ink"),
+        text(f"{predicted} ({interval})", 496, middle + 4.5, tone="predicted"),
+        text(published, 650, middle + 4.5, tone="ink", bold=outside),
+    )
+    return words, middle, height
+
+
+def _cell(lines: Sequence[str], x: float, first: float, tone: str) -> Markup:
+    return join(*(text(content, x, first + LINE_PX * i, tone=tone) for i, content in enumerate(lines)))
+
+
+def _prediction_mark(row: PredictionRow, scale: Scale, middle: float) -> Markup:
+    pieces = [predicted_bar(scale(row.lo90), scale(row.predicted), scale(row.hi90), middle)]
+    if row.observed_low is not None and row.observed_high is not None:
+        pieces.append(whisker(scale(row.observed_low), scale(row.observed_high), middle))
+    if row.observed is not None:
+        pieces.append(measured_point(scale(row.observed), middle))
     return join(*pieces)
 
 
@@ -260,11 +291,12 @@ def forest_chart(data: ForestData) -> Chart:
 
     Args:
         data: at least one row; on a log axis all numbers positive.
-    Raises: InvalidData when there is no row, or a number that a log axis cannot hold.
+    Raises: InvalidData when there is no row, or a number that the axis cannot hold.
     """
     rows = [row for group in data.groups for row in group.rows]
     if not rows:
         raise InvalidData(f'"{data.title}" cannot be drawn: it holds no row')
+    check_finite(data.title, [value for row in rows for value in (row.effect, *_forest_values(row))])
     lowest = min(value for row in rows for value in _forest_values(row))
     if data.log_x and lowest <= 0:
         raise InvalidData(
@@ -302,8 +334,8 @@ def _forest_table(data: ForestData) -> Table:
         "Comparison", "Group", "Source", "Control", "Kind", "Effect", "95 % interval", "Weight", "Prediction interval",
     )  # fmt: skip
     return Table(
-        caption=f"{data.title}: {data.measure[0].lower()}{data.measure[1:]}, {data.left_label} below "
-        f"{format_number(data.no_effect)}, {data.right_label} above",
+        caption=f"{data.title}: {data.measure}; under {format_number(data.no_effect)} {data.left_label}, "
+        f"over it {data.right_label}",
         columns=tuple(Column(heading=name, numeric=i >= 5) for i, name in enumerate(headings)),
         rows=tuple(
             (
@@ -324,25 +356,29 @@ def _forest_table(data: ForestData) -> Table:
 
 
 def _draw_forest(data: ForestData, canvas: Canvas) -> Drawing:
-    left, right = (6.0, canvas.width_px - 6) if canvas.narrow else (366.0, canvas.width_px - 142)
+    weighted = any(row.weight_percent is not None for group in data.groups for row in group.rows)
+    right = canvas.width_px - (192 if weighted else 142)
+    left, right = (_NARROW_MARGIN_PX, canvas.width_px - _NARROW_MARGIN_PX) if canvas.narrow else (366.0, right)
     scale, ticks = _forest_scale(data, left, right)
-    pieces = []
-    y = 24.0
+    pieces = [_forest_head(data, canvas, scale, weighted=weighted)]
+    middles = []
+    y = 26.0 if canvas.narrow else 36.0
+    first = y
     for i, group in enumerate(data.groups):
-        if i and not canvas.narrow:
-            pieces.append(line((0, y + 2), (canvas.width_px, y + 2), "line"))
-        pieces.append(text(group.heading, 0, y + 22, tone="ink", size_px=13.5, bold=True))
+        if i:
+            pieces.append(line((0, y + 3), (canvas.width_px, y + 3), "line"))
+        pieces.append(text(group.heading, 0, y + 23, tone="ink", size_px=13.5, bold=True))
         y += 32
         for row in group.rows:
-            marks, height = _forest_row(data, row, canvas, scale, y)
-            pieces.append(marks)
+            words, middle, height = _forest_words(row, canvas, y)
+            pieces.append(join(words, _forest_mark(data, row, scale, middle)))
+            middles.append(middle)
             y += height
-        y += 4
-    box = Box(left=left, top=26, right=right, bottom=y + 4)
-    axis = _row_axis(box, scale, ticks, data.measure, no_effect=data.no_effect)
-    head = _forest_head(data, canvas, scale)
-    key, key_px = draw_key(canvas, _forest_key(data), 0, box.bottom + 48)
-    return join(axis, head, *pieces, key), box.bottom + 48 + key_px
+        y += 6
+    spans = [(at - 11, at + 11) for at in middles] if canvas.narrow else [(first, y)]
+    axis = _row_axis(scale, ticks, spans, y + 2, data.measure, no_effect=data.no_effect)
+    key, key_px = draw_key(canvas, _forest_key(data), 0, y + 52)
+    return join(axis, *pieces, key), y + 52 + key_px
 
 
 def _forest_scale(data: ForestData, left: float, right: float) -> tuple[Scale, list[float]]:
@@ -352,49 +388,55 @@ def _forest_scale(data: ForestData, left: float, right: float) -> tuple[Scale, l
     return Scale(low=ticks[0], high=ticks[-1], start_px=left, end_px=right, log=data.log_x), ticks
 
 
-def _forest_head(data: ForestData, canvas: Canvas, scale: Scale) -> Markup:
-    none = scale(data.no_effect)
-    pieces = [
-        text(data.left_label, none - 8, 14, tone="ink3", anchor="end"),
-        text(data.right_label, none + 8, 14, tone="ink3"),
-    ]
-    if not canvas.narrow:
-        pieces += [text(name, x, 14, tone="ink3") for name, x in (("Comparison", 0), ("Source", 172), ("Control", 282))]
-        pieces.append(text("Effect, 95 % interval", canvas.width_px, 14, tone="ink3", anchor="end"))
-    return join(*pieces)
-
-
-def _forest_row(data: ForestData, row: ForestRow, canvas: Canvas, scale: Scale, top: float) -> Drawing:
-    effect, interval = format_number(row.effect, 2), _forest_interval(row.lo95, row.hi95)
+def _forest_head(data: ForestData, canvas: Canvas, scale: Scale, *, weighted: bool) -> Markup:
+    """The columns' names and, on a line of their own, what lies on either side of no effect."""
     if canvas.narrow:
-        height = _NARROW_ROW_PX
-        middle = top + height - 14
-        about = ", ".join(part for part in (row.source, row.comparator) if part)
-        words = [
-            text(row.label, 0, top + 12, tone="ink"),
-            text(f"{effect} ({interval})", canvas.width_px, top + 28, tone="ink", anchor="end"),
-            text(about, 0, top + 28, tone="ink3"),
-        ]
-    else:
-        names, sources, controls = (
-            wrap_text(content, 12.5, width)
-            for content, width in ((row.label, 164), (row.source, 104), (row.comparator, 78))
+        return text(f"Left: {data.left_label}. Right: {data.right_label}.", 0, 14, tone="ink3")
+    none = scale(data.no_effect)
+    names: list[tuple[str, float, str | None]] = [
+        ("Comparison", 0.0, None),
+        ("Source", 172.0, None),
+        ("Control", 282.0, None),
+    ]
+    names += [("95 % interval", canvas.width_px, "end"), ("Effect", canvas.width_px - 98, "end")]
+    if weighted:
+        names.append(("Weight", canvas.width_px - 146, "end"))
+    return join(
+        *(text(name, x, 14, tone="ink3", anchor=anchor) for name, x, anchor in names),
+        text(data.left_label, none - 8, 31, tone="ink3", anchor="end"),
+        text(data.right_label, none + 8, 31, tone="ink3"),
+    )
+
+
+def _forest_words(row: ForestRow, canvas: Canvas, top: float) -> tuple[Markup, float, float]:
+    """The words of a row, the height of its mark's middle, and the height of the row."""
+    effect, interval = format_number(row.effect, 2), _forest_interval(row.lo95, row.hi95)
+    weight = "" if row.weight_percent is None else f"{format_number(row.weight_percent)} %"
+    if canvas.narrow:
+        about = ", ".join(part for part in (row.source, row.comparator, weight and f"weight {weight}") if part)
+        names = wrap_text(row.label, AXIS_PX, canvas.width_px)
+        lines = [f"{effect} ({interval})", *wrap_text(about, AXIS_PX, canvas.width_px)]
+        words = join(_cell(names, 0, top + 13, "ink"), _cell(lines, 0, top + 13 + LINE_PX * len(names), "ink3"))
+        height = LINE_PX * (len(names) + len(lines)) + _MARK_PX
+        return words, top + height - 11, height + 8
+    cells = [
+        (wrap_text(content, AXIS_PX, width), x, tone)
+        for content, width, x, tone in (
+            (row.label, 164, 0, "ink"),
+            (row.source, 104, 172, "ink2"),
+            (row.comparator, 78, 282, "ink2"),
         )
-        height = max(_ROW_PX, 9 + 17.0 * max(len(names), len(sources), len(controls)))
-        middle = top + height / 2
-        words = [
-            *_cell(names, 0, middle, "ink"),
-            *_cell(sources, 172, middle, "ink2"),
-            *_cell(controls, 282, middle, "ink2"),
-            text(effect, canvas.width_px - 98, middle + 4.5, tone="ink", bold=True, anchor="end"),
-            text(interval, canvas.width_px, middle + 4.5, tone="ink2", anchor="end"),
-        ]
-    return join(*words, _forest_mark(data, row, scale, middle)), height
-
-
-def _cell(lines: Sequence[str], x: float, middle: float, tone: str) -> list[Markup]:
-    start = middle + 4.5 - 8.5 * (len(lines) - 1)
-    return [text(content, x, start + 17 * i, tone=tone) for i, content in enumerate(lines)]
+    ]
+    height = max(_ROW_PX, 9 + LINE_PX * max(len(lines) for lines, _, _ in cells))
+    middle = top + height / 2
+    base = middle + 4.5
+    words = join(
+        *(_cell(lines, x, base - LINE_PX / 2 * (len(lines) - 1), tone) for lines, x, tone in cells),
+        text(weight, canvas.width_px - 146, base, anchor="end"),
+        text(effect, canvas.width_px - 98, base, tone="ink", bold=True, anchor="end"),
+        text(interval, canvas.width_px, base, anchor="end"),
+    )
+    return words, middle, height
 
 
 def _forest_mark(data: ForestData, row: ForestRow, scale: Scale, middle: float) -> Markup:

@@ -88,8 +88,14 @@ def text(
     size_px: float = AXIS_PX,
     bold: bool = False,
     anchor: str | None = None,
+    halo: bool = False,
 ) -> Markup:
-    """One line of text with its baseline at `y`; `anchor` is None (start), "middle" or "end"."""
+    """One line of text with its baseline at `y`; `anchor` is None (start), "middle" or "end".
+
+    A `halo` of surface keeps it readable on a hairline.
+    """
+    # Inter's tabular setting widens the hyphen too, so words with one keep the proportional figures.
+    tabular = "-" not in content and any(letter.isdigit() for letter in content)
     return element(
         "text",
         escape(content),
@@ -99,6 +105,10 @@ def text(
         font_size=size_px,
         font_weight="600" if bold else None,
         text_anchor=anchor,
+        class_="number" if tabular else None,
+        stroke=colour("surface") if halo else None,
+        stroke_width=4 if halo else None,
+        paint_order="stroke" if halo else None,
     )
 
 

@@ -1,7 +1,7 @@
 """The colour tokens, light and dark: every colour that a page or a chart may use, each with one meaning.
 
 Ink is measured, blue is predicted, plum is the drug; red, yellow and cyan belong to priorities and appear in no
-chart. Charts name a token (`colour("predicted")`); a page defines it as a CSS variable, a file that cannot use
+chart. A chart names a token (`colour("predicted")`); a page defines it as a CSS variable, a file that cannot use
 variables gets the literal colour from `resolve_colours`.
 """
 
@@ -27,6 +27,8 @@ _TABLE: Final[dict[str, tuple[str, str]]] = {
     "ink": ("#1B1A20", "#EFEDF3"),
     "ink2": ("#4D4A54", "#BDBAC6"),
     "ink3": ("#66636D", "#9B98A6"),
+    "action": ("#1B1A20", "#EFEDF3"),
+    "action-text": ("#FFFFFF", "#15161C"),
     "link": ("#27478F", "#A9C3F7"),
     "focus": ("#1F5FD0", "#8DB4FF"),
     "predicted": ("#2C62B4", "#86B0F2"),
@@ -43,6 +45,20 @@ _TABLE: Final[dict[str, tuple[str, str]]] = {
     "band-a": ("#F4F3F0", "#1D1F26"),
     "band-b": ("#EEECE8", "#22242C"),
     "done": ("#1E6B45", "#7FD0A4"),
+    "done-wash": ("#E4F2EA", "#183326"),
+    "high": ("#B3141B", "#FF8A84"),
+    "high-wash": ("#FCEBEA", "#3A1719"),
+    "high-text": ("#8C0F15", "#FFC4C0"),
+    "high-strip": ("#B3141B", "#D92D33"),
+    "medium": ("#F2C300", "#FFD84A"),
+    "medium-edge": ("#8F6E00", "#C9A61E"),
+    "medium-wash": ("#FFF6D1", "#38300F"),
+    "medium-text": ("#5A4500", "#FFE68A"),
+    "low": ("#0B7F94", "#5FD3E6"),
+    "low-wash": ("#DFF5F9", "#0F3038"),
+    "low-text": ("#07525F", "#A5ECF7"),
+    "phase": ("#E9E7F2", "#2A2A44"),
+    "phase-text": ("#3A3560", "#CFCBF5"),
 }
 
 
@@ -131,24 +147,3 @@ def resolve_colours(svg: str, palette: Palette) -> str:
         '<rect fill="#1B1A20"/>'
     """
     return re.sub(r"var\(--([a-z0-9-]+)\)", lambda match: TOKENS[palette][match[1]], svg)
-
-
-def contrast_ratio(first: str, second: str) -> float:
-    """Contrast of two colours, 1 to 21 (WCAG 2.2, definition of contrast ratio).
-
-    Args:
-        first: `#RRGGBB`.
-        second: `#RRGGBB`.
-
-    Examples:
-        >>> round(contrast_ratio("#000000", "#FFFFFF"), 1)
-        21.0
-    """
-    lighter, darker = sorted((_luminance(first), _luminance(second)), reverse=True)
-    return (lighter + 0.05) / (darker + 0.05)
-
-
-def _luminance(code: str) -> float:
-    srgb = np.array([int(code[i : i + 2], 16) for i in (1, 3, 5)], dtype=np.float64) / 255.0
-    linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
-    return float(linear @ np.array([0.2126, 0.7152, 0.0722]))

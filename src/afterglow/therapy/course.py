@@ -1,8 +1,8 @@
 """The tables of a course: how its hours are cut into panels, shared by both execution paths.
 
 Between two marks (a dose starts or ends, a value is asked for) nothing jumps, so the receptor block is smooth there
-and a few Gauss-Legendre nodes integrate it. Panels grow geometrically with the time since the last jump, because that is how
-the drug fades. The tables depend on the course alone, never on a patient: every patient of every batch uses the same.
+and a few Gauss-Legendre nodes integrate it. Panels grow geometrically with the time since the last jump, because that
+is how the drug fades. The tables depend on the course alone, never on a patient: every patient of every batch uses the same.
 """
 
 from __future__ import annotations
@@ -111,8 +111,8 @@ def course_table(
         step_rates=np.array([step[1] for step in builder.steps], dtype=np.int64),
         step_bolus=np.array([step[2] for step in builder.steps], dtype=np.int64),
         step_time=np.array([step[3] for step in builder.steps], dtype=np.int64),
-        rates=np.array(list(builder.rates), dtype=np.float64).reshape(-1, len(channels), 2),
-        boluses=np.array(list(builder.boluses), dtype=np.float64).reshape(-1, len(channels), 2),
+        rates=np.array(list(builder.rates), dtype=np.float64).reshape(len(builder.rates), len(channels), 2),
+        boluses=np.array(list(builder.boluses), dtype=np.float64).reshape(len(builder.boluses), len(channels), 2),
         nodes=(x + 1.0) / 2.0,
         weights=w / 2.0,
     )

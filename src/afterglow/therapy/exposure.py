@@ -57,6 +57,7 @@ __all__ = [
     "exposure_model",
     "exposure_models",
     "regimen_drive",
+    "regimen_plasma",
     "simulate_exposure",
     "simulate_exposures",
     "typical",
@@ -118,10 +119,20 @@ def regimen_drive(regimen: Regimen, variation: PkVariation) -> ExposureModes:
 
     Raises: InputError for a regimen without sessions.
     """
+    return _of_regimen(regimen, variation, site=Site.EFFECT)
+
+
+def regimen_plasma(regimen: Regimen, variation: PkVariation) -> ExposureModes:
+    """Arterial S-ketamine of a regimen, with the channels of `regimen_drive`: what a slow effect site follows."""
+    return _of_regimen(regimen, variation, site=Site.ARTERIAL)
+
+
+def _of_regimen(regimen: Regimen, variation: PkVariation, *, site: Site) -> ExposureModes:
     kinds = dict.fromkeys((session.drug, session.route) for session in regimen.administrations)
     if not kinds:
         raise InputError("A regimen without any session drives nothing")
-    return summed([drive_model(drug, route, variation) for drug, route in kinds])
+    models = [exposure_model(drug, route, analyte=Analyte.S_KETAMINE, site=site) for drug, route in kinds]
+    return summed([model.build(variation, Analyte.S_KETAMINE) for model in models])
 
 
 def drive_inputs(regimen: Regimen) -> tuple[Input, ...]:

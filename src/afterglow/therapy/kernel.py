@@ -47,7 +47,7 @@ _bits_of_float: Any = intrinsic(_as_bits)
 
 
 @njit(inline="always", **_COMPILE)
-def _exp(x: float) -> float:  # pragma: no cover - compiled
+def _exp(x: Any) -> Any:  # pragma: no cover - compiled
     """exp(x) to 1 ulp, x clamped to ±708: Cody-Waite reduction and the Taylor polynomial."""
     x = min(max(x, -_LARGEST), _LARGEST)
     shifted = x * _LOG2_E + _ROUNDER
@@ -70,7 +70,7 @@ def _exp(x: float) -> float:  # pragma: no cover - compiled
 
 
 @njit(inline="always", **_COMPILE)
-def _log(x: float) -> float:  # pragma: no cover - compiled
+def _log(x: Any) -> Any:  # pragma: no cover - compiled
     """log(x) of a positive normal number: atanh series on the mantissa in [sqrt(1/2), sqrt(2))."""
     bits = _bits_of_float(x)
     exponent = (bits - 0x3FE6A09E667F3BCD) >> 52

@@ -268,6 +268,27 @@ def summed(parts: Sequence[ExposureModes]) -> ExposureModes:
     return ExposureModes(rates_per_h=rates, channels=channels, amplitude=amplitude)
 
 
+def lagged(modes: ExposureModes, rate_per_h: FloatArray) -> ExposureModes:
+    """The same response behind one more first-order step that loses nothing: a slow effect site.
+
+    Args:
+        modes: n patients.
+        rate_per_h: of the step, shape (n,); far from every rate of `modes`, as a step of days is.
+
+    >>> one = ExposureModes(rates_per_h=np.array([[2.0]]), channels=("iv",), amplitude=np.array([[[10.0]]]))
+    >>> slow = lagged(one, np.array([1.0]))
+    >>> slow.rates_per_h.tolist(), slow.amplitude.tolist()
+    ([[2.0, 1.0]], [[[-10.0, 10.0]]])
+    """
+    rate = rate_per_h[:, None]
+    amplitude = modes.amplitude * (rate / (rate - modes.rates_per_h))[:, None, :]
+    return ExposureModes(
+        rates_per_h=np.concatenate([modes.rates_per_h, rate], axis=1),
+        channels=modes.channels,
+        amplitude=np.concatenate([amplitude, -amplitude.sum(axis=2, keepdims=True)], axis=2),
+    )
+
+
 def concentration(
     modes: ExposureModes, inputs: Iterable[Input], times_h: ArrayLike, *, weight_kg: FloatArray
 ) -> FloatArray:

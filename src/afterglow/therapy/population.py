@@ -20,8 +20,8 @@ from afterglow.errors import InvalidData
 from afterglow.evidence.reading import Record
 from afterglow.provenance import Provenance
 from afterglow.quantities import rate_from_half_life
-from afterglow.therapy.kinetics import FloatArray
 from afterglow.therapy.exposure import PK_DEVIATIONS, PkVariation
+from afterglow.therapy.kinetics import FloatArray
 from afterglow.therapy.plasticity import Plasticity
 from afterglow.therapy.relief import ReadOut
 from afterglow.therapy.setting import Condition, Control, Enrolment, Setting
@@ -278,14 +278,14 @@ def normal_points(seed: int, *, stream: int, dimensions: int, first: int, count:
 
     if count == 0:
         return np.empty((0, dimensions))
-    sequence = qmc.Sobol(dimensions, scramble=True, rng=np.random.default_rng([seed, stream]), bits=62)
+    sequence = qmc.Sobol(dimensions, scramble=True, rng=np.random.default_rng([seed, stream]))
     if first:
         sequence.fast_forward(first)
         points = sequence.random(count)
     else:
         points = sequence.random_base2((count - 1).bit_length())[:count]
     # A point may lie on 0 exactly; half a unit of the sequence's resolution keeps its deviate finite.
-    deviates: FloatArray = ndtri(np.maximum(points, 2.0**-63))
+    deviates: FloatArray = ndtri(np.maximum(points, 2.0**-31))
     return deviates
 
 

@@ -1,0 +1,16 @@
+"""Many patients: what published trials reported, replicated from their protocols."""
+
+from afterglow.trials.cohort import ArmPlan, CohortChunk, simulate_cohort
+from afterglow.trials.replicate import Parts, Prediction, Replication, Statistic, arm_plan, replicate
+
+__all__ = [
+    "ArmPlan",
+    "CohortChunk",
+    "Parts",
+    "Prediction",
+    "Replication",
+    "Statistic",
+    "arm_plan",
+    "replicate",
+    "simulate_cohort",
+]

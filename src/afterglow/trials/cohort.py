@@ -1,0 +1,173 @@
+"""Many virtual patients through one arm, in chunks, so that a million courses need no more memory than a thousand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.special import ndtr, ndtri
+
+from afterglow.quantities import rate_from_half_life
+from afterglow.therapy.course import CourseTable, course_table
+from afterglow.therapy.exposure import drive_inputs, regimen_drive, regimen_plasma
+from afterglow.therapy.kinetics import FloatArray, concentration, lagged
+from afterglow.therapy.population import (
+    Circumstances,
+    Drive,
+    Population,
+    VirtualPatients,
+    draw_patients,
+    normal_points,
+)
+from afterglow.therapy.regimen import Regimen
+from afterglow.therapy.relief import Execution, MoodFluctuation, Relief, ScaleLink, drug_relief, simulate_relief
+
+CHUNK = 16_384
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArmPlan:
+    """One arm as the model sees it.
+
+    Args:
+        regimen: drug given; empty in a control arm.
+        sessions_h: starts of the sessions, with or without drug.
+        circumstances: how the arm is treated.
+        scale: name of the scale the baseline and scores are on.
+        lowest, highest: range of that scale, points.
+        whole_numbers: whether only whole scores exist.
+        self_report: whether patients rate themselves.
+        baseline_mean, baseline_sd: of the observed baseline score, points.
+    """
+
+    regimen: Regimen
+    sessions_h: tuple[float, ...]
+    circumstances: Circumstances
+    scale: str
+    lowest: float
+    highest: float
+    whole_numbers: bool
+    self_report: bool
+    baseline_mean: float
+    baseline_sd: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CohortChunk:
+    """Consecutive virtual patients of one arm.
+
+    Args:
+        patients: the patients.
+        relief: their parts of relief at the asked times.
+        baseline: (n_patients,) observed baseline score.
+        link: from fraction of baseline to the scale, one value a patient.
+        mood: their fluctuation.
+    """
+
+    patients: VirtualPatients
+    relief: Relief
+    baseline: FloatArray
+    link: ScaleLink
+    mood: MoodFluctuation
+
+
+def simulate_cohort(
+    population: Population,
+    plan: ArmPlan,
+    times_h: FloatArray,
+    *,
+    seed: int,
+    n_draws: int,
+    patients_per_draw: int,
+    execution: Execution | None = None,
+    chunk: int = CHUNK,
+) -> Iterator[CohortChunk]:
+    """Virtual patients of an arm, whole draws at a time and in order.
+
+    Args:
+        population: where they come from.
+        plan: the arm.
+        times_h: asked times in h since the first session, increasing.
+        seed: same seed, same patients, whatever the chunk.
+        n_draws: draws of the population.
+        patients_per_draw: patients of each.
+        execution: None takes the compiled kernel when the whole cohort is large enough for it.
+        chunk: most patients held at once.
+    """
+    total = n_draws * patients_per_draw
+    execution = execution or Execution.for_courses(total)
+    step = max(1, chunk // patients_per_draw) * patients_per_draw
+    table: CourseTable | None = None
+    for first in range(0, total, step):
+        patients = draw_patients(
+            population,
+            plan.circumstances,
+            seed=seed,
+            first=first,
+            count=min(step, total - first),
+            patients_per_draw=patients_per_draw,
+        )
+        relief, table = _relief(population, plan, patients, times_h, execution=execution, table=table)
+        points = plan.highest - plan.lowest
+        yield CohortChunk(
+            patients=patients,
+            relief=relief,
+            baseline=_baseline(plan, normal_points(seed, stream=2, dimensions=1, first=first, count=len(patients))),
+            link=ScaleLink(
+                name=plan.scale,
+                lowest=plan.lowest,
+                highest=plan.highest,
+                whole_numbers=plan.whole_numbers,
+                following=patients.following_self_report if plan.self_report else 1.0,
+                error_sd=points * (patients.error_self_report if plan.self_report else patients.error_clinician),
+            ),
+            mood=MoodFluctuation(
+                sd=patients.mood_sd, correlation_h=population.parameters["mood_correlation_h"].typical
+            ),
+        )
+
+
+def _relief(
+    population: Population,
+    plan: ArmPlan,
+    patients: VirtualPatients,
+    times_h: FloatArray,
+    *,
+    execution: Execution,
+    table: CourseTable | None,
+) -> tuple[Relief, CourseTable]:
+    """Relief of one chunk; the table is the same for every chunk and is made once."""
+    drug_given = bool(plan.regimen.administrations)
+    inputs = drive_inputs(plan.regimen)
+    slow = population.drive is Drive.EFFECT_COMPARTMENT
+    modes = regimen_drive(plan.regimen, patients.pk) if drug_given and not slow else None
+    table = table or course_table(
+        inputs if modes else (),
+        channels=modes.channels if modes else (),
+        sessions_h=plan.sessions_h,
+        times_h=times_h,
+    )
+    relief = simulate_relief(
+        table,
+        modes=modes,
+        weight_kg=patients.weight_kg,
+        chain=patients.chain,
+        readout=patients.readout,
+        execution=execution,
+    )
+    if drug_given and slow and patients.effect_half_time_h is not None:
+        site = lagged(regimen_plasma(plan.regimen, patients.pk), rate_from_half_life(1.0) / patients.effect_half_time_h)
+        level = concentration(site, inputs, times_h, weight_kg=patients.weight_kg)
+        relief = replace(relief, drug=drug_relief(level, patients.readout))
+    return relief, table
+
+
+def _baseline(plan: ArmPlan, deviates: FloatArray) -> FloatArray:
+    """Observed baseline scores: normal, cut to the scale (a baseline of nothing has nothing to relieve)."""
+    lowest, highest = plan.lowest + 1.0, plan.highest
+    if plan.baseline_sd == 0:
+        return np.full(len(deviates), plan.baseline_mean)
+    low, high = (ndtr((edge - plan.baseline_mean) / plan.baseline_sd) for edge in (lowest, highest))
+    score: FloatArray = plan.baseline_mean + plan.baseline_sd * ndtri(low + (high - low) * ndtr(deviates[:, 0]))
+    return np.round(score) if plan.whole_numbers else score

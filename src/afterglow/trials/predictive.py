@@ -1,0 +1,109 @@
+"""From virtual patients to what a trial of a given size would report: moments, tails and prediction intervals.
+
+A trial's estimate varies for three reasons: which patients it enrols (sampling), how it differs from other trials, and
+how unsure the model's parameters are. The last two are the draws of the population; the first follows from the number of
+patients. So a predictive distribution is a mixture over draws of a sampling distribution.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import bdtr, ndtr
+
+from afterglow.therapy.course import FloatArray
+
+_ROUNDING_VARIANCE = 1.0 / 12.0  # of a uniform error of one point's width
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """Mean of a predictive distribution and its central 90 % interval."""
+
+    value: float
+    lo90: float
+    hi90: float
+
+
+def bounded_moments(
+    mean: FloatArray, sd: FloatArray, *, lowest: float, highest: float, whole_numbers: bool
+) -> tuple[FloatArray, FloatArray]:
+    """First and second moment of a normal score that cannot leave its scale.
+
+    Args:
+        mean, sd: of the latent score.
+        lowest, highest: of the scale; what lies beyond is written as the bound.
+        whole_numbers: adds the variance of rounding.
+
+    Source: moments of a censored normal variable (Tobin's type).
+
+    >>> m, m2 = bounded_moments(np.array([30.0]), np.array([3.0]), lowest=0, highest=60, whole_numbers=False)
+    >>> round(float(m[0]), 6), round(float(m2[0] - m[0] ** 2), 6)
+    (30.0, 9.0)
+    """
+    a, b = (lowest - mean) / sd, (highest - mean) / sd
+    below, above = ndtr(a), ndtr(-b)
+    inside = 1.0 - below - above
+    density_a, density_b = _density(a), _density(b)
+    first = lowest * below + highest * above + mean * inside + sd * (density_a - density_b)
+    second = (
+        lowest**2 * below
+        + highest**2 * above
+        + (mean**2 + sd**2) * inside
+        + sd * ((mean + lowest) * density_a - (mean + highest) * density_b)
+    )
+    return first, second + (_ROUNDING_VARIANCE if whole_numbers else 0.0)
+
+
+def at_most(mean: FloatArray, sd: FloatArray, limit: FloatArray | float) -> FloatArray:
+    """Chance that a latent normal score lies below `limit`."""
+    chance: FloatArray = ndtr((limit - mean) / sd)
+    return chance
+
+
+def mean_interval(means: FloatArray, standard_errors: FloatArray) -> Interval:
+    """Predictive of a trial mean: a mixture over draws of normal sampling distributions, shape (n_draws,) each.
+
+    >>> mean_interval(np.zeros(4), np.ones(4)).hi90  # doctest: +ELLIPSIS
+    1.6448...
+    """
+    spread = float(np.max(standard_errors)) * 8.0 + 1e-12
+    bounds = (float(np.min(means)) - spread, float(np.max(means)) + spread)
+
+    def below(x: float) -> float:
+        return float(np.mean(ndtr((x - means) / np.maximum(standard_errors, 1e-12))))
+
+    return Interval(value=float(np.mean(means)), lo90=_solve(below, 0.05, bounds), hi90=_solve(below, 0.95, bounds))
+
+
+def proportion_interval(chances: FloatArray, n: FloatArray | int) -> Interval:
+    """Predictive of a trial percentage: a mixture over draws of binomial counts out of `n`, in percent.
+
+    The bounds are the smallest counts whose cumulative probability reaches 5 % and 95 %. With a number at risk that
+    differs between draws (responders who may relapse) the counts are read as proportions of each draw's own number.
+
+    >>> proportion_interval(np.full(8, 0.5), 20)
+    Interval(value=50.0, lo90=30.0, hi90=70.0)
+    """
+    sizes = np.maximum(np.round(np.broadcast_to(np.asarray(n, dtype=np.float64), chances.shape)), 1.0)
+    proportions = np.unique(np.concatenate([np.arange(size + 1) / size for size in np.unique(sizes)]))
+    counts = np.floor(proportions[:, None] * sizes[None, :] + 1e-9)
+    cumulative = bdtr(counts, sizes[None, :], np.clip(chances, 0.0, 1.0)[None, :]).mean(axis=1)
+    cumulative[-1] = 1.0
+    lo, hi = (float(proportions[np.argmax(cumulative >= level - 1e-12)]) * 100.0 for level in (0.05, 0.95))
+    return Interval(value=float(np.mean(chances)) * 100.0, lo90=lo, hi90=hi)
+
+
+def _density(x: FloatArray) -> FloatArray:
+    value: FloatArray = np.exp(-0.5 * x * x) / np.sqrt(2.0 * np.pi)
+    return value
+
+
+def _solve(below: Callable[[float], float], level: float, bounds: tuple[float, float]) -> float:
+    low, high = bounds
+    for _ in range(60):  # halves the bracket to rounding
+        middle = (low + high) / 2.0
+        low, high = (middle, high) if below(middle) < level else (low, middle)
+    return (low + high) / 2.0

@@ -1,0 +1,479 @@
+"""What a trial of a given size would report, predicted from its protocol.
+
+Every statistic at every asked time, each with a 90 % prediction interval that holds sampling, between-trial and
+parameter uncertainty. A prediction of a figure the model was calibrated on is a check of the fit, never evidence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from afterglow.errors import UnknownName
+from afterglow.protocol import (
+    AtRisk,
+    CompletePopulation,
+    ObservationPlan,
+    RelapseQuestion,
+    TrialProtocol,
+    require_observation,
+    require_population,
+)
+from afterglow.quantities import DrugForm
+from afterglow.scales import instrument
+from afterglow.therapy.kinetics import FloatArray
+from afterglow.therapy.population import Circumstances, belief, load_population, normal_points
+from afterglow.therapy.regimen import Regimen, Route
+from afterglow.therapy.relief import Execution
+from afterglow.therapy.setting import Arm
+from afterglow.trials.cohort import ArmPlan, CohortChunk, simulate_cohort
+from afterglow.trials.predictive import (
+    Interval,
+    at_most,
+    bounded_moments,
+    mean_interval,
+    proportion_interval,
+)
+
+N_DRAWS = 512
+PATIENTS_PER_DRAW = 256
+_TINY = 1e-12
+
+
+class Statistic(StrEnum):
+    """What a trial reports."""
+
+    MEAN_CHANGE = "mean_change"
+    MEAN_SCORE = "mean_score"
+    RESPONSE_PCT = "response_pct"
+    REMISSION_PCT = "remission_pct"
+    RELAPSE_PCT = "relapse_pct"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What a mean change is made of, in points; a fall is negative.
+
+    The three add up to the modelled change before the scale's bounds. The drug's part is an upper bound: trials see
+    only the sum of drug and expectancy.
+    """
+
+    drug: float
+    expectancy: float
+    care: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """One statistic of one arm (or of active minus control) at one time.
+
+    Args:
+        arm: active, control or contrast.
+        time_h: h since the first session.
+        statistic: what is predicted; percentages run from 0 to 100, contrasts of them from -100 to 100.
+        of: responders or remitters for relapse, else None.
+        scale: whose points.
+        value: mean of the predictive distribution.
+        lo90, hi90: central 90 % prediction interval for a trial of the protocol's size.
+        parts: of a mean change or score, else None.
+    """
+
+    arm: Arm
+    time_h: float
+    statistic: Statistic
+    of: AtRisk | None
+    scale: str
+    value: float
+    lo90: float
+    hi90: float
+    parts: Parts | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replication:
+    """All predictions of a protocol, with what they rest on.
+
+    Args:
+        model: name and version of the population.
+        status: provisional or calibrated.
+        seed: of the virtual patients.
+        n_draws, patients_per_draw: size of the virtual cohort.
+        n: patients in the arms predicted.
+        predictions: in the order asked.
+        notes: what a reader must know, in sentences.
+    """
+
+    model: str
+    status: str
+    seed: int
+    n_draws: int
+    patients_per_draw: int
+    n: Mapping[Arm, int]
+    predictions: tuple[Prediction, ...]
+    notes: tuple[str, ...]
+
+
+def replicate(
+    protocol: TrialProtocol,
+    *,
+    seed: int = 0,
+    n_draws: int = N_DRAWS,
+    patients_per_draw: int = PATIENTS_PER_DRAW,
+    execution: Execution | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> Replication:
+    """Predict what a trial would report.
+
+    Args:
+        protocol: the trial; it must name its population and what is observed.
+        seed: same seed, same answer.
+        n_draws: draws of the population (parameter and between-trial uncertainty).
+        patients_per_draw: virtual patients of each.
+        execution: None chooses by the size of the cohort.
+        progress: called with the fraction done.
+
+    Raises: MissingValue for a protocol without population or observation; NoModel for a drug and route without one.
+    """
+    people, observe = require_population(protocol), require_observation(protocol)
+    asked = _Asked.of_plan(protocol, observe)
+    population = load_population(protocol.condition)
+    arms = [arm for arm in protocol.arms if arm is not Arm.CONTRAST]
+    moments: dict[Arm, _Moments] = {}
+    for i, arm in enumerate(arms):
+        collected = _Moments(asked, n_draws)
+        plan = arm_plan(protocol, people, arm)
+        for chunk in simulate_cohort(
+            population,
+            plan,
+            asked.times_h,
+            seed=seed,
+            n_draws=n_draws,
+            patients_per_draw=patients_per_draw,
+            execution=execution,
+        ):
+            collected.add(chunk, plan, seed, patients_per_draw)
+            if progress:
+                progress((i + collected.filled / n_draws) / len(arms))
+        moments[arm] = collected
+    sizes = {Arm.ACTIVE: people.n, Arm.CONTROL: people.n_control}
+    predictions: list[Prediction] = []
+    for arm in protocol.arms:
+        if arm is Arm.CONTRAST:
+            predictions += _contrasts(asked, moments[Arm.ACTIVE], moments[Arm.CONTROL], sizes)
+        else:
+            predictions += _arm_predictions(asked, moments[arm], arm, sizes[arm])
+    return Replication(
+        model=f"afterglow population {population.version}",
+        status=population.status,
+        seed=seed,
+        n_draws=n_draws,
+        patients_per_draw=patients_per_draw,
+        n={arm: sizes[arm] for arm in arms},
+        predictions=tuple(predictions),
+        notes=_notes(protocol, population.evidence, population.status),
+    )
+
+
+def arm_plan(protocol: TrialProtocol, people: CompletePopulation, arm: Arm) -> ArmPlan:
+    """One arm of a protocol as the model sees it; the control arm has the sessions without the drug."""
+    active = arm is Arm.ACTIVE
+    scale = people.scale
+    return ArmPlan(
+        regimen=protocol.regimen() if active else Regimen(),
+        sessions_h=protocol.session_h,
+        circumstances=Circumstances(
+            belief=belief(protocol.control, active=active),
+            setting=protocol.setting,
+            enrolment=people.enrolment,
+            new_antidepressant=people.new_antidepressant,
+            nasal_esketamine=active and protocol.route is Route.INTRANASAL and protocol.drug is DrugForm.ESKETAMINE,
+            age_mean_years=people.age_mean,
+            weight_kg=people.weight_kg,
+        ),
+        scale=scale.name,
+        lowest=scale.lowest,
+        highest=scale.highest,
+        whole_numbers=True,
+        self_report=_is_self_report(scale.name),
+        baseline_mean=people.baseline_mean,
+        baseline_sd=people.baseline_sd,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """What is asked, on one time axis.
+
+    Args:
+        times_h: every time the model must be run at.
+        reported: indices of the times that statistics are reported at.
+        observe: definitions of response, remission and relapse.
+        scale: that scores are on.
+        judged: index of the time that decides who is at risk of relapse.
+        visits: indices of the visits that look for relapse.
+        reports: for each asked relapse time, how many visits have happened by then.
+    """
+
+    times_h: FloatArray
+    reported: tuple[int, ...]
+    observe: ObservationPlan
+    scale: str
+    judged: int
+    visits: tuple[int, ...]
+    reports: tuple[int, ...]
+
+    @classmethod
+    def of_plan(cls, protocol: TrialProtocol, observe: ObservationPlan) -> _Asked:
+        relapse = observe.relapse
+        judged_h = protocol.relapse_judged_h
+        visits_h = sorted({t for t in (*relapse.visits_h, *relapse.at_h) if t > judged_h}) if relapse else []
+        times = np.array(sorted({*observe.times_h, *([judged_h, *visits_h] if relapse else [])}))
+        index = {float(time): i for i, time in enumerate(times)}
+        return cls(
+            times_h=times,
+            reported=tuple(index[time] for time in observe.times_h),
+            observe=observe,
+            scale=require_population(protocol).scale.name,
+            judged=index[judged_h] if relapse else -1,
+            visits=tuple(index[time] for time in visits_h),
+            reports=tuple(sum(visit <= at for visit in visits_h) for at in relapse.at_h) if relapse else (),
+        )
+
+    @property
+    def relapse(self) -> RelapseQuestion | None:
+        return self.observe.relapse
+
+
+class _Moments:
+    """Per draw of the population: means and variances over its virtual patients; shape (n_draws, n_times) each."""
+
+    def __init__(self, asked: _Asked, n_draws: int) -> None:
+        self.asked = asked
+        self.filled = 0
+        shape = (n_draws, len(asked.times_h))
+        self.score, self.score_var, self.change, self.change_var = (np.zeros(shape) for _ in range(4))
+        self.response, self.remission = np.zeros(shape), np.zeros(shape)
+        self.parts = np.zeros((3, *shape))
+        self.at_risk = np.zeros(n_draws)
+        self.relapsed = np.zeros((n_draws, len(asked.reports)))
+
+    def add(self, chunk: CohortChunk, plan: ArmPlan, seed: int, patients_per_draw: int) -> None:
+        """Take in the next draws."""
+
+        def per_draw(values: FloatArray) -> FloatArray:
+            grouped: FloatArray = values.reshape(-1, patients_per_draw, *values.shape[1:]).mean(axis=1)
+            return grouped
+
+        relief, baseline, link = chunk.relief, chunk.baseline, chunk.link
+        mean = link.expected(baseline, relief.left)
+        sd = link.sd(baseline, relief.left, chunk.mood.variance(relief.times_h))
+        first, second = bounded_moments(
+            mean, sd, lowest=plan.lowest, highest=plan.highest, whole_numbers=plan.whole_numbers
+        )
+        here = slice(self.filled, self.filled + len(baseline) // patients_per_draw)
+        start = baseline[:, None]
+        self.score[here], self.change[here] = per_draw(first), per_draw(first - start)
+        self.score_var[here] = per_draw(second) - self.score[here] ** 2
+        self.change_var[here] = per_draw(second - 2.0 * start * first + start**2) - self.change[here] ** 2
+        response, remission = (self._limit(of, chunk) for of in AtRisk)
+        if response is not None:
+            self.response[here] = per_draw(at_most(mean, sd, response))
+        if remission is not None:
+            self.remission[here] = per_draw(at_most(mean, sd, remission))
+        following = np.broadcast_to(np.asarray(link.following), baseline.shape)[:, None]
+        for part, share in zip(self.parts, relief.shares(), strict=True):
+            part[here] = per_draw(-(start - plan.lowest) * following * share)
+        if self.asked.relapse:
+            self._add_relapse(here, chunk, mean, seed, per_draw)
+        self.filled = here.stop
+
+    def _limit(self, of: AtRisk, chunk: CohortChunk) -> FloatArray | None:
+        """Latent score below which a patient responds or remits, (n_patients, 1); None where it is not defined."""
+        observe, link, start = self.asked.observe, chunk.link, chunk.baseline[:, None]
+        if of is AtRisk.REMITTERS:
+            return None if observe.remission_at_most is None else link.at_most(observe.remission_at_most) + 0.0 * start
+        if observe.response_fraction is None:
+            return None
+        return link.at_most(link.lowest + (start - link.lowest) * (1.0 - observe.response_fraction) + _TINY)
+
+    def _add_relapse(
+        self,
+        here: slice,
+        chunk: CohortChunk,
+        mean: FloatArray,
+        seed: int,
+        per_draw: Callable[[FloatArray], FloatArray],
+    ) -> None:
+        """Relapse of those at risk: given a patient's latent mood, errors at visits are independent."""
+        asked, link = self.asked, chunk.link
+        relapse = asked.relapse
+        at_risk = self._limit(relapse.of, chunk) if relapse else None
+        if relapse is None or at_risk is None:  # pragma: no cover - the protocol refuses a relapse without definition
+            return
+        columns = [asked.judged, *asked.visits]
+        deviates = normal_points(
+            seed, stream=3, dimensions=len(columns), first=chunk.patients.first, count=len(chunk.baseline)
+        )
+        mood = chunk.mood.paths(chunk.relief.times_h[columns], deviates)
+        left = chunk.relief.left[:, columns]
+        following = np.broadcast_to(np.asarray(link.following), chunk.baseline.shape)[:, None]
+        swing = (chunk.baseline[:, None] - link.lowest) * following * np.sqrt(np.maximum(left, 0.0)) * mood
+        latent = mean[:, columns] + swing
+        error = np.broadcast_to(np.asarray(link.error_sd), chunk.baseline.shape)[:, None]
+        weight = at_most(latent[:, :1], error, at_risk)[:, 0]
+        shown = at_most(-latent[:, 1:], error, -self._relapse_limit(relapse, chunk, at_risk))
+        relapsed = consecutive_by(shown, relapse.consecutive)
+        self.at_risk[here] = per_draw(weight)
+        for k, visits in enumerate(asked.reports):
+            self.relapsed[here, k] = per_draw(weight * relapsed[:, visits]) / np.maximum(self.at_risk[here], _TINY)
+
+    @staticmethod
+    def _relapse_limit(relapse: RelapseQuestion, chunk: CohortChunk, at_risk: FloatArray) -> FloatArray:
+        """Latent score above which a visit shows relapse."""
+        link, start = chunk.link, chunk.baseline[:, None]
+        if relapse.score_at_least is not None:
+            return link.at_most(relapse.score_at_least - (1.0 if link.whole_numbers else 0.0)) + 0.0 * start
+        if relapse.improvement_below is not None:
+            return link.at_most(link.lowest + (start - link.lowest) * (1.0 - relapse.improvement_below) + _TINY)
+        return at_risk
+
+
+def consecutive_by(shown: FloatArray, needed: int) -> FloatArray:
+    """Chance that `needed` visits in a row have shown it, begun by each visit; (n, n_visits) -> (n, n_visits + 1).
+
+    The first visit of the row dates the relapse, so a run begun at visit k counts from k on. Visits are independent
+    given the chances. Column 0 is before any visit.
+
+    >>> consecutive_by(np.array([[0.5, 0.5]]), 1).tolist()
+    [[0.0, 0.5, 0.75]]
+    >>> consecutive_by(np.array([[0.5, 0.5]]), 2).tolist()
+    [[0.0, 0.25, 0.25]]
+    """
+    n, visits = shown.shape
+    running = [np.zeros(n) for _ in range(needed)]  # chance of a row of that length so far, no relapse yet
+    running[0] = np.ones(n)
+    begun = np.zeros((n, visits + 1))
+    for visit in range(visits):
+        chance = shown[:, visit]
+        completed = running[-1] * chance
+        running = [sum(running, np.zeros(n)) * (1.0 - chance), *(row * chance for row in running[:-1])]
+        begun[:, max(visit + 2 - needed, 0)] += completed
+    total: FloatArray = np.cumsum(begun, axis=1)
+    return total
+
+
+def _arm_predictions(asked: _Asked, of: _Moments, arm: Arm, n: int) -> list[Prediction]:
+    out = []
+    for i in asked.reported:
+        parts = Parts(
+            drug=float(of.parts[0, :, i].mean()),
+            expectancy=float(of.parts[1, :, i].mean()),
+            care=float(of.parts[2, :, i].mean()),
+        )
+        change = mean_interval(of.change[:, i], np.sqrt(of.change_var[:, i] / n))
+        score = mean_interval(of.score[:, i], np.sqrt(of.score_var[:, i] / n))
+        out.append(_prediction(asked, arm, i, Statistic.MEAN_CHANGE, change, parts))
+        out.append(_prediction(asked, arm, i, Statistic.MEAN_SCORE, score, parts))
+        for statistic, chances in _proportions(asked, of):
+            out.append(_prediction(asked, arm, i, statistic, proportion_interval(chances[:, i], n)))
+    for k, interval in enumerate(
+        proportion_interval(of.relapsed[:, k], n * of.at_risk) for k in range(len(asked.reports))
+    ):
+        out.append(_relapse_prediction(asked, arm, k, interval))
+    return out
+
+
+def _contrasts(asked: _Asked, active: _Moments, control: _Moments, sizes: Mapping[Arm, int]) -> list[Prediction]:
+    """Active minus control: both arms belong to one trial, so they share its draw."""
+    n_active, n_control = sizes[Arm.ACTIVE], sizes[Arm.CONTROL]
+
+    def mean_difference(a: FloatArray, b: FloatArray, a_var: FloatArray, b_var: FloatArray) -> Interval:
+        return mean_interval(a - b, np.sqrt(a_var / n_active + b_var / n_control))
+
+    def difference_pct(a: FloatArray, b: FloatArray, n_a: FloatArray | int, n_b: FloatArray | int) -> Interval:
+        variance = a * (1.0 - a) / np.maximum(n_a, 1) + b * (1.0 - b) / np.maximum(n_b, 1)
+        return mean_interval(100.0 * (a - b), 100.0 * np.sqrt(np.maximum(variance, 0.0)))
+
+    out = []
+    for i in asked.reported:
+        difference = (active.parts[:, :, i] - control.parts[:, :, i]).mean(axis=1)
+        parts = Parts(drug=float(difference[0]), expectancy=float(difference[1]), care=float(difference[2]))
+        change = mean_difference(
+            active.change[:, i], control.change[:, i], active.change_var[:, i], control.change_var[:, i]
+        )
+        score = mean_difference(
+            active.score[:, i], control.score[:, i], active.score_var[:, i], control.score_var[:, i]
+        )
+        out.append(_prediction(asked, Arm.CONTRAST, i, Statistic.MEAN_CHANGE, change, parts))
+        out.append(_prediction(asked, Arm.CONTRAST, i, Statistic.MEAN_SCORE, score, parts))
+        for (statistic, a), (_, b) in zip(_proportions(asked, active), _proportions(asked, control), strict=True):
+            interval = difference_pct(a[:, i], b[:, i], n_active, n_control)
+            out.append(_prediction(asked, Arm.CONTRAST, i, statistic, interval))
+    for k in range(len(asked.reports)):
+        a, b = active.relapsed[:, k], control.relapsed[:, k]
+        interval = difference_pct(a, b, n_active * active.at_risk, n_control * control.at_risk)
+        out.append(_relapse_prediction(asked, Arm.CONTRAST, k, interval))
+    return out
+
+
+def _proportions(asked: _Asked, of: _Moments) -> Iterator[tuple[Statistic, FloatArray]]:
+    if asked.observe.response_fraction is not None:
+        yield Statistic.RESPONSE_PCT, of.response
+    if asked.observe.remission_at_most is not None:
+        yield Statistic.REMISSION_PCT, of.remission
+
+
+def _prediction(
+    asked: _Asked, arm: Arm, i: int, statistic: Statistic, interval: Interval, parts: Parts | None = None
+) -> Prediction:
+    return Prediction(
+        arm=arm,
+        time_h=float(asked.times_h[i]),
+        statistic=statistic,
+        of=None,
+        scale=asked.scale,
+        value=interval.value,
+        lo90=interval.lo90,
+        hi90=interval.hi90,
+        parts=parts,
+    )
+
+
+def _relapse_prediction(asked: _Asked, arm: Arm, k: int, interval: Interval) -> Prediction:
+    relapse = asked.relapse
+    return Prediction(
+        arm=arm,
+        time_h=relapse.at_h[k] if relapse else float("nan"),
+        statistic=Statistic.RELAPSE_PCT,
+        of=relapse.of if relapse else None,
+        scale=asked.scale,
+        value=interval.value,
+        lo90=interval.lo90,
+        hi90=interval.hi90,
+        parts=None,
+    )
+
+
+def _is_self_report(scale: str) -> bool:
+    """Whether patients rate themselves; a scale that only the protocol knows counts as a clinician's."""
+    try:
+        return instrument(scale).is_self_rated
+    except UnknownName:
+        return False
+
+
+def _notes(protocol: TrialProtocol, evidence: str, status: str) -> tuple[str, ...]:
+    notes = [f"Model status: {status}. {evidence}"]
+    if Arm.ACTIVE in protocol.arms:
+        notes.append(
+            "The part credited to the drug is an upper bound: from scores alone only drug and expectancy together "
+            "are identified."
+        )
+    if protocol.observe and protocol.observe.relapse:
+        notes.append(
+            f"Relapse is judged among those at risk at {protocol.relapse_judged_h:g} h after the first session."
+        )
+    return tuple(notes)

@@ -1,8 +1,8 @@
 """From virtual patients to what a trial of a given size would report: moments, tails and prediction intervals.
 
-A trial's estimate varies for three reasons: which patients it enrols (sampling), how it differs from other trials, and
-how unsure the model's parameters are. The last two are the draws of the population; the first follows from the number of
-patients. So a predictive distribution is a mixture over draws of a sampling distribution.
+A trial's estimate varies for three reasons: which patients it enrols (sampling), how it differs from other trials,
+and how unsure the model's parameters are. The last two are the draws of the population; the first follows from the
+number of patients. So a predictive distribution is a mixture over draws of a sampling distribution.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import bdtr, ndtr
 
-from afterglow.therapy.course import FloatArray
+from afterglow.therapy.kinetics import FloatArray
 
+_PROPORTION_STEPS = 1000  # resolution of a proportion whose denominator differs between draws
 _ROUNDING_VARIANCE = 1.0 / 12.0  # of a uniform error of one point's width
 
 
@@ -33,8 +34,10 @@ def bounded_moments(
     """First and second moment of a normal score that cannot leave its scale.
 
     Args:
-        mean, sd: of the latent score.
-        lowest, highest: of the scale; what lies beyond is written as the bound.
+        mean: of the latent score.
+        sd: of the latent score.
+        lowest: bound of the scale; what lies beyond a bound is written as the bound.
+        highest: likewise.
         whole_numbers: adds the variance of rounding.
 
     Source: moments of a censored normal variable (Tobin's type).
@@ -88,9 +91,10 @@ def proportion_interval(chances: FloatArray, n: FloatArray | int) -> Interval:
     Interval(value=50.0, lo90=30.0, hi90=70.0)
     """
     sizes = np.maximum(np.round(np.broadcast_to(np.asarray(n, dtype=np.float64), chances.shape)), 1.0)
-    proportions = np.unique(np.concatenate([np.arange(size + 1) / size for size in np.unique(sizes)]))
-    counts = np.floor(proportions[:, None] * sizes[None, :] + 1e-9)
-    cumulative = bdtr(counts, sizes[None, :], np.clip(chances, 0.0, 1.0)[None, :]).mean(axis=1)
+    steps = int(sizes[0]) if np.all(sizes == sizes[0]) else _PROPORTION_STEPS
+    proportions = np.arange(steps + 1) / steps
+    counts = np.floor(proportions[:, None] * sizes + 1e-9)
+    cumulative = bdtr(counts, sizes.astype(np.int64), np.clip(chances, 0.0, 1.0)).mean(axis=1)
     cumulative[-1] = 1.0
     lo, hi = (float(proportions[np.argmax(cumulative >= level - 1e-12)]) * 100.0 for level in (0.05, 0.95))
     return Interval(value=float(np.mean(chances)) * 100.0, lo90=lo, hi90=hi)

@@ -160,11 +160,10 @@ def replicate(
         moments[arm] = collected
     sizes = {Arm.ACTIVE: people.n, Arm.CONTROL: people.n_control}
     predictions: list[Prediction] = []
-    for arm in protocol.arms:
-        if arm is Arm.CONTRAST:
-            predictions += _contrasts(asked, moments[Arm.ACTIVE], moments[Arm.CONTROL], sizes)
-        else:
-            predictions += _arm_predictions(asked, moments[arm], arm, sizes[arm])
+    for arm, collected in moments.items():
+        predictions += _arm_predictions(asked, collected, arm, sizes[arm])
+    if Arm.CONTRAST in protocol.arms:
+        predictions += _contrasts(asked, moments[Arm.ACTIVE], moments[Arm.CONTROL], sizes)
     return Replication(
         model=f"afterglow population {population.version}",
         status=population.status,
@@ -390,7 +389,9 @@ def _contrasts(asked: _Asked, active: _Moments, control: _Moments, sizes: Mappin
     """Active minus control: both arms belong to one trial, so they share its draw."""
     n_active, n_control = sizes[Arm.ACTIVE], sizes[Arm.CONTROL]
 
-    def mean_difference(a: FloatArray, b: FloatArray, a_var: FloatArray, b_var: FloatArray) -> Interval:
+    def mean_difference(of: str, i: int) -> Interval:
+        a, b = getattr(active, of)[:, i], getattr(control, of)[:, i]
+        a_var, b_var = getattr(active, f"{of}_var")[:, i], getattr(control, f"{of}_var")[:, i]
         return mean_interval(a - b, np.sqrt(a_var / n_active + b_var / n_control))
 
     def difference_pct(a: FloatArray, b: FloatArray, n_a: FloatArray | int, n_b: FloatArray | int) -> Interval:
@@ -424,6 +425,12 @@ def _proportions(asked: _Asked, of: _Moments) -> Iterator[tuple[Statistic, Float
         yield Statistic.RESPONSE_PCT, of.response
     if asked.observe.remission_at_most is not None:
         yield Statistic.REMISSION_PCT, of.remission
+
+
+def _parts(points: FloatArray) -> Parts:
+    """Mean over draws of the three parts, (3, n_draws)."""
+    drug, expectancy, care = points.mean(axis=1)
+    return Parts(drug=float(drug), expectancy=float(expectancy), care=float(care))
 
 
 def _prediction(

@@ -402,12 +402,8 @@ def _contrasts(asked: _Asked, active: _Moments, control: _Moments, sizes: Mappin
     for i in asked.reported:
         difference = (active.parts[:, :, i] - control.parts[:, :, i]).mean(axis=1)
         parts = Parts(drug=float(difference[0]), expectancy=float(difference[1]), care=float(difference[2]))
-        change = mean_difference(
-            active.change[:, i], control.change[:, i], active.change_var[:, i], control.change_var[:, i]
-        )
-        score = mean_difference(
-            active.score[:, i], control.score[:, i], active.score_var[:, i], control.score_var[:, i]
-        )
+        change = mean_difference("change", i)
+        score = mean_difference("score", i)
         out.append(_prediction(asked, Arm.CONTRAST, i, Statistic.MEAN_CHANGE, change, parts))
         out.append(_prediction(asked, Arm.CONTRAST, i, Statistic.MEAN_SCORE, score, parts))
         for (statistic, a), (_, b) in zip(_proportions(asked, active), _proportions(asked, control), strict=True):

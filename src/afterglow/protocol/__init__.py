@@ -1,10 +1,13 @@
 """The files a person writes (protocol YAML, course CSV), read and written; errors name file and line."""
 
+from afterglow.protocol.course import CourseRecord, RecordedEvent, RecordedScore, RecordedSession
+from afterglow.protocol.course_file import parse_course, read_course, write_course
+from afterglow.protocol.reference_page import protocol_markdown
+from afterglow.protocol.treatment import Infusion
 from afterglow.protocol.trial import (
     ArmSelection,
     AtRisk,
     CompletePopulation,
-    Infusion,
     ObservationPlan,
     Population,
     PublishedArms,
@@ -20,16 +23,24 @@ __all__ = [
     "ArmSelection",
     "AtRisk",
     "CompletePopulation",
+    "CourseRecord",
     "Infusion",
     "ObservationPlan",
     "Population",
     "PublishedArms",
+    "RecordedEvent",
+    "RecordedScore",
+    "RecordedSession",
     "RelapseQuestion",
     "ScaleBounds",
     "TrialProtocol",
+    "parse_course",
     "parse_protocol",
+    "protocol_markdown",
+    "read_course",
     "read_protocol",
     "require_observation",
     "require_population",
+    "write_course",
     "write_protocol",
 ]

@@ -41,7 +41,7 @@ class Node:
             raise self._shape("one value")
         if not self.value.strip():
             raise MissingValue(
-                f"{self.path or 'The file'} has no value", next_step="Give a value or remove the key", place=self.place
+                f"{self.path or 'The file'} has no value", next_step="Give a value, or leave it out", place=self.place
             )
         return self.value
 

@@ -13,12 +13,12 @@ from enum import StrEnum
 
 from afterglow.errors import MissingValue, NoModel, OutOfRange, UnknownName, WrongOrder
 from afterglow.evidence import trial
-from afterglow.quantities import HOURS_PER_DAY, Dose, DrugForm, format_duration
+from afterglow.protocol.treatment import LONGEST_COURSE_H, Infusion, administer, check_dose
+from afterglow.quantities import Dose, DrugForm, format_duration
 from afterglow.scales import instrument
-from afterglow.therapy.regimen import DoseAdministration, InfusionStep, Regimen, Route, repeat
+from afterglow.therapy.regimen import DoseAdministration, Regimen, Route, repeat
 from afterglow.therapy.setting import Arm, Condition, Control, Enrolment, Setting
 
-LONGEST_COURSE_H = 10 * 365.25 * HOURS_PER_DAY  # the longest published follow-up is 6.5 years (SUSTAIN-3)
 LONGEST_TITLE = 200
 
 # A control is given the way the drug is given, or nobody is blinded. No swallowed placebo is described here.
@@ -27,10 +27,6 @@ _CONTROL_ROUTES = {
     Control.MIDAZOLAM: (Route.IV, Route.IM, Route.SC),
     Control.PLACEBO_SPRAY: (Route.INTRANASAL,),
 }
-_INFUSED = (Route.IV, Route.SC)
-
-Infusion = float | tuple[InfusionStep, ...] | None
-"""How a dose is infused: hours at a constant rate (0 is a bolus), rates in a row, or None for other ways."""
 
 
 class ArmSelection(StrEnum):
@@ -258,6 +254,7 @@ class TrialProtocol:
 
     def __post_init__(self) -> None:
         _check_title(self.title)
+        check_dose(self._given(), weight_kg=self.population.weight_kg if self.population else None)
         _check_sessions(self._given(), self.session_h)
         _check_control(self)
         _check_scales(self)
@@ -348,41 +345,6 @@ def require_observation(protocol: TrialProtocol) -> ObservationPlan:
     if protocol.observe is None:
         raise _needed("observe")
     return protocol.observe
-
-
-def administer(
-    *, drug: DrugForm, route: Route, dose: Dose | None, infusion: Infusion, at_h: float = 0.0
-) -> DoseAdministration:
-    """One session; says which of drug, route, dose and infusion do not go together.
-
-    Raises: MissingValue, OutOfRange.
-    """
-    steps = infusion if isinstance(infusion, tuple) else ()
-    if infusion is None and route is Route.IV:
-        raise MissingValue(
-            "infusion is missing: an intravenous dose is infused or pushed",
-            allowed="a duration as in 40 min, bolus, or steps of rate and for",
-            about="infusion",
-        )
-    if infusion is not None and route not in _INFUSED:
-        raise OutOfRange(
-            "infusion does not go with this route", observed=route, allowed=", ".join(_INFUSED), about="infusion"
-        )
-    if infusion == ():
-        raise MissingValue("infusion has no step", allowed="one step of rate and for, or more", about="infusion")
-    if dose is None and not steps:
-        raise MissingValue(
-            "dose is missing", allowed="an amount as in 0.5 mg/kg or 84 mg, or infusion steps", about="dose"
-        )
-    if dose is not None and steps:
-        raise OutOfRange(
-            "dose and infusion steps exclude each other",
-            observed=f"{dose} and {len(steps)} steps",
-            next_step="Remove dose: the steps say how much is given",
-            about="dose",
-        )
-    infusion_h = infusion if isinstance(infusion, float) else 0.0
-    return DoseAdministration(at_h=at_h, drug=drug, route=route, dose=dose, infusion_h=infusion_h, steps=steps)
 
 
 def known_bounds(scale: str) -> ScaleBounds:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 from afterglow.errors import MalformedFile, UnknownName
 from afterglow.protocol.kinds import (
@@ -28,10 +29,10 @@ from afterglow.protocol.kinds import (
 )
 from afterglow.protocol.nodes import Node, read_yaml
 from afterglow.protocol.source_text import clean_text, read_text
+from afterglow.protocol.treatment import Infusion
 from afterglow.protocol.trial import (
     ArmSelection,
     AtRisk,
-    Infusion,
     ObservationPlan,
     Population,
     PublishedArms,
@@ -127,7 +128,7 @@ def _write_scales(scales: tuple[ScaleBounds, ...]) -> str:
     return "{" + ", ".join(f"{WORD.write(s.name)}: {BOUNDS.write((s.lowest, s.highest))}" for s in scales) + "}"
 
 
-_POINTS = number(-10_000, 10_000, "points")
+_POINTS = replace(number(-10_000, 10_000, "points"), says="points of the scale")
 SCALE = plain("name of a scale, as in `MADRS`, `PHQ-9`", _parse_scale, WORD.write)
 BOUNDS = many(_POINTS, says="`[lowest, highest]`")
 TIMES = many(TIME, says="list of times with their units, rising: `[2 h, 24 h, 7 d]`")

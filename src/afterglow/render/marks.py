@@ -227,5 +227,5 @@ def _swatch(canvas: Canvas, mark: Mark, x: float, y: float) -> Markup:
             return rectangle(x + 5, y - 7, 16, 14, colour("drug-layer-3" if mark == "labile" else "drug-fill"))
         case "expectancy":
             return rectangle(x + 5, y - 7, 16, 14, canvas.hatch)
-        case "care":
+        case _:  # care
             return rectangle(x + 5, y - 7, 16, 14, canvas.dots)

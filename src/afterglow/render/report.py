@@ -213,7 +213,7 @@ def _block(block: Block) -> Markup:
             return _chart(block)
         case Table():
             return element("div", _table(block), class_="card ledger")
-        case ClaimsLedger():
+        case _:
             return _ledger(block)
 
 

@@ -386,6 +386,7 @@ def test_unlike_doses_are_named_in_the_table() -> None:
     [
         (replace(concentration(), median=(1.0,)), "differ in length"),
         (replace(concentration(), hi90=(math.nan,) * 91), "finite"),
+        (replace(concentration(), time_h=tuple(reversed(concentration().time_h))), "do not increase"),
         (replace(concentration(), time_h=(1.0,), median=(1.0,), lo90=(1.0,), hi90=(1.0,)), "too short"),
     ],
 )
@@ -424,10 +425,20 @@ def test_a_curve_that_ends_before_its_half_says_only_what_it_shows() -> None:
     assert "half" not in chart.summary
 
 
-def test_no_response_has_an_afterglow_of_zero() -> None:
+def test_no_response_has_no_afterglow_and_no_half_of_it() -> None:
     data = afterglow_data()
     flat = (0.0,) * len(data.time_h)
-    assert "0 % left" in afterglow_chart(replace(data, labile=flat, consolidated=flat)).summary
+    chart = afterglow_chart(replace(data, labile=flat, consolidated=flat))
+    assert chart.summary == "The afterglow of one session: no gain at 28 days."
+
+
+def test_words_at_a_late_turn_stay_left_of_the_margin() -> None:
+    data = afterglow_data()
+    short = afterglow_chart(
+        replace(data, time_h=data.time_h[:47], labile=data.labile[:47], consolidated=data.consolidated[:47])
+    )
+    (half,) = [node for node in kinds(tree(short, narrow=True), "text") if "Half" in (node.text or "")]
+    assert float(half.get("x", "0")) < NARROW_PX - 130
 
 
 # Response

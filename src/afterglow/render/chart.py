@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from afterglow.errors import InvalidData
@@ -111,7 +112,11 @@ def finish_chart(title: str, summary: str, table: Table, draw: Callable[[Canvas]
 
 
 def check_series(what: str, **columns: Sequence[float]) -> None:
-    """Refuse what would draw a wrong curve: unequal lengths, fewer than two samples, a value that is not finite.
+    """Refuse series that differ in length or have under two samples, times that do not increase, odd values.
+
+    Args:
+        what: the curve, for the message.
+        columns: the series by name; one of them is `time_h`.
 
     Raises: InvalidData that names the series.
     """
@@ -124,6 +129,12 @@ def check_series(what: str, **columns: Sequence[float]) -> None:
         )
     for name, column in columns.items():
         check_finite(f"{what}, {name}", column)
+    time_h = columns["time_h"]
+    for before, after in pairwise(time_h):
+        if after <= before:
+            raise InvalidData(
+                f'"{what}" cannot be drawn: its times do not increase', observed=f"{after} h after {before} h"
+            )
 
 
 def check_finite(what: str, values: Iterable[float]) -> None:

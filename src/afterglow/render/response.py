@@ -46,11 +46,12 @@ from afterglow.render.svg import AXIS_PX, Markup, area, curve, join, line, text
 from afterglow.render.text import (
     NOT_EXPLAINED,
     format_duration,
-    format_number,
     format_parts,
+    format_percent,
     format_points,
     format_range,
     format_significant,
+    text_width,
     wrap_text,
 )
 from afterglow.render.tokens import DRUG_LAYERS, colour
@@ -142,41 +143,42 @@ def afterglow_chart(data: AfterglowData) -> Chart:
     check_series(data.title, time_h=data.time_h, labile=data.labile, consolidated=data.consolidated)
     return finish_chart(
         data.title,
-        f"The afterglow of one session: {', '.join(_afterglow_story(data))}.",
+        _afterglow_sentence(data),
         _afterglow_table(data),
         lambda canvas: _draw_afterglow(data, canvas),
     )
 
 
-def _afterglow_sum(data: AfterglowData) -> list[float]:
-    return [labile + kept for labile, kept in zip(data.labile, data.consolidated, strict=True)]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Turns:
+    """The sum of the curve, what to say at which of its samples, and what is left at its end."""
+
+    total: Series
+    said: tuple[tuple[int, str], ...]
+    left: str
 
 
-def _afterglow_peak(data: AfterglowData) -> int:
-    total = _afterglow_sum(data)
-    return max(range(len(total)), key=lambda i: total[i])
-
-
-def _afterglow_half(data: AfterglowData) -> int | None:
-    """First sample after the peak at or under half of it; None when the curve ends before."""
-    total, peak = _afterglow_sum(data), _afterglow_peak(data)
-    return next((i for i in range(peak, len(total)) if total[i] <= total[peak] / 2), None)
-
-
-def _afterglow_story(data: AfterglowData) -> list[str]:
-    """Peak, half and end in words."""
-    total, peak, half = _afterglow_sum(data), _afterglow_peak(data), _afterglow_half(data)
-    said = [f"highest after {format_duration(data.time_h[peak])}"]
+def _turns(data: AfterglowData) -> _Turns:
+    total = tuple(labile + kept for labile, kept in zip(data.labile, data.consolidated, strict=True))
+    peak = max(range(len(total)), key=lambda i: total[i])
+    if total[peak] <= 0:
+        return _Turns(total=total, said=(), left="no gain")
+    half = next((i for i in range(peak, len(total)) if total[i] <= total[peak] / 2), None)
+    said = [(peak, f"highest after {format_duration(data.time_h[peak])}")]
     if half is not None:
-        said.append(f"half of it gone by {format_duration(data.time_h[half])}")
-    share = 100 * total[-1] / total[peak] if total[peak] > 0 else 0.0
-    said.append(f"{format_number(share)} % left at {format_duration(data.time_h[-1])}")
-    return said
+        said.append((half, f"half of it gone by {format_duration(data.time_h[half])}"))
+    left = f"{format_percent(100 * total[-1] / total[peak], predicted=True)} left"
+    return _Turns(total=total, said=tuple(said), left=left)
+
+
+def _afterglow_sentence(data: AfterglowData) -> str:
+    turns = _turns(data)
+    said = [words for _, words in turns.said] + [f"{turns.left} at {format_duration(data.time_h[-1])}"]
+    return f"The afterglow of one session: {', '.join(said)}."
 
 
 def _afterglow_table(data: AfterglowData) -> Table:
-    total = _afterglow_sum(data)
-    keep = readable_rows(len(data.time_h), [i for i in (_afterglow_peak(data), _afterglow_half(data)) if i is not None])
+    turns = _turns(data)
     columns = ("Time since the session", "Labile", "Consolidated", "Afterglow")
     return Table(
         caption=f"{data.title}: gain at selected times, {data.unit}",
@@ -186,41 +188,42 @@ def _afterglow_table(data: AfterglowData) -> Table:
                 format_duration(data.time_h[i]),
                 format_significant(data.labile[i]),
                 format_significant(data.consolidated[i]),
-                format_significant(total[i]),
+                format_significant(turns.total[i]),
             )
-            for i in keep
+            for i in readable_rows(len(data.time_h), [i for i, _ in turns.said])
         ),
     )
 
 
 def _draw_afterglow(data: AfterglowData, canvas: Canvas) -> Drawing:
     left, right = (40.0, canvas.width_px - 8) if canvas.narrow else (172.0, canvas.width_px - 132)
-    total = _afterglow_sum(data)
+    turns = _turns(data)
     box = Box(left=left, top=34 if canvas.narrow else 24, right=right, bottom=224)
     times = Scale(low=data.time_h[0], high=data.time_h[-1], start_px=left, end_px=right)
-    ticks = nice_ticks(0.0, max(total), 4)
+    ticks = nice_ticks(0.0, max(turns.total), 4)
     values = Scale(low=0.0, high=ticks[-1], start_px=box.bottom, end_px=box.top)
     kept = values.points(times, data.time_h, data.consolidated)
-    sum_px = values.points(times, data.time_h, total)
-    ground = [(x, box.bottom) for x, _ in kept]
-    story = [said[0].upper() + said[1:] for said in _afterglow_story(data)]
-    turns = [i for i in (_afterglow_peak(data), _afterglow_half(data)) if i is not None]
+    total = values.points(times, data.time_h, turns.total)
     pieces = [
         draw_value_axis(box, values, ticks, tick_labels(ticks)),
-        area(sum_px, kept, colour("drug-layer-3")),
-        area(kept, ground, colour("drug-fill")),
+        area(total, kept, colour("drug-layer-3")),
+        area(kept, [(x, box.bottom) for x, _ in kept], colour("drug-fill")),
         curve(kept, "surface", 1.0),
-        curve(sum_px, "drug", 2.25),
-        *(text(said, sum_px[i][0] + 14, sum_px[i][1] + 1, halo=True) for i, said in zip(turns, story, strict=False)),
+        curve(total, "drug", 2.25),
         draw_time_axis(box, times, origin="since the session began"),
     ]
+    for i, words in turns.said:
+        x, y = total[i]
+        shown = words[0].upper() + words[1:]
+        pieces.append(text(shown, min(x + 14, right - text_width(shown, AXIS_PX)), y + 1, halo=True))
     if canvas.narrow:
         pieces.append(side_text(["The afterglow"], [], 0, 14))
     else:
         pieces.append(side_text(["The afterglow"], [f"gain, {data.unit}"], 0, box.top + 12))
-        left_over, at_end = story[-1].split(" at ")
-        end = EndLabel(at_px=sum_px[-1][1], name="Afterglow", tone="drug", details=(left_over, f"at {at_end}"))
-        pieces.append(draw_end_labels([end], box))
+        details = (turns.left, f"at {format_duration(data.time_h[-1])}")
+        pieces.append(
+            draw_end_labels([EndLabel(at_px=total[-1][1], name="Afterglow", tone="drug", details=details)], box)
+        )
     entries: list[tuple[Mark, str]] = [
         ("labile", "Labile gain: fades over days"),
         ("consolidated", "Consolidated gain: fades over weeks"),
@@ -393,15 +396,13 @@ def _afterglow_strip(data: ResponseData, canvas: Canvas, box: Box, times: Scale)
     values = Scale(low=ticks[0], high=ticks[-1], start_px=box.bottom, end_px=box.top)
     px = [values.points(times, data.time_h, level) for level in stacked]
     newest = DRUG_LAYERS - 1
-    pieces = [
-        draw_value_axis(box, values, ticks, tick_labels(ticks)),
-        area(px[-1], px[-2], canvas.dots),
-        area(px[-2], px[-3], canvas.hatch),
-    ]
+    pieces = [draw_value_axis(box, values, ticks, tick_labels(ticks))]
     for i in range(len(layers)):
         step = newest - (len(layers) - 1 - i) * newest // max(1, len(layers) - 1)
         pieces.append(area(px[i + 1], px[i], colour(f"drug-layer-{step}")))
     pieces += [curve(edge, "surface", 1.0) for edge in px[1 : len(layers)]]
+    # Care may be negative: drawn last, its dots then lie over the drug that they take back.
+    pieces += [area(px[-2], px[-3], canvas.hatch), area(px[-1], px[-2], canvas.dots)]
     pieces += [curve(px[-3], "drug", 2.25), curve(px[-1], "predicted", 2.25)]
     if canvas.narrow:
         return join(*pieces, side_text(["The afterglow, points of relief"], [], 0, box.top - 14))

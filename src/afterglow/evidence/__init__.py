@@ -27,6 +27,15 @@ from afterglow.evidence.figures import (
     TimeOrigin,
 )
 from afterglow.evidence.ledger import ActionKind, Claim, ClaimEvidence, Verdict, claim, claims
+from afterglow.evidence.pages import evidence_markdown
+from afterglow.evidence.pooling import (
+    PREDICTION_FORMULA,
+    Effect,
+    PooledEffect,
+    PoolingMethod,
+    PoolingStatus,
+    pool,
+)
 from afterglow.evidence.studies import (
     Baseline,
     CalibrationFigure,
@@ -46,8 +55,19 @@ from afterglow.evidence.studies import (
     trials_where,
     variability,
 )
+from afterglow.evidence.synthesis import (
+    EffectMeasure,
+    ExcludedRow,
+    Outcome,
+    OutcomePool,
+    OutcomeRow,
+    PublishedResult,
+    outcomes,
+    pool_outcome,
+)
 
 __all__ = [
+    "PREDICTION_FORMULA",
     "ActionKind",
     "Baseline",
     "CalibrationFigure",
@@ -55,14 +75,24 @@ __all__ = [
     "Claim",
     "ClaimEvidence",
     "Confidence",
+    "Effect",
+    "EffectMeasure",
+    "ExcludedRow",
     "Favours",
     "Figure",
     "MetaAnalysis",
+    "Outcome",
+    "OutcomePool",
+    "OutcomeRow",
     "PValue",
     "PharmacologyFact",
     "PkModel",
     "PkParameter",
     "Point",
+    "PooledEffect",
+    "PoolingMethod",
+    "PoolingStatus",
+    "PublishedResult",
     "Spread",
     "SpreadKind",
     "Statistic",
@@ -78,11 +108,15 @@ __all__ = [
     "check_evidence",
     "claim",
     "claims",
+    "evidence_markdown",
     "fact",
     "meta_analyses",
+    "outcomes",
     "pharmacology",
     "pk_model",
     "pk_models",
+    "pool",
+    "pool_outcome",
     "section_notes",
     "sections",
     "source",

@@ -62,10 +62,14 @@ class Spread:
     note: str | None = None
 
     def __str__(self) -> str:
-        if self.value is not None:
-            return f"{self.kind} {self.value:g}"
-        lo, hi = ("not given" if end is None else f"{end:g}" for end in (self.lo, self.hi))
-        return f"{self.kind} {lo} to {hi}"
+        basis = "" if self.verified is None else f" ({self.verified})"
+        if self.kind not in _INTERVALS:
+            return f"{self.kind} {_shown(self.value)}{basis}"
+        return f"{self.kind} {_shown(self.lo)} to {_shown(self.hi)}{basis}"
+
+
+def _shown(number: float | None) -> str:
+    return "not given" if number is None else f"{number:g}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

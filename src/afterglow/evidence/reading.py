@@ -167,8 +167,8 @@ class Record:
 
     def provenance(self) -> Provenance:
         """The keys `source` (one key or a list), `verified` and `note` of a figure."""
-        source = self._left.pop("source", ())
-        keys = (source,) if isinstance(source, str) else tuple(source)
+        only = isinstance(self._left.get("source"), str)
+        keys = (self.text("source"),) if only else self.texts("source")
         verified = self.verified()
         if not keys and verified is Verified.PAGE:
             raise self.fault("is marked `verified: page` and names no source")
@@ -224,7 +224,7 @@ class _StrictLoader(_SafeLoader):  # type: ignore[misc]
     """Safe YAML that refuses a key given twice, which plain YAML silently overwrites."""
 
     def construct_mapping(self, node: Any, deep: Any = False) -> Any:  # noqa: FBT002 - the library's signature
-        keys = [key.value for key, _ in node.value]
+        keys = [str(key.value) for key, _ in node.value]
         if len(keys) != len(set(keys)):
             twice = sorted({key for key in keys if keys.count(key) > 1})
             raise yaml.constructor.ConstructorError(None, None, f"key given twice: {', '.join(twice)}", node.start_mark)

@@ -97,14 +97,16 @@ class TrialArm:
     Args:
         drug: in the publication's words, with what was added to it.
         form: which ketamine; None for a comparator or where the page does not say.
-        dose, infusion_h: per session, where one number holds for all; `dose_text` has what does not fit.
+        dose, infusion_h: of a usual session, where one number holds; `dose_text` has what does not fit.
         schedule: in the publication's words.
         session_days: days of the sessions from the first; `session_days_assumed` where only the number per week is
             printed and the weekdays are ours (Monday-Wednesday-Friday, or days 0 and 3 of each week).
         n: patients, as `n_label` says.
+        stratum: the part of the trial the arm was randomised in; arms of two strata are not compared.
     """
 
     id: str
+    stratum: str | None
     drug: str
     form: DrugForm | None
     route: TrialRoute | None
@@ -324,6 +326,7 @@ def _read_arm(record: Record) -> TrialArm:
     baseline = record.optional_record("baseline")
     arm = TrialArm(
         id=record.text("id"),
+        stratum=record.optional_text("stratum"),
         drug=record.text("drug"),
         form=record.optional_word("form", DrugForm),
         route=record.optional_word("route", TrialRoute),

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from afterglow.errors import InputError, NoModel, OutOfRange
+from afterglow.evidence import fact
 from afterglow.provenance import Guardrail, Provenance, Verified
-from afterglow.quantities import HOURS_PER_MINUTE, Dose, DrugForm
+from afterglow.quantities import HOURS_PER_MINUTE, Dose, DrugForm, mg_per_l_to_ng_per_ml
 from afterglow.therapy import disposition as pk
 from afterglow.therapy.catalogue import (
     EARLY_VENOUS,
@@ -39,7 +40,7 @@ from afterglow.therapy.kinetics import (
     summed,
 )
 from afterglow.therapy.regimen import DoseAdministration, Regimen, Route
-from afterglow.therapy.variation import PK_DEVIATIONS, Ancestry, PkVariation, exposure_data, typical
+from afterglow.therapy.variation import PK_DEVIATIONS, Ancestry, PkVariation, exposure_data, given, typical
 
 __all__ = [
     "PK_DEVIATIONS",
@@ -56,6 +57,7 @@ __all__ = [
     "exposure_inputs",
     "exposure_model",
     "exposure_models",
+    "oral_prolonged_release_area",
     "regimen_drive",
     "regimen_plasma",
     "simulate_exposure",
@@ -233,6 +235,26 @@ def simulate_exposures(
         simulate_exposure(regimen, analyte=analyte, site=site, times_h=times_h, variation=variation)
         for analyte in analytes
     )
+
+
+def oral_prolonged_release_area(dose_mg: float, variation: PkVariation) -> FloatArray:
+    """Area under the curve of ketamine (S and R) after a prolonged-release tablet of racemic ketamine.
+
+    Only the total exposure is predicted: no absorption model of such a tablet was found.
+
+    Args:
+        dose_mg: racemic ketamine base.
+        variation: n patients.
+    Returns: ng*h/mL, shape (n_patients,), from the dose to infinity.
+
+    >>> oral_prolonged_release_area(40.0, typical()).round(1).tolist()
+    [81.6]
+    """
+    area = np.zeros(variation.n)
+    for enantiomer, factor in zip(("s", "r"), pk.enantiomer_factors(pooled=True), strict=True):
+        f = given(fact(f"hasan2021_oral_prolonged_f_{enantiomer}").value)
+        area += 0.5 * dose_mg * f / pk.kamp_parent(variation, factor).clearance_l_per_h
+    return area * mg_per_l_to_ng_per_ml(1.0)
 
 
 @cache

@@ -11,7 +11,7 @@ import pytest
 from afterglow.evidence.pooling import Effect, PooledEffect, PoolingMethod, pool
 
 STORED: dict[str, Any] = json.loads((Path(__file__).parent / "evidence_metafor.json").read_text(encoding="utf-8"))
-LARGEST_ERROR = 1e-6  # asked for; the largest measured over all sets and quantities is below 1e-9
+LARGEST_ERROR = 1e-6  # asked for; the largest measured is 4e-13 absolute and 3e-14 relative
 CASES = [(name, method) for name in STORED["sets"] for method in PoolingMethod]
 
 

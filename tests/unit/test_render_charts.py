@@ -514,6 +514,24 @@ def test_the_number_of_a_session_at_the_end_stands_before_it() -> None:
     assert [node.get("text-anchor") for node in ends] == ["end"]
 
 
+def test_what_was_given_or_measured_outside_the_curve_is_still_on_the_axis() -> None:
+    late = replace(
+        response_data(),
+        sessions=(DoseMark(time_h=0.0), DoseMark(time_h=840.0)),
+        observed=(ObservedPoint(time_h=900.0, value=48.0, low=-4.0, high=55.0),),
+    )
+    early = replace(concentration(), observed=(ObservedPoint(time_h=-1.0, value=5.0, low=-20.0, high=400.0),))
+    charts = [response_chart(late), exposure_chart(replace(exposure_data(), curves=(early,), doses=()))]
+    for chart in charts:
+        root = tree(chart, narrow=False)
+        (x, y) = next(
+            (float(n.get("cx", 0)), float(n.get("cy", 0))) for n in kinds(root, "circle") if n.get("r") == "4.6"
+        )
+        assert 100 < x < WIDE_PX - 100
+        assert 0 < y < 300
+    assert "none" in words(tree(charts[1], narrow=False))
+
+
 # Observed against predicted
 
 

@@ -34,10 +34,12 @@ from afterglow.render.marks import (
     band,
     dose_lane,
     draw_key,
+    measured_range,
     name_doses,
     observed_cell,
     observed_marks,
     side_text,
+    time_scale,
 )
 from afterglow.render.svg import AXIS_PX, Markup, curve, join
 from afterglow.render.text import format_duration, format_range, format_significant, wrap_text
@@ -144,13 +146,14 @@ def _table(data: ExposureData) -> Table:
 def _value_scale(data: ExposureData, unit: str, box: Box) -> tuple[Scale, list[float]]:
     """One scale for all curves of a unit, so that heights compare between panels."""
     alike = [one for one in data.curves if one.unit == unit]
-    top = max(value for one in alike for value in (*one.hi90, *(point.high or point.value for point in one.observed)))
+    told = [value for one in alike for value in (*one.hi90, *measured_range(one.observed))]
+    top = max(told)
     if data.log_y and top > 0:
         # Three decades under the peak is where assays stop.
         low = min(value for one in alike for value in (*one.median, top) if value >= top / 1000)
         ticks = log_ticks(low, top)
     else:
-        ticks = nice_ticks(0.0, top, 4)
+        ticks = nice_ticks(min(0.0, *told), top, 4)
     return Scale(low=ticks[0], high=ticks[-1], start_px=box.bottom, end_px=box.top, log=ticks[0] > 0), ticks
 
 
@@ -158,9 +161,8 @@ def _draw(data: ExposureData, canvas: Canvas) -> Drawing:
     left, right = (40.0, canvas.width_px - 8) if canvas.narrow else (172.0, canvas.width_px - 132)
     heading_px = 42.0 if canvas.narrow else 0.0
     panel_px = 200.0 if len(data.curves) == 1 else 118.0
-    start_h = min(0.0, *(one.time_h[0] for one in data.curves))
-    end_h = max(one.time_h[-1] for one in data.curves)
-    times = Scale(low=start_h, high=end_h, start_px=left, end_px=right)
+    marks: list[ObservedPoint | DoseMark] = [*data.doses, *(point for one in data.curves for point in one.observed)]
+    times = time_scale(tuple(hours for one in data.curves for hours in one.time_h), marks, left, right)
     pieces = []
     y = 8.0
     for one in data.curves:

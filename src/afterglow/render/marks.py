@@ -5,7 +5,7 @@ Each mark has a shape, dash or texture of its own, so that no chart needs its co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -120,6 +120,17 @@ def predicted_bar(left: float, middle: float, right: float, y: float) -> Markup:
     return join(bar, line((middle, y - 8), (middle, y + 8), "predicted", 2.25))
 
 
+def time_scale(time_h: Series, marks: Iterable[ObservedPoint | DoseMark], left: float, right: float) -> Scale:
+    """The time axis of a chart: from 0 h to the end of its curve, or to what was measured or given outside it."""
+    told = [0.0, *time_h, *(mark.time_h for mark in marks)]
+    return Scale(low=min(told), high=max(told), start_px=left, end_px=right)
+
+
+def measured_range(points: Iterable[ObservedPoint]) -> list[float]:
+    """Every value that an axis must hold to show the points with their intervals."""
+    return [value for point in points for value in (point.low, point.value, point.high) if value is not None]
+
+
 def band(times: Scale, values: Scale, time_h: Series, low: Series, high: Series, *, tone: str) -> Markup:
     """A predicted band with the 0.75 px edges that keep it visible where its fill is faint."""
     upper, lower = values.points(times, time_h, high), values.points(times, time_h, low)
@@ -162,7 +173,7 @@ def dose_lane(doses: Sequence[DoseMark], canvas: Canvas, box: Box, times: Scale,
             pieces.append(text(label, right, middle, tone="ink3"))
             first = i + 1
     if not canvas.narrow:
-        given = {dose.label for dose in doses}
+        given = {dose.label for dose in doses} or {"none"}
         pieces.append(text(name, 0, middle, tone="ink3"))
         pieces.append(text(given.pop() if len(given) == 1 else "see the table", box.right + 14, middle, tone="ink3"))
     return join(*pieces)

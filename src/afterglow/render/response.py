@@ -36,11 +36,13 @@ from afterglow.render.marks import (
     band,
     dose_lane,
     draw_key,
+    measured_range,
     name_doses,
     observed_cell,
     observed_marks,
     rectangle,
     side_text,
+    time_scale,
 )
 from afterglow.render.svg import AXIS_PX, Markup, area, curve, join, line, text
 from afterglow.render.text import (
@@ -310,7 +312,8 @@ def _response_table(data: ResponseData) -> Table:
 
 def _draw_response(data: ResponseData, canvas: Canvas) -> Drawing:
     left, right = (34.0, canvas.width_px - 8) if canvas.narrow else (150.0, canvas.width_px - 124)
-    times = Scale(low=min(0.0, data.time_h[0]), high=data.time_h[-1], start_px=left, end_px=right)
+    marks: list[ObservedPoint | DoseMark] = [*data.sessions, *data.observed, *data.observed_control]
+    times = time_scale(data.time_h, marks, left, right)
     heading_px = 22.0 if canvas.narrow else 0.0
     score_box = Box(left=left, top=30, right=right, bottom=280)
     lane = Box(left=left, top=score_box.bottom + 14, right=right, bottom=score_box.bottom + 14 + LANE_PX)
@@ -342,9 +345,9 @@ def _response_key(data: ResponseData, canvas: Canvas) -> list[tuple[Mark, str]]:
 
 
 def _score_panel(data: ResponseData, canvas: Canvas, box: Box, times: Scale) -> Markup:
-    measured = [*data.observed, *data.observed_control]
-    highest = max(data.baseline, *data.hi90, *data.control_mean, *(point.high or point.value for point in measured))
-    ticks = nice_ticks(min(0.0, *data.lo90), highest, 5)
+    told = [0.0, data.baseline, *data.lo90, *data.hi90, *data.control_mean]
+    told += measured_range([*data.observed, *data.observed_control])
+    ticks = nice_ticks(min(told), max(told), 5)
     values = Scale(low=ticks[0], high=ticks[-1], start_px=box.bottom, end_px=box.top)
     ends = [EndLabel(at_px=values(data.mean[-1]), name="Predicted", tone="predicted")]
     pieces = [_severity(data.severity, canvas, box, values), draw_value_axis(box, values, ticks, tick_labels(ticks))]

@@ -2,9 +2,11 @@
 
 from afterglow.trials.cohort import ArmPlan, CohortChunk, simulate_cohort
 from afterglow.trials.replicate import Parts, Prediction, Replication, Statistic, arm_plan, replicate
+from afterglow.trials.trajectory import ArmTrajectory, simulate_trajectory
 
 __all__ = [
     "ArmPlan",
+    "ArmTrajectory",
     "CohortChunk",
     "Parts",
     "Prediction",
@@ -13,4 +15,5 @@ __all__ = [
     "arm_plan",
     "replicate",
     "simulate_cohort",
+    "simulate_trajectory",
 ]

@@ -7,7 +7,7 @@ number of patients. So a predictive distribution is a mixture over draws of a sa
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from scipy.special import bdtr, ndtr
 from afterglow.therapy.kinetics import FloatArray
 
 _PROPORTION_STEPS = 1000  # resolution of a proportion whose denominator differs between draws
+_TINY = 1e-12
 _ROUNDING_VARIANCE = 1.0 / 12.0  # of a uniform error of one point's width
 
 
@@ -66,19 +67,40 @@ def at_most(mean: FloatArray, sd: FloatArray, limit: FloatArray | float) -> Floa
     return chance
 
 
-def mean_interval(means: FloatArray, standard_errors: FloatArray) -> Interval:
-    """Predictive of a trial mean: a mixture over draws of normal sampling distributions, shape (n_draws,) each.
+def mean_quantiles(means: FloatArray, standard_errors: FloatArray, levels: Sequence[float]) -> FloatArray:
+    """Quantiles of the predictive of a trial mean: a mixture over draws of normal sampling distributions.
 
-    >>> mean_interval(np.zeros(4), np.ones(4)).hi90  # doctest: +ELLIPSIS
-    1.6448...
+    Args:
+        means: (n_draws, ...), what the trial would report on average in each draw.
+        standard_errors: the same shape.
+        levels: between 0 and 1.
+
+    Returns: shape (n_levels, ...).
+
+    >>> mean_quantiles(np.zeros(4), np.ones(4), [0.05, 0.95]).round(4).tolist()
+    [-1.6449, 1.6449]
     """
-    spread = float(np.max(standard_errors)) * 8.0 + 1e-12
-    bounds = (float(np.min(means)) - spread, float(np.max(means)) + spread)
+    error = np.maximum(standard_errors, _TINY)
+    reach = 8.0 * error.max(axis=0)
+    out = []
+    for level in levels:
+        low, high = means.min(axis=0) - reach, means.max(axis=0) + reach
+        for _ in range(60):  # halves the bracket to rounding
+            middle = (low + high) / 2.0
+            below = ndtr((middle - means) / error).mean(axis=0) < level
+            low, high = np.where(below, middle, low), np.where(below, high, middle)
+        out.append((low + high) / 2.0)
+    return np.array(out)
 
-    def below(x: float) -> float:
-        return float(np.mean(ndtr((x - means) / np.maximum(standard_errors, 1e-12))))
 
-    return Interval(value=float(np.mean(means)), lo90=_solve(below, 0.05, bounds), hi90=_solve(below, 0.95, bounds))
+def mean_interval(means: FloatArray, standard_errors: FloatArray) -> Interval:
+    """Mean and 90 % interval of the predictive of a trial mean, shape (n_draws,) each.
+
+    >>> round(mean_interval(np.zeros(4), np.ones(4)).hi90, 4)
+    1.6449
+    """
+    lo, hi = mean_quantiles(means, standard_errors, (0.05, 0.95))
+    return Interval(value=float(np.mean(means)), lo90=float(lo), hi90=float(hi))
 
 
 def proportion_interval(chances: FloatArray, n: FloatArray | int) -> Interval:
@@ -103,11 +125,3 @@ def proportion_interval(chances: FloatArray, n: FloatArray | int) -> Interval:
 def _density(x: FloatArray) -> FloatArray:
     value: FloatArray = np.exp(-0.5 * x * x) / np.sqrt(2.0 * np.pi)
     return value
-
-
-def _solve(below: Callable[[float], float], level: float, bounds: tuple[float, float]) -> float:
-    low, high = bounds
-    for _ in range(60):  # halves the bracket to rounding
-        middle = (low + high) / 2.0
-        low, high = (middle, high) if below(middle) < level else (low, middle)
-    return (low + high) / 2.0

@@ -140,7 +140,7 @@ def replicate(
     people, observe = require_population(protocol), require_observation(protocol)
     asked = _Asked.of_plan(protocol, observe)
     population = load_population(protocol.condition)
-    arms = [arm for arm in protocol.arms if arm is not Arm.CONTRAST]
+    arms: list[Arm] = [arm for arm in (Arm.ACTIVE, Arm.CONTROL) if arm in protocol.arms]
     moments: dict[Arm, _Moments] = {}
     for i, arm in enumerate(arms):
         collected = _Moments(asked, n_draws)

@@ -3,6 +3,7 @@
     AfterglowError
     ├── InputError            malformed: the file, the value or the request cannot be understood
     │   ├── UnreadableFile    input.unreadable_file    missing, not text, too large
+    │   ├── UnwritableFile    input.unwritable_file    a report or export that cannot be written where asked
     │   ├── MalformedFile     input.malformed_file     not YAML, not CSV, a wrong shape
     │   ├── UnknownName       input.unknown_name       a key, unit, drug, route or scale nobody knows
     │   ├── MissingValue      input.missing_value      something required is absent
@@ -102,6 +103,12 @@ class UnreadableFile(InputError):
     """A file that is missing, not text, or too large."""
 
     code = "input.unreadable_file"
+
+
+class UnwritableFile(InputError):
+    """A report or export that cannot be written where asked."""
+
+    code = "input.unwritable_file"
 
 
 class MalformedFile(InputError):

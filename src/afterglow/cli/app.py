@@ -1,0 +1,83 @@
+"""The `afterglow` command: its subcommands, and one place where an error becomes a message and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from afterglow import __version__
+from afterglow.cli import knowledge, modelling
+from afterglow.errors import AfterglowError
+
+# Exit code by the start of an error's code; the longest start wins.
+EXIT_CODES = {
+    "input": 2,
+    "request.not_found": 2,
+    "data": 3,
+    "rule": 4,
+    "permission": 5,
+    "request.conflict": 6,
+}
+_INTERRUPTED = 130  # as shells report an interrupt
+
+app = typer.Typer(
+    name="afterglow",
+    help="From ketamine dose to relief: exposure, published evidence and trial replication. Decision support, not advice.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("expose")(modelling.expose_command)
+app.command("replicate")(modelling.replicate_command)
+app.add_typer(knowledge.evidence_app, name="evidence")
+app.command("scales")(knowledge.scales_command)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"afterglow {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    del version
+
+
+def exit_code(error: AfterglowError) -> int:
+    """The exit status for an error's code.
+
+    >>> from afterglow.errors import OutOfRange
+    >>> exit_code(OutOfRange("A dose is refused"))
+    2
+    """
+    starts = [start for start in EXIT_CODES if error.code == start or error.code.startswith(f"{start}.")]
+    return EXIT_CODES[max(starts, key=len)] if starts else 1
+
+
+def main() -> None:
+    """Run the command line; deliberate errors become one message on stderr and an exit code."""
+    try:
+        app()
+    except AfterglowError as error:
+        _say(f"afterglow: {error}")
+        sys.exit(exit_code(error))
+    except BrokenPipeError:
+        # Whoever read our output has left, as `head` does; nothing more can be said to them.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except KeyboardInterrupt:
+        _say("afterglow: interrupted; nothing was written")
+        sys.exit(_INTERRUPTED)
+
+
+def _say(message: str) -> None:
+    print(message, file=sys.stderr)  # noqa: T201  the one place that talks to stderr

@@ -1,0 +1,81 @@
+"""What the commands share: printing tables, JSON and reports, and showing progress."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from afterglow.errors import UnwritableFile
+
+_PLAIN_WIDTH = 110  # columns when the output is not a terminal
+
+
+def print_json(document: dict[str, Any]) -> None:
+    """One JSON document on stdout."""
+    sys.stdout.write(json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1) + "\n")
+
+
+def console() -> Console:
+    """Stdout; as wide as the terminal, or a fixed width in a pipe so that output is the same everywhere."""
+    return Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH, highlight=False, emoji=False, markup=False)
+
+
+def print_table(
+    out: Console, headings: Sequence[str], rows: Sequence[Sequence[str]], *, numeric: Sequence[int] = ()
+) -> None:
+    """A table of text; columns in `numeric` are flush right."""
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for i, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if i in numeric else "left", no_wrap=i in numeric)
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    out.print(table)
+
+
+def write_report(path: Path, html: str) -> None:
+    """Write a whole report or nothing, and say where it is.
+
+    Raises: UnwritableFile if it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        with os.fdopen(handle, "w", encoding="utf-8") as part:
+            part.write(html)
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except OSError as fault:
+        raise UnwritableFile(
+            f"The report {path} cannot be written",
+            observed=fault.strerror,
+            next_step="Choose a file in a folder that you may write to",
+        ) from None
+    sys.stderr.write(f"Report: {path}\n")
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Callable[[float], None]]:
+    """A bar on stderr, shown only where somebody watches; call it with the fraction done."""
+    bar = Progress(
+        TextColumn(what),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    )
+    with bar:
+        task = bar.add_task(what, total=1.0)
+        yield lambda done: bar.update(task, completed=done)

@@ -9,8 +9,9 @@ sessions superpose exactly and no differential equation is solved. Two ways lead
   tree of compartments only: such a system can be made symmetric, so its rates are real. A circle of one-way
   flows can oscillate; it is refused, not approximated.
 
-Rates closer than `PAIR_GAP` (relative) are moved apart symmetrically: the error is of second order in the gap (under
-1e-9 of the peak for two equal rates, under 1e-6 for three), where the plain formula would divide by zero.
+Rates closer than `PAIR_GAP` (relative) are moved apart symmetrically: the error is of second order in the gap, where
+the plain formula would divide by zero. Measured, as a share of the peak: distinct rates 1e-11, two equal ones 1e-9 in
+closed form and 1e-7 by matrix, three 1e-6.
 """
 
 from __future__ import annotations
@@ -237,18 +238,20 @@ def system_modes(
             observed=f"rate {rates.min():g} per h",
             allowed="positive rates",
         )
-    rates = _moved_apart(rates)
+    exact, rates = rates, _moved_apart(rates)
     seen = np.broadcast_to(observed, (n, size))
     amplitude = np.zeros((n, len(channels), size))
     for c, share in enumerate(channels.values()):
         entered = np.broadcast_to(share, (n, size))
-        # Compartments that the drug cannot reach, or that cannot be seen from the site, have no part in it.
-        part = np.flatnonzero(
-            np.any(reach[:, np.any(entered != 0, axis=0)], axis=1) & np.any(reach[np.any(seen != 0, axis=0), :], axis=0)
-        )
-        amplitude[:, c, part] = _residues(
-            rate_matrix_per_h[:, part[:, None], part], rates[part], entered[:, part], seen[:, part]
-        )
+        # Compartments that the drug cannot reach, or that cannot be seen from the site, have no part in it; their poles
+        # get zeros that cancel them, as in `path_modes`.
+        reached = np.any(reach[:, np.any(entered != 0, axis=0)], axis=1)
+        part = np.flatnonzero(reached & np.any(reach[np.any(seen != 0, axis=0), :], axis=0))
+        zeros = np.delete(exact, part, axis=0)
+        numerators = _numerators(rate_matrix_per_h[:, part[:, None], part], rates, entered[:, part], seen[:, part])
+        for k in range(size):
+            others = np.delete(rates, k, axis=0)
+            amplitude[:, c, k] = numerators[k] * np.prod(zeros - rates[k], axis=0) / np.prod(others - rates[k], axis=0)
     return ExposureModes(rates_per_h=np.ascontiguousarray(rates.T), channels=tuple(channels), amplitude=amplitude)
 
 
@@ -497,16 +500,14 @@ def _symmetric(matrix: FloatArray, flows: BoolArray, block: NDArray[np.intp]) ->
     return np.where(diagonal, part, np.sqrt(np.maximum(product, 0.0)))
 
 
-def _residues(matrix: FloatArray, rates: FloatArray, entered: FloatArray, seen: FloatArray) -> FloatArray:
+def _numerators(matrix: FloatArray, rates: FloatArray, entered: FloatArray, seen: FloatArray) -> FloatArray:
+    """Seen * adjugate(-rate - matrix) * entered at each rate, as a bordered determinant: regular at an eigenvalue."""
     n, size = entered.shape
     bordered = np.zeros((n, size + 1, size + 1))
     bordered[:, :size, size] = entered
     bordered[:, size, :size] = seen
-    residues = np.empty((n, size))
-    for k in range(size):
-        bordered[:, :size, :size] = -matrix - rates[k][:, None, None] * np.eye(size)
-        residues[:, k] = -np.linalg.det(bordered)
-        for j in range(size):
-            if j != k:
-                residues[:, k] /= rates[j] - rates[k]
-    return residues
+    numerators = np.empty_like(rates)
+    for k, rate in enumerate(rates):
+        bordered[:, :size, :size] = -matrix - rate[:, None, None] * np.eye(size)
+        numerators[k] = -np.linalg.det(bordered)
+    return numerators

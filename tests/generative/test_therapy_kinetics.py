@@ -21,7 +21,7 @@ from afterglow.therapy.kinetics import (
 
 KG = np.array([70.0])
 FACTOR = st.floats(0.3, 3.0)
-CLOSE = 3e-9  # of the peak, for nearly equal rates
+CLOSE = 1e-8  # of the peak, for nearly equal rates
 TIMES = np.concatenate([np.linspace(0.0, 2.0, 21), [4.0, 8.0, 24.0]])
 
 
@@ -30,7 +30,10 @@ def largest_error(
 ) -> float:
     """Largest difference to the matrix exponential after a bolus of 1 mg, relative to the peak."""
     ours = concentration(modes, [Input(channel=channel, start_h=0.0, amount_mg=1.0)], TIMES, weight_kg=KG)[0]
-    exact = np.array([seen @ expm(system * t) @ entered for t in TIMES])
+    # Rolled, because scipy's shortcut for triangular matrices loses digits when two diagonal entries nearly agree.
+    order = np.roll(np.arange(len(system)), 1)
+    rolled = system[np.ix_(order, order)]
+    exact = np.array([seen[order] @ expm(rolled * t) @ entered[order] for t in TIMES])
     return float(np.abs(ours - exact).max() / np.abs(exact).max())
 
 

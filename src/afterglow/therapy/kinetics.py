@@ -10,7 +10,7 @@ sessions superpose exactly and no differential equation is solved. Two ways lead
   flows can oscillate; it is refused, not approximated.
 
 Rates closer than `PAIR_GAP` (relative) are moved apart symmetrically: the error is of second order in the gap, where
-the plain formula would divide by zero. Measured, as a share of the peak: distinct rates 1e-11, two equal ones 1e-9 in
+the plain formula would divide by zero. Measured, as a share of the peak: distinct rates 1e-11, two equal ones 5e-9 in
 closed form and 1e-7 by matrix, three 1e-6.
 """
 

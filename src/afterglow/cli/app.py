@@ -21,14 +21,16 @@ EXIT_CODES = {
     "permission": 5,
     "request.conflict": 6,
 }
+_INTERNAL = 70  # EX_SOFTWARE of sysexits.h
 _INTERRUPTED = 130  # as shells report an interrupt
 
 app = typer.Typer(
     name="afterglow",
-    help="From ketamine dose to relief: exposure, published evidence and trial replication. Decision support, not advice.",
+    help="From ketamine dose to relief: exposure, evidence and trial replication. Decision support, not advice.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
+    pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("expose")(modelling.expose_command)
@@ -74,6 +76,12 @@ def main() -> None:
         # Whoever read our output has left, as `head` does; nothing more can be said to them.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except Exception as fault:
+        if os.environ.get("AFTERGLOW_DEBUG"):
+            raise
+        # The message of an unforeseen error may quote a patient's data, so only its kind is told.
+        _say(f"afterglow: internal error ({type(fault).__name__}); set AFTERGLOW_DEBUG=1 to see where, and report it")
+        sys.exit(_INTERNAL)
     except KeyboardInterrupt:
         _say("afterglow: interrupted; nothing was written")
         sys.exit(_INTERRUPTED)

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from afterglow.errors import UnwritableFile
+from afterglow.errors import AfterglowError, Place, UnwritableFile
 
 _PLAIN_WIDTH = 110  # columns when the output is not a terminal
 
@@ -62,6 +62,15 @@ def write_report(path: Path, html: str) -> None:
             next_step="Choose a file in a folder that you may write to",
         ) from None
     sys.stderr.write(f"Report: {path}\n")
+
+
+@contextmanager
+def named(file: Path) -> Iterator[None]:
+    """Tell which file an error is about, where the error does not say it itself."""
+    try:
+        yield
+    except AfterglowError as error:
+        raise error.at(Place(file=str(file))) from None
 
 
 @contextmanager

@@ -164,7 +164,7 @@ def _prediction_cells(group: PredictionGroup, row: PredictionRow) -> tuple[str, 
     def number(value: float) -> str:
         return format_number(value, group.decimals)
 
-    observed = "not published" if row.observed is None else number(row.observed)
+    observed = "none shown" if row.observed is None else number(row.observed)
     if row.observed_low is not None and row.observed_high is not None:
         observed += f" ({format_range(number(row.observed_low), number(row.observed_high))})"
     verdict = "" if row.observed is None else ("inside" if _inside(row) else "outside")
@@ -250,7 +250,7 @@ def _prediction_words(
 ) -> tuple[Markup, float, float]:
     """The words of a row, the height of its mark's middle, and the height of the row."""
     predicted, interval, _, verdict = _prediction_cells(group, row)
-    published = "not published" if row.observed is None else format_number(row.observed, group.decimals)
+    published = "none shown" if row.observed is None else format_number(row.observed, group.decimals)
     outside = verdict == "outside"
     published += ", outside" if outside else ""
     if canvas.narrow:

@@ -271,6 +271,15 @@ def draw_patients(
     )
 
 
+def typical_chain(population: Population) -> Plasticity:
+    """The plasticity of the typical patient, one value each; for pictures of the mechanism.
+
+    >>> typical_chain(load_population(Condition.DEPRESSION)).half_block_ng_per_ml.round(6).tolist()
+    [30.0]
+    """
+    return _chain(_Builder(population=population, doubt={}, own={}, n=1))
+
+
 def normal_points(seed: int, *, stream: int, dimensions: int, first: int, count: int) -> FloatArray:
     """Points `first` to `first + count` of a scrambled Sobol sequence as normal deviates, (count, dimensions)."""
     from scipy.special import ndtri  # noqa: PLC0415  keep the import of this module light

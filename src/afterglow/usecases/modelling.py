@@ -30,6 +30,8 @@ from afterglow.therapy.setting import Arm
 from afterglow.trials import ArmTrajectory, Prediction, Replication, Statistic, replicate, simulate_trajectory
 
 N_PROFILE_PATIENTS = 2048
+# Times after the first dose that people read off: part of every grid.
+READABLE_TIMES_H = (1 / 3, 2 / 3, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 24.0)
 _SAME_TIME = 0.02  # Published times are rounded (0.083 d for 2 h): within 2 % they are the same time.
 _Z975 = 1.959963984540054  # normal quantile that turns a standard error into a 95 % interval
 
@@ -53,6 +55,7 @@ class ExposureAnswer:
         profiles: one per analyte and site.
         acute: effects of the last session's drug.
         seed: of the virtual people.
+        asked: whether the caller chose the times.
     """
 
     protocol: TrialProtocol
@@ -60,6 +63,15 @@ class ExposureAnswer:
     profiles: tuple[ExposureProfile, ...]
     acute: AcuteEffects
     seed: int
+    asked: bool
+
+    @property
+    def readable_times(self) -> tuple[int, ...]:
+        """Indices of the times that a person reads in a table: all asked ones, or round ones of a picture's grid."""
+        times = self.profiles[0].times_h
+        if self.asked:
+            return tuple(range(len(times)))
+        return tuple(int(np.argmin(np.abs(times - t))) for t in READABLE_TIMES_H if np.min(np.abs(times - t)) < 1e-6)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +108,7 @@ class ReplicationAnswer:
         if self.trial is None:
             return "No published figures stand beside this prediction."
         return {
-            Role.CALIBRATION: "Calibration figures: the model may be fitted to them, so agreement is no evidence.",
+            Role.CALIBRATION: "Calibration figures, not a prediction: the model may be fitted to them.",
             Role.BOUND: "These figures may bound the model, so agreement is weak evidence.",
             Role.CONTEXT: "Context figures: neither fitted nor kept apart.",
             Role.HELD_OUT: "Held-out figures: never fitted, so agreement counts.",
@@ -138,6 +150,7 @@ def expose(
         profiles=profiles,
         acute=simulate_acute(regimen, people, times, age_years=age),
         seed=seed,
+        asked=times_h is not None,
     )
 
 
@@ -215,7 +228,7 @@ def _grid(protocol: TrialProtocol, after_last_h: float) -> FloatArray:
         np.arange(0.0, given + 1.0, 5.0 * HOURS_PER_MINUTE) if given <= HOURS_PER_DAY else np.linspace(0, given, 60)
     )
     later = given + np.geomspace(1.0, max(end, 2.0), 40)
-    times = [0.0, end]
+    times = [0.0, end, *(t for t in READABLE_TIMES_H if t < end)]
     for start, following in pairwise([*sessions, end]):
         offsets = np.concatenate([first_steps, later])
         times.extend(start + offsets[start + offsets < following])

@@ -1,0 +1,385 @@
+"""Self-contained reports of exposure and replication: pictures, each with its table, and what they rest on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from afterglow import __version__
+from afterglow.errors import UnknownName
+from afterglow.evidence import fact, pk_models, source
+from afterglow.render.chart import Chart, Column, Table
+from afterglow.render.exposure import ConcentrationCurve, ExposureData, exposure_chart
+from afterglow.render.marks import DoseMark, ObservedPoint
+from afterglow.render.report import KeyFigure, KeyFigures, Notice, Paragraph, Section, report_html
+from afterglow.render.response import AfterglowData, ResponseData, Threshold, afterglow_chart, response_chart
+from afterglow.render.rows import ObservedPredictedData, PredictionGroup, PredictionRow, observed_predicted_chart
+from afterglow.render.text import (
+    format_duration,
+    format_number,
+    format_percent,
+    format_points,
+    format_range,
+    format_significant,
+)
+from afterglow.therapy.course import course_table
+from afterglow.therapy.exposure import PkVariation, drive_inputs, regimen_drive
+from afterglow.therapy.kinetics import FloatArray
+from afterglow.therapy.plasticity import simulate_plasticity
+from afterglow.therapy.population import load_population, typical_chain
+from afterglow.therapy.regimen import DoseAdministration, Regimen
+from afterglow.therapy.setting import Arm, Condition
+from afterglow.trials import ArmTrajectory, Prediction, Statistic
+from afterglow.usecases.contracts import analyte_name
+from afterglow.usecases.modelling import ExposureAnswer, ObservedFigure, ReplicationAnswer
+
+ARM_NAMES = {Arm.ACTIVE: "Active", Arm.CONTROL: "Control", Arm.CONTRAST: "Active minus control"}
+STATISTIC_NAMES = {
+    Statistic.MEAN_CHANGE: "Mean change from baseline",
+    Statistic.MEAN_SCORE: "Mean score",
+    Statistic.RESPONSE_PCT: "Response",
+    Statistic.REMISSION_PCT: "Remission",
+    Statistic.RELAPSE_PCT: "Relapse",
+}
+_AFTERGLOW_DAYS = 28.0
+
+
+def expose_report(answer: ExposureAnswer) -> str:
+    """Concentrations and acute effects of a protocol as one HTML document."""
+    protocol, acute = answer.protocol, answer.acute
+    doses = _dose_marks(protocol.regimen())
+    curves = tuple(
+        ConcentrationCurve(
+            label=f"{analyte_name(profile.analyte)}, {profile.site} plasma",
+            unit=profile.unit,
+            time_h=_series(profile.times_h),
+            median=_series(profile.median),
+            lo90=_series(profile.lo90),
+            hi90=_series(profile.hi90),
+        )
+        for profile in answer.profiles
+    )
+    first = answer.profiles[0]
+    figures = KeyFigures(
+        figures=(
+            KeyFigure(
+                label=f"Highest {analyte_name(first.analyte)}",
+                value=format_significant(first.cmax),
+                unit=first.unit,
+                note=f"typical person, {format_duration(first.tmax_h)} after the first dose began",
+                predicted=True,
+            ),
+            KeyFigure(
+                label="Dissociated at any time",
+                value=format_percent(100 * acute.dissociation_ever, predicted=True),
+                note="last session",
+                predicted=True,
+            ),
+            KeyFigure(
+                label="Likely ready",
+                value=format_duration(acute.ready_median_h) if np.isfinite(acute.ready_median_h) else "after 12 h",
+                note="half of people; a rule decides, never this model",
+                predicted=True,
+            ),
+        )
+    )
+    exposure = exposure_chart(ExposureData(title="Concentration over time", curves=curves, doses=doses))
+    warnings = dict.fromkeys(warning for profile in answer.profiles for warning in profile.warnings)
+    sections = [
+        Section(heading="Exposure", blocks=(figures, exposure, *(Notice(text=w, kind="warning") for w in warnings))),
+        Section(heading="Acute effects", blocks=(_acute_table(answer), *(Notice(text=note) for note in acute.notes))),
+        _sources_section([key for profile in answer.profiles for key in profile.sources]),
+    ]
+    borrowed = any(profile.borrowed_spread for profile in answer.profiles)
+    return report_html(
+        title=protocol.title or "Exposure",
+        subtitle=str(protocol.regimen().administrations[0]),
+        sections=sections,
+        foot=f"Afterglow {__version__}, seed {answer.seed}. Provisional model. Decision support, not advice.",
+        tags=("Provisional model", *(("Borrowed spread",) if borrowed else ())),
+    )
+
+
+def replicate_report(answer: ReplicationAnswer, courses: Sequence[ArmTrajectory]) -> str:
+    """A predicted trial beside its published figures as one HTML document."""
+    protocol, replication = answer.protocol, answer.replication
+    pictured = [
+        response_chart(_response_data(answer, course, courses)) for course in courses if course.arm is Arm.ACTIVE
+    ] or [response_chart(_response_data(answer, course, courses)) for course in courses]
+    pairs = list(zip(replication.predictions, answer.observed, strict=True))
+    compared = observed_predicted_chart(
+        ObservedPredictedData(title="Observed beside predicted", groups=tuple(_groups(pairs)))
+    )
+    sections = [
+        Section(
+            heading="Predicted and observed",
+            blocks=(
+                KeyFigures(figures=tuple(_key_figures(pairs))),
+                Notice(text=answer.standing, kind="warning"),
+                compared,
+            ),
+        ),
+        Section(heading="The course of the arm", blocks=tuple(pictured)),
+    ]
+    if Arm.ACTIVE in protocol.arms and protocol.condition is not Condition.PAIN:
+        sections.append(Section(heading="The afterglow of one session", blocks=(_afterglow(answer),)))
+    notes = [*replication.notes]
+    if answer.recalled_left_out:
+        notes.append(f"{answer.recalled_left_out} figures of this trial are known from memory only and are not shown.")
+    cited = [key for _, o in pairs if o for key in o.figure.provenance.source]
+    sections += [
+        Section(heading="What this rests on", blocks=tuple(Paragraph(text=note) for note in notes)),
+        _sources_section(cited),
+    ]
+    sizes = ", ".join(f"{ARM_NAMES[arm].lower()} n = {n}" for arm, n in replication.n.items())
+    return report_html(
+        title=protocol.title or "Replication",
+        subtitle=f"{protocol.regimen().administrations[0]}; {sizes}",
+        sections=sections,
+        foot=f"Afterglow {__version__}, {replication.model}, seed {replication.seed}. Decision support, not advice.",
+        tags=(f"{replication.status.capitalize()} model", *_standing_tag(answer)),
+    )
+
+
+def statistic_label(prediction: Prediction) -> str:
+    """A statistic in words, with whom it is of.
+
+    >>> from afterglow.trials import Prediction
+    >>> statistic_label(Prediction(arm=Arm.ACTIVE, time_h=24.0, statistic=Statistic.RESPONSE_PCT, of=None,
+    ...                            scale="MADRS", value=50.0, lo90=40.0, hi90=60.0, parts=None))
+    'Response'
+    """
+    name = STATISTIC_NAMES[prediction.statistic]
+    return name if prediction.of is None else f"{name} of {prediction.of}"
+
+
+def format_prediction(prediction: Prediction, value: float) -> str:
+    """A value of a prediction's statistic: points to one decimal, percentages whole, percentage points as pp."""
+    if prediction.statistic in {Statistic.MEAN_CHANGE, Statistic.MEAN_SCORE}:
+        return format_points(value)
+    if prediction.arm is Arm.CONTRAST:
+        return f"{format_number(value, signed=True)} pp"
+    return format_percent(value, predicted=True)
+
+
+def _standing_tag(answer: ReplicationAnswer) -> tuple[str, ...]:
+    return () if answer.trial is None else (f"{answer.trial.role.replace('_', '-').capitalize()} figures",)
+
+
+def _groups(pairs: Sequence[tuple[Prediction, ObservedFigure | None]]) -> Iterable[PredictionGroup]:
+    """One group per statistic and unit; contrasts stand by themselves."""
+    order: dict[tuple[str, bool], list[tuple[Prediction, ObservedFigure | None]]] = {}
+    for prediction, observed in pairs:
+        if prediction.statistic is Statistic.MEAN_SCORE and observed is None:
+            continue  # the change from baseline says the same
+        order.setdefault((statistic_label(prediction), prediction.arm is Arm.CONTRAST), []).append(
+            (prediction, observed)
+        )
+    for (label, contrast), rows in order.items():
+        points = rows[0][0].statistic in {Statistic.MEAN_CHANGE, Statistic.MEAN_SCORE}
+        yield PredictionGroup(
+            heading=f"{label}, active minus control" if contrast else label,
+            unit=f"{rows[0][0].scale} points" if points else ("percentage points" if contrast else "%"),
+            rows=tuple(
+                PredictionRow(
+                    label=f"{ARM_NAMES[prediction.arm]}, {format_duration(prediction.time_h)}",
+                    predicted=prediction.value,
+                    lo90=prediction.lo90,
+                    hi90=prediction.hi90,
+                    observed=None if observed is None else observed.value,
+                    observed_low=None if observed is None else observed.low,
+                    observed_high=None if observed is None else observed.high,
+                )
+                for prediction, observed in rows
+            ),
+            decimals=1 if points else 0,
+        )
+
+
+def _key_figures(pairs: Sequence[tuple[Prediction, ObservedFigure | None]]) -> Iterable[KeyFigure]:
+    """The first mean change of each arm and of the contrast."""
+    seen: set[Arm] = set()
+    for prediction, observed in pairs:
+        if prediction.statistic is not Statistic.MEAN_CHANGE or prediction.arm in seen:
+            continue
+        seen.add(prediction.arm)
+        beside = f"; observed {format_points(observed.value)}" if observed else ""
+        yield KeyFigure(
+            label=f"{ARM_NAMES[prediction.arm]}, {format_duration(prediction.time_h)}",
+            value=format_points(prediction.value),
+            unit=prediction.scale,
+            note=f"90 % {format_range(format_points(prediction.lo90), format_points(prediction.hi90))}{beside}",
+            predicted=True,
+        )
+
+
+def _response_data(answer: ReplicationAnswer, course: ArmTrajectory, courses: Sequence[ArmTrajectory]) -> ResponseData:
+    protocol = answer.protocol
+    population = protocol.population
+    baseline = population.baseline_mean if population and population.baseline_mean is not None else 0.0
+    scale = answer.replication.predictions[0].scale
+    control = next((other for other in courses if other.arm is Arm.CONTROL and other is not course), None)
+    return ResponseData(
+        title=f"{ARM_NAMES[course.arm]} arm: mean {scale} and where the relief comes from",
+        score_name=scale,
+        baseline=baseline,
+        time_h=_series(course.times_h),
+        mean=_series(course.mean),
+        lo50=_series(course.lo50),
+        hi50=_series(course.hi50),
+        lo90=_series(course.lo90),
+        hi90=_series(course.hi90),
+        drug=_series(course.drug),
+        expectancy=_series(course.expectancy),
+        care=_series(course.care),
+        sessions=_dose_marks(protocol.regimen()),
+        observed=_observed_points(answer, course.arm, baseline),
+        control_mean=_series(control.mean) if control else (),
+        observed_control=_observed_points(answer, Arm.CONTROL, baseline) if control else (),
+        drug_layers=tuple(_series(layer) for layer in course.drug_layers),
+        thresholds=tuple(_thresholds(answer, baseline)),
+    )
+
+
+def _thresholds(answer: ReplicationAnswer, baseline: float) -> Iterable[Threshold]:
+    observe = answer.protocol.observe
+    if observe and observe.response_fraction is not None:
+        yield Threshold(
+            name="Response",
+            definition="of the mean",
+            score=baseline * (1 - observe.response_fraction),
+        )
+    if observe and observe.remission_at_most is not None:
+        yield Threshold(
+            name="Remission", definition=f"{observe.remission_at_most:g} or less", score=observe.remission_at_most
+        )
+
+
+def _observed_points(answer: ReplicationAnswer, arm: Arm, baseline: float) -> tuple[ObservedPoint, ...]:
+    """Published means as scores; a published change is put below the protocol's baseline."""
+    points: dict[float, ObservedPoint] = {}
+    for prediction, observed in zip(answer.replication.predictions, answer.observed, strict=True):
+        if prediction.arm is not arm or observed is None:
+            continue
+        if prediction.statistic not in {Statistic.MEAN_CHANGE, Statistic.MEAN_SCORE}:
+            continue
+        origin = baseline if prediction.statistic is Statistic.MEAN_CHANGE else 0.0
+        points[prediction.time_h] = ObservedPoint(
+            time_h=prediction.time_h,
+            value=origin + observed.value,
+            low=None if observed.low is None else origin + observed.low,
+            high=None if observed.high is None else origin + observed.high,
+        )
+    return tuple(points[time] for time in sorted(points))
+
+
+def _afterglow(answer: ReplicationAnswer) -> Chart:
+    population = load_population(answer.protocol.condition)
+    session = answer.protocol.regimen().administrations[0]
+    regimen = Regimen((session,))
+    weight = answer.protocol.population.weight_kg if answer.protocol.population else None
+    person = PkVariation(weight_kg=np.array([weight or population.parameters["weight_kg"].typical]))
+    modes, inputs = regimen_drive(regimen, person), drive_inputs(regimen)
+    times = np.unique(np.concatenate([np.linspace(0.0, 48.0, 60), np.linspace(48.0, _AFTERGLOW_DAYS * 24.0, 80)]))
+    table = course_table(inputs, channels=modes.channels, sessions_h=(0.0,), times_h=times)
+    states = simulate_plasticity(
+        table,
+        rates_per_h=modes.rates_per_h,
+        amplitude=modes.amplitude,
+        weight_kg=person.weight_kg,
+        chain=typical_chain(population),
+    )
+    return afterglow_chart(
+        AfterglowData(
+            title="Plasticity after one session, typical person",
+            time_h=_series(times),
+            labile=_series(states.labile[0]),
+            consolidated=_series(states.consolidated[0]),
+            unit="block-hours, relative",
+        )
+    )
+
+
+def _acute_table(answer: ExposureAnswer) -> Table:
+    acute = answer.acute
+    last = answer.protocol.session_h[-1]
+    rows = []
+    for offset in (0.25, 0.5, 2 / 3, 1.0, 1.5, 2.0, 3.0, 4.0):
+        i = int(np.argmin(np.abs(acute.times_h - (last + offset))))
+        rows.append(
+            (
+                format_duration(float(acute.times_h[i] - last)),
+                format_percent(100 * float(acute.dissociation[i]), predicted=True),
+                format_percent(100 * float(acute.sedation[i]), predicted=True),
+                _rise(acute.systolic_mmhg.mean[i], acute.systolic_mmhg.sd[i]),
+                _rise(acute.diastolic_mmhg.mean[i], acute.diastolic_mmhg.sd[i]),
+                _rise(acute.heart_rate_bpm.mean[i], acute.heart_rate_bpm.sd[i]),
+                format_percent(100 * float(acute.ready[i]), predicted=True),
+            )
+        )
+    return Table(
+        caption="After the start of the last session: chance of an effect, mean rise and its SD between people",
+        columns=(
+            Column(heading="Time"),
+            *(
+                Column(heading=heading, numeric=True)
+                for heading in (
+                    "Dissociated",
+                    "Sedated",
+                    "Systolic, mmHg",
+                    "Diastolic, mmHg",
+                    "Heart rate, /min",
+                    "Likely ready",
+                )
+            ),
+        ),
+        rows=tuple(dict.fromkeys(rows)),
+    )
+
+
+def _rise(mean: float, sd: float) -> str:
+    return f"{format_points(float(mean), signed=True)} (SD {format_points(float(sd))})"
+
+
+def _sources_section(keys: Iterable[str]) -> Section:
+    """Citations of sources, facts and kinetic models, each once."""
+    cited = dict.fromkeys(citation for key in dict.fromkeys(keys) for citation in _citations(key))
+    table = Table(
+        caption="Where the numbers come from",
+        columns=(Column(heading="Key"), Column(heading="Citation"), Column(heading="Page")),
+        rows=tuple(cited),
+    )
+    return Section(heading="Sources", blocks=(table,))
+
+
+def _citations(key: str) -> Iterable[tuple[str, str, str]]:
+    """Key, citation and page of the sources behind a kinetic model, a fact, or a source's own key."""
+    for one in _source_keys(key):
+        found = source(one)
+        yield found.key, found.citation, found.url or ""
+
+
+def _source_keys(key: str) -> Sequence[str]:
+    if key in pk_models():
+        return (pk_models()[key].source,)
+    try:
+        return fact(key).provenance.source
+    except UnknownName:
+        return (key,)
+
+
+def _dose_marks(regimen: Regimen) -> tuple[DoseMark, ...]:
+    return tuple(
+        DoseMark(time_h=given.at_h, duration_h=given.duration_h, label=_dose_label(given))
+        for given in regimen.administrations
+    )
+
+
+def _dose_label(given: DoseAdministration) -> str:
+    amount = str(given.dose) if given.dose is not None else ", then ".join(str(step.rate) for step in given.steps)
+    return f"{amount} {given.route.value.upper() if len(given.route.value) == 2 else given.route}"
+
+
+def _series(values: FloatArray) -> tuple[float, ...]:
+    return tuple(float(value) for value in values)

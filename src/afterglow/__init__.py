@@ -23,8 +23,8 @@ _PUBLIC = {
         "afterglow.errors": "AfterglowError InputError",
         "afterglow.scales": "Instrument ScaleAnswers ScaleScore instrument instruments is_remission is_response "
         "reliable_change scale_answers score score_total",
-        "afterglow.evidence": "calibration_figures claims fact meta_analyses outcomes pk_model pool pool_outcome sources "
-        "trial trials",
+        "afterglow.evidence": "calibration_figures claims fact meta_analyses outcomes pk_model pool pool_outcome "
+        "sources trial trials",
         "afterglow.therapy": "Condition Control DoseAdministration Regimen Route Setting Site load_population repeat "
         "simulate_acute simulate_exposure typical",
         "afterglow.protocol": "TrialProtocol parse_protocol read_course read_protocol write_course write_protocol",

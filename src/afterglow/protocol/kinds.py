@@ -125,7 +125,7 @@ def in_range(value: float, low: float, high: float, *, what: str) -> float:
     Raises: OutOfRange.
     """
     if not low <= value <= high:
-        raise OutOfRange(f"{what} is refused", observed=f"{value:g}", allowed=f"{low:g} to {high:g}")
+        raise OutOfRange(f"{what} is refused", observed=exact(value), allowed=f"{exact(low)} to {exact(high)}")
     return value
 
 

@@ -11,8 +11,8 @@ from afterglow.errors import Place, UnreadableFile
 
 BYTES_PER_MB = 1_000_000
 
-# NUL and friends, lone surrogates and non-characters: no person types them, and parsers disagree about them.
-_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
+# NUL and friends, exotic line ends, lone surrogates and non-characters: no person types them, parsers disagree on them.
+_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
 _OTHER_ENCODINGS = (
     (codecs.BOM_UTF32_LE, "UTF-32"),
     (codecs.BOM_UTF32_BE, "UTF-32"),

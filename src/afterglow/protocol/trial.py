@@ -293,16 +293,9 @@ class TrialProtocol:
                 return declared
         return known_bounds(scale)
 
-    def baseline_scale(self) -> ScaleBounds | None:
-        """The scale of the baseline: the population's, else the observed one; None where neither is named."""
-        return self._first_scale(self.population, self.observe)
-
-    def observed_scale(self) -> ScaleBounds | None:
-        """The scale that is observed: its own, else the baseline's; None where neither is named."""
-        return self._first_scale(self.observe, self.population)
-
-    def _first_scale(self, *sections: Population | ObservationPlan | None) -> ScaleBounds | None:
-        names = [section.scale for section in sections if section is not None and section.scale is not None]
+    def scale(self) -> ScaleBounds | None:
+        """The scale of baseline and observation; None where neither names one."""
+        names = [part.scale for part in (self.population, self.observe) if part is not None and part.scale is not None]
         return self.bounds(names[0]) if names else None
 
     def _given(self) -> DoseAdministration:
@@ -315,7 +308,7 @@ def require_population(protocol: TrialProtocol) -> CompletePopulation:
     Raises: MissingValue naming the first key that is absent.
     """
     found = protocol.population or Population()
-    scale = protocol.baseline_scale()
+    scale = protocol.scale()
     if found.n is None:
         raise _needed("population.n")
     if scale is None:
@@ -462,6 +455,7 @@ def _check_scales(protocol: TrialProtocol) -> None:
             )
     for section, part in (("population", protocol.population), ("observe", protocol.observe)):
         _check_scale_name(protocol, part, f"{section}.scale")
+    _check_same_scale(protocol)
     _check_baseline(protocol)
     _check_cut_offs(protocol)
 
@@ -492,8 +486,19 @@ def _check_scale_name(protocol: TrialProtocol, part: Population | ObservationPla
         raise
 
 
+def _check_same_scale(protocol: TrialProtocol) -> None:
+    population, observe, scale = protocol.population, protocol.observe, protocol.scale()
+    if population and observe and scale and observe.scale and protocol.bounds(observe.scale) != scale:
+        raise OutOfRange(
+            "observe.scale is not the scale of the baseline: the change from one to the other has no unit",
+            observed=f"{observe.scale}, with the baseline in {population.scale}",
+            next_step="Give the baseline on the scale that is observed",
+            about="observe.scale",
+        )
+
+
 def _check_baseline(protocol: TrialProtocol) -> None:
-    found, scale = protocol.population, protocol.baseline_scale()
+    found, scale = protocol.population, protocol.scale()
     if found is None or (found.baseline_mean is None and found.baseline_sd is None):
         return
     if scale is None:
@@ -511,7 +516,7 @@ def _check_baseline(protocol: TrialProtocol) -> None:
 
 
 def _check_cut_offs(protocol: TrialProtocol) -> None:
-    observe, scale = protocol.observe, protocol.observed_scale()
+    observe, scale = protocol.observe, protocol.scale()
     if observe is None:
         return
     if scale is None:

@@ -41,7 +41,7 @@ def expose_command(
     as_json: AsJson = False,
     report: Report = None,
 ) -> None:
-    """Concentrations and acute effects after the doses of a protocol.
+    """Predict concentrations and acute effects of a protocol.
 
     Example: afterglow expose examples/murrough2013.yaml --site arterial --times "40 min, 1 h, 2 h"
     """
@@ -63,7 +63,7 @@ def expose_command(
 
 
 def replicate_command(protocol: ProtocolFile, seed: Seed = 0, as_json: AsJson = False, report: Report = None) -> None:
-    """What a trial of that size would report, beside what was published.
+    """Predict what a trial would report, beside what was published.
 
     Example: afterglow replicate examples/murrough2013.yaml --report out/murrough2013.html
     """

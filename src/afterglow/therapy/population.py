@@ -8,7 +8,7 @@ or order. Values are PROVISIONAL until calibrated; they live in data/population.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -278,6 +278,51 @@ def typical_chain(population: Population) -> Plasticity:
     [30.0]
     """
     return _chain(_Builder(population=population, doubt={}, own={}, n=1))
+
+
+def population_markdown() -> str:
+    """The reference page of every parameter, its spreads and its basis, made from the file itself.
+
+    >>> population_markdown().splitlines()[0]
+    '# Population'
+    """
+    base = load_population(Condition.DEPRESSION)
+    lines = [
+        "# Population",
+        "",
+        f"Version {base.version}, status **{base.status}**: starting values, not yet calibrated. Spreads are standard",
+        "deviations on the scale named: *uncertainty* is doubt about the typical value, *between* the spread between",
+        "patients. `assumed` is an assumption of the model, explained in decision record 0004.",
+        "",
+        "## Depression, and what the other conditions share",
+        "",
+        base.evidence,
+        "",
+        *_parameter_table(base.parameters.values()),
+    ]
+    for condition in Condition:
+        if condition is Condition.DEPRESSION:
+            continue
+        own = load_population(condition)
+        differs = [p for name, p in own.parameters.items() if base.parameters.get(name) != p]
+        drive = own.drive.replace("_", " ")
+        title = condition.replace("_", " ").capitalize() if condition is not Condition.PTSD else "PTSD"
+        lines += ["", f"## {title}", "", f"{own.evidence} Reads out: {drive}.", ""]
+        lines += _parameter_table(differs) if differs else ["No parameter of its own."]
+    return "\n".join([*lines, ""])
+
+
+def _parameter_table(parameters: Iterable[Parameter]) -> list[str]:
+    rows = ["| Parameter | Typical | Unit | Scale | Uncertainty | Between | Source | Verified | Note |"]
+    rows.append("|---|---|---|---|---|---|---|---|---|")
+    for p in parameters:
+        note = (p.provenance.note or "").replace("|", "/")
+        source = ", ".join(p.provenance.source)
+        rows.append(
+            f"| `{p.name}` | {p.typical:g} | {p.unit} | {p.spread} | {p.uncertainty_sd:g} | {p.between_sd:g} "
+            f"| {source} | {p.provenance.verified} | {note} |"
+        )
+    return rows
 
 
 def normal_points(seed: int, *, stream: int, dimensions: int, first: int, count: int) -> FloatArray:

@@ -1,0 +1,76 @@
+"""Write the documents that are made from code and data; `--check` fails if one has fallen behind.
+
+python scripts/generate_docs.py [--check]
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import typer.main
+from typer.testing import CliRunner
+
+from afterglow.cli.app import app
+from afterglow.evidence import evidence_markdown
+from afterglow.protocol import protocol_markdown
+from afterglow.scales import scales_markdown
+from afterglow.therapy.exposure_validation import exposure_validation_markdown
+from afterglow.therapy.population import population_markdown
+
+DOCS = Path(__file__).parent.parent / "docs"
+WIDTH = 100  # columns of the help texts
+
+
+def documents() -> dict[str, str]:
+    """Every generated document by its path under docs/."""
+    return {
+        "reference/commands.md": _commands(),
+        "reference/files.md": protocol_markdown(),
+        "reference/scales.md": scales_markdown(),
+        "reference/population.md": population_markdown(),
+        "validation/exposure.md": exposure_validation_markdown(),
+        **{f"reference/{name}": text for name, text in evidence_markdown().items()},
+    }
+
+
+def _commands() -> str:
+    lines = ["# Commands", "", "What `--help` says of every command.", ""]
+    for words in _command_words(typer.main.get_command(app), ()):
+        help_text = (
+            CliRunner().invoke(app, [*words, "--help"], env={"COLUMNS": str(WIDTH)}, prog_name="afterglow").output
+        )
+        lines += [f"## afterglow {' '.join(words)}".rstrip(), "", "```text", help_text.strip("\n"), "```", ""]
+    return "\n".join(lines)
+
+
+def _command_words(command: object, words: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    yield words
+    for name, child in getattr(command, "commands", {}).items():
+        yield from _command_words(child, (*words, name))
+
+
+def main() -> int:
+    """Write or check; the exit status."""
+    check = sys.argv[1:] == ["--check"]
+    behind = []
+    for name, text in documents().items():
+        path = DOCS / name
+        wanted = text.rstrip("\n") + "\n"
+        if path.exists() and path.read_text(encoding="utf-8") == wanted:
+            continue
+        behind.append(name)
+        if not check:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(wanted, encoding="utf-8")
+    verb = "is behind its source" if check else "written"
+    for name in behind:
+        sys.stdout.write(f"docs/{name} {verb}\n")
+    if check and behind:
+        sys.stdout.write("Run 'make docs' and commit the result.\n")
+    return 1 if check and behind else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -22,7 +22,7 @@ from afterglow.therapy.kinetics import (
 KG = np.array([70.0])
 FACTOR = st.floats(0.3, 3.0)
 CLOSE = 1e-8  # of the peak, for nearly equal rates
-TIMES = np.concatenate([np.linspace(0.0, 2.0, 21), [4.0, 8.0, 24.0]])
+TIMES = np.concatenate([np.linspace(0.0, 2.0, 11), [4.0, 8.0, 24.0]])
 
 
 def largest_error(
@@ -45,7 +45,7 @@ def three_compartments(draw: st.DrawFn) -> tuple[float, float, float, float, flo
     return cl, v1, v2, v3, q2, q3
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(disposition=three_compartments(), ke0=st.floats(0.5, 20.0), ka=st.floats(0.3, 20.0), nearly=st.integers(0, 6))
 def test_closed_form_equals_the_matrix_exponential(
     disposition: tuple[float, float, float, float, float, float], ke0: float, ka: float, nearly: int

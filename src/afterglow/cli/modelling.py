@@ -12,6 +12,7 @@ from afterglow.cli.output import console, named, print_json, print_table, progre
 from afterglow.protocol import read_protocol
 from afterglow.quantities import parse_duration_h, parse_weight_kg
 from afterglow.therapy.exposure import Site
+from afterglow.trials import Parts
 from afterglow.usecases.modelling import ExposureAnswer, ReplicationAnswer
 
 ProtocolFile = Annotated[Path, typer.Argument(metavar="PROTOCOL", help="A protocol file (YAML).", show_default=False)]
@@ -140,7 +141,7 @@ def _print_exposure(answer: ExposureAnswer) -> None:
 
 
 def _print_replication(answer: ReplicationAnswer) -> None:
-    from afterglow.render.text import format_duration, format_points  # noqa: PLC0415
+    from afterglow.render.text import format_duration  # noqa: PLC0415
     from afterglow.usecases.reports import ARM_NAMES, format_prediction, statistic_label  # noqa: PLC0415
 
     out = console()
@@ -171,7 +172,7 @@ def _print_replication(answer: ReplicationAnswer) -> None:
                     f"{low} to {high}",
                     "" if observed is None else format_prediction(prediction, observed.value),
                     verdict,
-                    *([""] * 3 if parts is None else map(format_points, (parts.drug, parts.expectancy, parts.care))),
+                    *([""] * 3 if parts is None else _parts_cells(parts)),
                 ]
             )
         headings = ["Time", "Statistic", "Predicted", "90 % interval", "Observed", "", "Drug", "Expectancy", "Care"]
@@ -184,3 +185,13 @@ def _print_replication(answer: ReplicationAnswer) -> None:
         out.print(f"Note: {note}")
     if answer.recalled_left_out:
         out.print(f"Note: {answer.recalled_left_out} figures of this trial are known from memory only and not shown.")
+
+
+def _parts_cells(parts: Parts) -> list[str]:
+    """Drug with its range over the population's draws, expectancy, care."""
+    from afterglow.render.text import format_points, format_range  # noqa: PLC0415
+
+    doubt = format_range(format_points(parts.drug_lo90), format_points(parts.drug_hi90))
+    drug = format_points(parts.drug)
+    credited = f"{drug} ({doubt})" if parts.drug_hi90 != parts.drug_lo90 else drug
+    return [credited, format_points(parts.expectancy), format_points(parts.care)]

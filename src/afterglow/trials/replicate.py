@@ -58,10 +58,12 @@ class Parts:
     """What a mean change is made of, in points; a fall is negative.
 
     The three add up to the modelled change before the scale's bounds. The drug's part is an upper bound: trials see
-    only the sum of drug and expectancy.
+    only the sum of drug and expectancy. `drug_lo90` and `drug_hi90` are its range over the draws of the population.
     """
 
     drug: float
+    drug_lo90: float
+    drug_hi90: float
     expectancy: float
     care: float
 
@@ -426,7 +428,14 @@ def _proportions(asked: _Asked, of: _Moments) -> Iterator[tuple[Statistic, Float
 def _parts(points: FloatArray) -> Parts:
     """Mean over draws of the three parts, (3, n_draws)."""
     drug, expectancy, care = points.mean(axis=1)
-    return Parts(drug=float(drug), expectancy=float(expectancy), care=float(care))
+    low, high = np.quantile(points[0], (0.05, 0.95))
+    return Parts(
+        drug=float(drug),
+        drug_lo90=float(low),
+        drug_hi90=float(high),
+        expectancy=float(expectancy),
+        care=float(care),
+    )
 
 
 def _prediction(

@@ -144,7 +144,7 @@ def _prediction(prediction: Prediction, observed: ObservedFigure | None) -> Docu
         "hi90": _round(prediction.hi90),
         "parts": None
         if parts is None
-        else {"drug": _round(parts.drug), "expectancy": _round(parts.expectancy), "care": _round(parts.care)},
+        else {name: _round(getattr(parts, name)) for name in ("drug", "expectancy", "care", "drug_lo90", "drug_hi90")},
         "observed": None
         if observed is None
         else {

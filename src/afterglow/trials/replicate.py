@@ -369,11 +369,7 @@ def consecutive_by(shown: FloatArray, needed: int) -> FloatArray:
 def _arm_predictions(asked: _Asked, of: _Moments, arm: Arm, n: int) -> list[Prediction]:
     out = []
     for i in asked.reported:
-        parts = Parts(
-            drug=float(of.parts[0, :, i].mean()),
-            expectancy=float(of.parts[1, :, i].mean()),
-            care=float(of.parts[2, :, i].mean()),
-        )
+        parts = _parts(of.parts[:, :, i])
         change = mean_interval(of.change[:, i], np.sqrt(of.change_var[:, i] / n))
         score = mean_interval(of.score[:, i], np.sqrt(of.score_var[:, i] / n))
         out.append(_prediction(asked, arm, i, Statistic.MEAN_CHANGE, change, parts))
@@ -402,8 +398,7 @@ def _contrasts(asked: _Asked, active: _Moments, control: _Moments, sizes: Mappin
 
     out = []
     for i in asked.reported:
-        difference = (active.parts[:, :, i] - control.parts[:, :, i]).mean(axis=1)
-        parts = Parts(drug=float(difference[0]), expectancy=float(difference[1]), care=float(difference[2]))
+        parts = _parts(active.parts[:, :, i] - control.parts[:, :, i])
         change = mean_difference("change", i)
         score = mean_difference("score", i)
         out.append(_prediction(asked, Arm.CONTRAST, i, Statistic.MEAN_CHANGE, change, parts))

@@ -12,7 +12,7 @@ curve is what the intranasal model predicts (its clearance is 109 L/h against 84
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cache, partial
 
@@ -84,13 +84,19 @@ class ExposureModel:
         return f"{' or '.join(self.analytes)} at {' or '.join(self.sites)} ({self.id})"
 
 
+@cache
 def exposure_models() -> tuple[ExposureModel, ...]:
     """Everything that can be predicted.
 
     >>> len({(model.drug, model.route) for model in exposure_models()})
     12
     """
-    return _models()
+    return tuple(
+        row
+        for drug in (RACEMIC, ESKETAMINE)
+        for route in Route
+        for row in (*_parent_rows(drug, route), *_metabolite_rows(drug, route))
+    )
 
 
 def exposure_model(drug: DrugForm, route: Route, *, analyte: Analyte, site: Site) -> ExposureModel:
@@ -101,7 +107,7 @@ def exposure_model(drug: DrugForm, route: Route, *, analyte: Analyte, site: Site
     >>> exposure_model(ESKETAMINE, Route.INTRANASAL, analyte=Analyte.S_KETAMINE, site=Site.VENOUS).id
     'perezruixo2021_esketamine'
     """
-    here = [model for model in _models() if (model.drug, model.route) == (drug, route)]
+    here = [model for model in exposure_models() if (model.drug, model.route) == (drug, route)]
     for model in here:
         if analyte in model.analytes and site in model.sites:
             return model
@@ -133,78 +139,52 @@ _R_NORKETAMINE = "R-norketamine takes the parameters of S-norketamine."
 _EXPLORATORY = "Exploratory: not for any decision; published hydroxynorketamine levels contradict each other."
 
 
-@cache
-def _models() -> tuple[ExposureModel, ...]:
-    rows: list[ExposureModel] = []
-    for drug in (RACEMIC, ESKETAMINE):
-        parents = PARENTS if drug is RACEMIC else PARENTS[:2]
-        for route in Route:
-            entries, cautions = partial(_entries, drug, route), _CAUTIONS.get((drug, route), ())
-            row = partial(ExposureModel, drug=drug, route=route)
-            pooled = route is not Route.SUBLINGUAL
-            parent_of: ParentOf = pk.kamp_parent if pooled else pk.simons_parent
-            liver = drug is ESKETAMINE and route in {Route.INTRANASAL, Route.ORAL}
-            parent_id = pk.KAMP if pooled else pk.SIMONS
-            sources = (parent_id, *((hepatoportal.PEREZ_RUIXO,) if liver else ()), *_SOURCES.get((drug, route), ()))
-            build = partial(_parent_modes, drug, route, entries, parent_of)
-            venous_too = pooled and not liver and not (drug is ESKETAMINE and route is Route.IV)
-            rows.append(
-                row(
-                    id=f"{parent_id}+{hepatoportal.PEREZ_RUIXO}_absorption" if liver else parent_id,
-                    analytes=parents,
-                    sites=_PLASMA if venous_too else (Site.ARTERIAL,),
-                    sources=sources,
-                    borrowed_spread=True,
-                    cautions=(*cautions, *((EARLY_VENOUS,) if venous_too else ())),
-                    build=partial(build, effect=False),
-                )
-            )
-            rows.append(
-                row(
-                    id=f"{rows[-1].id}+ke0",
-                    analytes=(Analyte.S_KETAMINE,),
-                    sites=(Site.EFFECT,),
-                    sources=(*sources, "olofsen2022_effect_site_half_life"),
-                    borrowed_spread=True,
-                    cautions=cautions,
-                    build=partial(build, effect=True),
-                )
-            )
-            if liver:
-                rows.append(
-                    row(
-                        id=hepatoportal.PEREZ_RUIXO,
-                        analytes=parents,
-                        sites=(Site.VENOUS,),
-                        sources=(hepatoportal.PEREZ_RUIXO,),
-                        borrowed_spread=False,
-                        build=partial(_liver_modes, route, norketamine=False),
-                    )
-                )
-            rows.extend(_metabolite_rows(drug, route, row))
-    rows.append(
-        ExposureModel(
-            id=pk.OTTO,
-            drug=ESKETAMINE,
-            route=Route.IV,
-            analytes=PARENTS[:2],
-            sites=(Site.VENOUS,),
-            sources=(pk.OTTO,),
-            borrowed_spread=True,
-            build=partial(
-                _parent_modes,
-                ESKETAMINE,
-                Route.IV,
-                partial(_entries, ESKETAMINE, Route.IV),
-                pk.otto_parent,
-                effect=False,
-            ),
-        )
+def _parent_rows(drug: DrugForm, route: Route) -> list[ExposureModel]:
+    """Ketamine in plasma and at the effect site."""
+    entries = partial(_entries, drug, route)
+    parent_of: ParentOf = pk.simons_parent if route is Route.SUBLINGUAL else pk.kamp_parent
+    parent_id = pk.SIMONS if route is Route.SUBLINGUAL else pk.KAMP
+    liver = drug is ESKETAMINE and route in {Route.INTRANASAL, Route.ORAL}
+    venous_model = liver or (drug is ESKETAMINE and route is Route.IV)
+    arterial_only = venous_model or route is Route.SUBLINGUAL
+    cautions = _CAUTIONS.get((drug, route), ())
+    row = partial(ExposureModel, drug=drug, route=route, borrowed_spread=True)
+    arterial = row(
+        id=f"{parent_id}+{hepatoportal.PEREZ_RUIXO}_absorption" if liver else parent_id,
+        analytes=PARENTS if drug is RACEMIC else PARENTS[:2],
+        sites=(Site.ARTERIAL,) if arterial_only else _PLASMA,
+        sources=(parent_id, *((hepatoportal.PEREZ_RUIXO,) if liver else ()), *_SOURCES.get((drug, route), ())),
+        cautions=cautions if arterial_only else (*cautions, EARLY_VENOUS),
+        build=partial(_parent_modes, drug, route, entries, parent_of, effect=False),
     )
-    return tuple(rows)
+    effect = row(
+        id=f"{arterial.id}+ke0",
+        analytes=(Analyte.S_KETAMINE,),
+        sites=(Site.EFFECT,),
+        sources=(*arterial.sources, "olofsen2022_effect_site_half_life"),
+        cautions=cautions,
+        build=partial(_parent_modes, drug, route, entries, parent_of, effect=True),
+    )
+    if not venous_model:
+        return [arterial, effect]
+    model_id = hepatoportal.PEREZ_RUIXO if liver else pk.OTTO
+    build: Builder = partial(_parent_modes, drug, route, entries, pk.otto_parent, effect=False)
+    if liver:
+        build = partial(_liver_modes, route, norketamine=False)
+    venous = replace(
+        arterial,
+        id=model_id,
+        sites=(Site.VENOUS,),
+        sources=(model_id,),
+        borrowed_spread=not liver,
+        cautions=(),
+        build=build,
+    )
+    return [arterial, effect, venous]
 
 
-def _metabolite_rows(drug: DrugForm, route: Route, row: Callable[..., ExposureModel]) -> list[ExposureModel]:
+def _metabolite_rows(drug: DrugForm, route: Route) -> list[ExposureModel]:
+    row = partial(ExposureModel, drug=drug, route=route)
     rows = []
     racemic = drug is RACEMIC
     if route is Route.IV:

@@ -162,8 +162,8 @@ def test_one_scale_serves_baseline_and_observation() -> None:
 
 def test_relapse_counts_from_the_last_session_unless_said() -> None:
     assert parse_protocol(FULL).relapse_judged_h == 12 * 24.0
-    assert parse_protocol(FULL.replace("    judged: 12 d\n", "")).relapse_judged_h == 11 * 24.0
-    assert parse_protocol(SHORT).relapse_judged_h == 0.0
+    assert parse_protocol(FULL.replace("    judged: 12 d\n", "")).relapse_judged_h == (11 + 1) * 24.0
+    assert parse_protocol(SHORT).relapse_judged_h == 24.0
 
 
 # What is replaced in FULL, and what is said about it.

@@ -14,7 +14,7 @@ from enum import StrEnum
 from afterglow.errors import MissingValue, NoModel, OutOfRange, UnknownName, WrongOrder
 from afterglow.evidence import trial
 from afterglow.protocol.treatment import LONGEST_COURSE_H, Infusion, administer, check_dose
-from afterglow.quantities import Dose, DrugForm, format_duration
+from afterglow.quantities import HOURS_PER_DAY, Dose, DrugForm, format_duration
 from afterglow.scales import instrument
 from afterglow.therapy.regimen import DoseAdministration, Regimen, Route, repeat
 from afterglow.therapy.setting import Arm, Condition, Control, Enrolment, Setting
@@ -125,8 +125,8 @@ class RelapseQuestion:
     Args:
         of: the patients at risk.
         at_h: times at which the fraction relapsed is asked for, h since the first session.
-        judged_h: time at which responders or remitters are determined and their follow-up begins; None means at the
-            last session, before its dose.
+        judged_h: time at which responders or remitters are determined and their follow-up begins; None means a day
+            after the last session began, or at its end if it lasts longer.
         score_at_least: relapse is a score of at least this many points.
         improvement_below: relapse is an improvement on baseline under this fraction.
         visits_h: times at which patients are scored; empty means at `at_h` alone.
@@ -281,7 +281,9 @@ class TrialProtocol:
     def relapse_judged_h(self) -> float:
         """Time at which responders or remitters are determined, h since the first session."""
         relapse = self.observe.relapse if self.observe else None
-        return self.session_h[-1] if relapse is None or relapse.judged_h is None else relapse.judged_h
+        if relapse is not None and relapse.judged_h is not None:
+            return relapse.judged_h
+        return self.session_h[-1] + max(HOURS_PER_DAY, self._given().duration_h)
 
     def bounds(self, scale: str) -> ScaleBounds:
         """Bounds of a scale: of this file, or of the instruments that Afterglow knows.

@@ -179,7 +179,7 @@ RELAPSE_KEYS = (
     Key(
         name="judged",
         kind=TIME,
-        meaning="when responders or remitters are determined and follow-up begins; the last session if left out",
+        meaning="when responders or remitters are determined; a day after the last session if left out",
         field="judged_h",
     ),
     Key(

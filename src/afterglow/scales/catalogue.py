@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from types import MappingProxyType
 from typing import Any
@@ -66,6 +66,7 @@ def instruments() -> Mapping[str, Instrument]:
     return _Instruments()
 
 
+@lru_cache(maxsize=512)
 def instrument(name: str) -> Instrument:
     """The instrument of this id, short name or other common name; case, spaces and hyphens do not matter.
 

@@ -36,7 +36,7 @@ from afterglow.usecases.modelling import ExposureAnswer, ObservedFigure, Replica
 
 ARM_NAMES = {Arm.ACTIVE: "Active", Arm.CONTROL: "Control", Arm.CONTRAST: "Active minus control"}
 STATISTIC_NAMES = {
-    Statistic.MEAN_CHANGE: "Mean change from baseline",
+    Statistic.MEAN_CHANGE: "Mean change",
     Statistic.MEAN_SCORE: "Mean score",
     Statistic.RESPONSE_PCT: "Response",
     Statistic.REMISSION_PCT: "Remission",

@@ -1,8 +1,8 @@
 """Which model serves which drug, route, analyte and site, what it may claim, and how it is put together.
 
-Arterial levels come from a pooled model, venous esketamine from one estimated in venous blood, intranasal and oral
-esketamine from one with a liver, sublingual from a film study. The effect site lags arterial S-ketamine by ke0; it is
-never paired with a venous model, which would count the delay twice.
+Arterial levels come from a pooled model, venous levels after an infusion from one estimated in venous blood,
+intranasal and oral esketamine from one with a liver, sublingual from a film study. The effect site lags arterial
+S-ketamine by ke0; it is never paired with a venous model, which would count the delay twice.
 
 Assumption (derived): intranasal and oral esketamine reach the artery and the effect site through the pooled
 disposition, with the absorption and first pass of the intranasal model scaled so that each person's area under the
@@ -135,6 +135,7 @@ _SWALLOWED = "Oral absorption rate is borrowed from esketamine; inhibitors and i
 _DERIVED_ARTERY = "Derived: absorption of the intranasal model on the pooled arterial disposition, with the same area."
 _LOZENGE = "Lozenges that are swallowed early behave more like an oral dose."
 _NK_AREA = "Use the peak: this model's norketamine area is 1.4 to 1.6 times too high as printed."
+_R_KETAMINE = "R-ketamine takes the venous model of S-ketamine with its clearance lowered by the S/R ratio."
 _R_NORKETAMINE = "R-norketamine takes the parameters of S-norketamine."
 _EXPLORATORY = "Exploratory: not for any decision; published hydroxynorketamine levels contradict each other."
 
@@ -145,7 +146,7 @@ def _parent_rows(drug: DrugForm, route: Route) -> list[ExposureModel]:
     parent_of: ParentOf = pk.simons_parent if route is Route.SUBLINGUAL else pk.kamp_parent
     parent_id = pk.SIMONS if route is Route.SUBLINGUAL else pk.KAMP
     liver = drug is ESKETAMINE and route in {Route.INTRANASAL, Route.ORAL}
-    venous_model = liver or (drug is ESKETAMINE and route is Route.IV)
+    venous_model = liver or route is Route.IV
     arterial_only = venous_model or route is Route.SUBLINGUAL
     cautions = _CAUTIONS.get((drug, route), ())
     row = partial(ExposureModel, drug=drug, route=route, borrowed_spread=True)
@@ -177,7 +178,7 @@ def _parent_rows(drug: DrugForm, route: Route) -> list[ExposureModel]:
         sites=(Site.VENOUS,),
         sources=(model_id,),
         borrowed_spread=not liver,
-        cautions=(),
+        cautions=(_R_KETAMINE,) if drug is RACEMIC else (),
         build=build,
     )
     return [arterial, effect, venous]

@@ -269,7 +269,7 @@ def dose_guardrails() -> Mapping[tuple[DrugForm, Route, str], Guardrail]:
         drug, route, unit = DrugForm(record["drug"]), Route(record["route"]), str(record["unit"])
         what = "rate" if unit.endswith("/h") else "dose"
         found[drug, route, unit] = Guardrail(
-            name=f"A {route} {what} of {drug.replace('_', ' ')}",
+            name=f"The {route} {what} of {drug.replace('_', ' ')}",
             unit=unit,
             absolute=(float(record["absolute"][0]), float(record["absolute"][1])),
             usual=(float(record["usual"][0]), float(record["usual"][1])),
@@ -289,7 +289,7 @@ def check_doses(regimen: Regimen, *, weight_kg: float) -> tuple[str, ...]:
 
     >>> session = DoseAdministration(at_h=0.0, drug=RACEMIC, route=Route.IV, dose=Dose(mg_per_kg=1.2))
     >>> check_doses(Regimen((session,)), weight_kg=70.0)
-    ('A iv dose of racemic ketamine of 1.2 mg/kg is outside the usual 0.1 to 1 mg/kg.',)
+    ('The iv dose of racemic ketamine, 1.2 mg/kg, is outside the usual 0.1 to 1 mg/kg.',)
     """
     unusual = []
     for session in regimen.administrations:
@@ -298,7 +298,7 @@ def check_doses(regimen: Regimen, *, weight_kg: float) -> tuple[str, ...]:
         if not guardrail.is_usual(value):
             low, high = guardrail.usual
             limits = f"{low:g} to {high:g} {guardrail.unit}"
-            unusual.append(f"{guardrail.name} of {value:.3g} {guardrail.unit} is outside the usual {limits}.")
+            unusual.append(f"{guardrail.name}, {value:.3g} {guardrail.unit}, is outside the usual {limits}.")
     return tuple(dict.fromkeys(unusual))
 
 

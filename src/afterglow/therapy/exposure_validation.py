@@ -35,7 +35,6 @@ from afterglow.therapy.variation import REFERENCE_WEIGHT_KG, given
 
 _OLDER_AGE_YEARS = 70.0  # The table prints no age for its older stratum; this one reproduces it.
 _FILM_KG = 73.0  # mean weight in the film study, as its population says
-_EARLY = "Venous peak from an arterial model."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -338,7 +337,7 @@ def _plans() -> Mapping[str, tuple[tuple[_Plan, ...], str]]:
                     statistic="cmax",
                 ),
             ),
-            "Venous peak from an arterial model.",
+            "",
         ),
         "obs_lahti2001_bolus": (
             (
@@ -346,7 +345,7 @@ def _plans() -> Mapping[str, tuple[tuple[_Plan, ...], str]]:
                     regimen=_given(racemic, Route.IV, Dose(mg_per_kg=0.3)), analyte=Analyte.KETAMINE, statistic="cmax"
                 ),
             ),
-            "Venous peak from an arterial model; after a bolus that is the level at time 0, which nobody samples.",
+            "After a bolus the peak is the level at time 0, which nobody samples.",
         ),
         "obs_analgesic_iv": ((), "Neither the length of the infusion nor the time of the sample is stated."),
         "obs_grant1981_oral": (
@@ -382,9 +381,9 @@ def _plans() -> Mapping[str, tuple[tuple[_Plan, ...], str]]:
             ),
             "Total hydroxynorketamine is not predicted: the model knows S alone.",
         ),
-        "obs_hasan_iv_cmax_s": ((_Plan(regimen=hasan, analyte=Analyte.S_KETAMINE, statistic="cmax"),), _EARLY),
-        "obs_hasan_iv_cmax_r": ((_Plan(regimen=hasan, analyte=Analyte.R_KETAMINE, statistic="cmax"),), _EARLY),
-        "obs_hasan_iv_racemic_cmax": ((_Plan(regimen=hasan, analyte=Analyte.KETAMINE, statistic="cmax"),), _EARLY),
+        "obs_hasan_iv_cmax_s": ((_Plan(regimen=hasan, analyte=Analyte.S_KETAMINE, statistic="cmax"),), ""),
+        "obs_hasan_iv_cmax_r": ((_Plan(regimen=hasan, analyte=Analyte.R_KETAMINE, statistic="cmax"),), ""),
+        "obs_hasan_iv_racemic_cmax": ((_Plan(regimen=hasan, analyte=Analyte.KETAMINE, statistic="cmax"),), ""),
         "obs_hasan_iv_racemic_auc": ((_Plan(regimen=hasan, analyte=Analyte.KETAMINE, statistic="auc"),), ""),
         "obs_hasan_iv_racemic_thalf": ((_Plan(regimen=hasan, analyte=Analyte.KETAMINE, statistic="thalf"),), ""),
         "obs_hasan_po_auc": (

@@ -1,12 +1,14 @@
 """The tables of a course: how its hours are cut into panels, shared by both execution paths.
 
 Between two marks (a dose starts or ends, a value is asked for) nothing jumps, so the receptor block is smooth there
-and a few Gauss-Legendre nodes integrate it. Panels grow geometrically with the time since the last jump, because that
-is how the drug fades. The tables depend on the course alone, never on a patient: every patient of every batch uses the same.
+and one Gauss-Legendre rule integrates it. The rule is laid out on the logarithm of the time since the last jump,
+because that is how fast the drug still changes, and its number of nodes follows how far that logarithm runs. The tables
+depend on the course alone, never on a patient: every patient of every batch uses the same.
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Sequence
@@ -20,12 +22,31 @@ from afterglow.therapy.kinetics import FloatArray, Input
 
 IntArray = NDArray[np.int64]
 
-# Numerical settings: chosen by measurement against the ODE twin (decision record 0003), not by any clinical source.
-FIRST_PANEL_H = 0.06
-PANEL_RATIO = 2.4
-NODES = 5
-DRIVE_HORIZON_H = 240.0
 _TIME_RESOLUTION_H = 1e-9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quadrature:
+    """How finely the receptor block is integrated.
+
+    The values are chosen by measurement against an ODE solver (decision record 0003), not by any clinical source.
+
+    Args:
+        soonest_h: where the logarithmic clock after a jump starts to be linear.
+        least_nodes, nodes_per_fold: nodes of a panel = least + this many for each e-fold of that clock.
+        nodes_per_h_of_input: nodes more for each hour of a running input, during which the block does not fade
+            but BDNF still forgets.
+        horizon_h: how long after the last input the block is followed.
+    """
+
+    soonest_h: float = 0.06
+    least_nodes: float = 1.5
+    nodes_per_fold: float = 4.0
+    nodes_per_h_of_input: float = 0.1
+    horizon_h: float = 336.0
+
+
+DEFAULT_QUADRATURE = Quadrature()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,30 +57,31 @@ class CourseTable:
         times_h: (n_times,) asked times, hours since the origin of the course.
         sessions_h: (n_sessions,) starts of the sessions.
         since_session_h: (n_times,) time since the last session before each asked time; infinite before the first.
-        panel_length_h: (n_panels,) distinct lengths of steps.
-        panel_driven: (n_panels,) whether such a step integrates the receptor block, or only lets states fade.
-        step_panel: (n_steps,) which length a step has.
+        panel_length_h: (n_panels,) length of each distinct kind of step.
+        panel_node: (n_panels + 1,) where the nodes of each panel start; a panel without nodes only lets states fade.
+        node_h: (n_nodes,) Gauss-Legendre nodes, hours since the start of their panel.
+        node_weight_h: (n_nodes,) their weights, h.
+        step_panel: (n_steps,) which panel a step is.
         step_rates: (n_steps,) which row of `rates` runs during a step.
         step_bolus: (n_steps,) which row of `boluses` is added at its start, -1 for none.
         step_time: (n_steps,) index of the asked time at its end, -1 for none.
         rates: (n_rate_rows, n_channels, 2) mg/h and mg/kg/h into each channel; row 0 is no input.
         boluses: (n_bolus_rows, n_channels, 2) mg and mg/kg into each channel.
-        nodes, weights: (NODES,) Gauss-Legendre rule on [0, 1].
     """
 
     times_h: FloatArray
     sessions_h: FloatArray
     since_session_h: FloatArray
     panel_length_h: FloatArray
-    panel_driven: NDArray[np.bool_]
+    panel_node: IntArray
+    node_h: FloatArray
+    node_weight_h: FloatArray
     step_panel: IntArray
     step_rates: IntArray
     step_bolus: IntArray
     step_time: IntArray
     rates: FloatArray
     boluses: FloatArray
-    nodes: FloatArray
-    weights: FloatArray
 
 
 def course_table(
@@ -68,9 +90,7 @@ def course_table(
     channels: Sequence[str],
     sessions_h: Sequence[float],
     times_h: FloatArray,
-    first_panel_h: float = FIRST_PANEL_H,
-    panel_ratio: float = PANEL_RATIO,
-    nodes: int = NODES,
+    quadrature: Quadrature = DEFAULT_QUADRATURE,
 ) -> CourseTable:
     """Cut a course into steps.
 
@@ -81,9 +101,7 @@ def course_table(
         channels: names of the input channels of the exposure model, in its order.
         sessions_h: starts of the sessions (also those without drug, as in a control arm), increasing.
         times_h: shape (n_times,), hours since the origin of the course, increasing strictly.
-        first_panel_h: length scale of the first panel after a jump.
-        panel_ratio: growth of the panels.
-        nodes: Gauss-Legendre nodes in a panel.
+        quadrature: how finely the receptor block is integrated.
 
     Raises: WrongOrder if times or sessions run backwards; InputError for a channel the model does not have.
     """
@@ -96,42 +114,67 @@ def course_table(
             raise InputError(
                 "The exposure model has no such input", observed=given.channel, allowed=", ".join(channels)
             )
-    builder = _Builder(inputs, tuple(channels), times, first_panel_h, panel_ratio)
+    builder = _Builder(inputs, tuple(channels), times, quadrature)
     builder.cut()
     last = np.searchsorted(sessions, times, side="left") - 1
     since = np.where(last >= 0, times - sessions[np.maximum(last, 0)], np.inf) if sessions.size else times * 0 + np.inf
-    x, w = np.polynomial.legendre.leggauss(nodes)
+    rules = [_rule(panel, quadrature) for panel in builder.panels]
     return CourseTable(
         times_h=times,
         sessions_h=sessions,
         since_session_h=since,
-        panel_length_h=np.array([length for length, _ in builder.panels], dtype=np.float64),
-        panel_driven=np.array([driven for _, driven in builder.panels], dtype=np.bool_),
+        panel_length_h=np.array([panel.until_h - panel.since_h for panel in builder.panels], dtype=np.float64),
+        panel_node=np.cumsum([0, *(len(nodes) for nodes, _ in rules)], dtype=np.int64),
+        node_h=np.concatenate([np.empty(0), *(nodes for nodes, _ in rules)]),
+        node_weight_h=np.concatenate([np.empty(0), *(weights for _, weights in rules)]),
         step_panel=np.array([step[0] for step in builder.steps], dtype=np.int64),
         step_rates=np.array([step[1] for step in builder.steps], dtype=np.int64),
         step_bolus=np.array([step[2] for step in builder.steps], dtype=np.int64),
         step_time=np.array([step[3] for step in builder.steps], dtype=np.int64),
         rates=np.array(list(builder.rates), dtype=np.float64).reshape(len(builder.rates), len(channels), 2),
         boluses=np.array(list(builder.boluses), dtype=np.float64).reshape(len(builder.boluses), len(channels), 2),
-        nodes=(x + 1.0) / 2.0,
-        weights=w / 2.0,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Panel:
+    """A kind of step: from when to when since the last jump, whether the block is integrated, whether input runs."""
+
+    since_h: float
+    until_h: float
+    driven: bool
+    running: bool
+
+
+def _rule(panel: _Panel, quadrature: Quadrature) -> tuple[FloatArray, FloatArray]:
+    """Nodes and weights of a panel in hours since its start: Gauss-Legendre on log(soonest + time since the jump)."""
+    if not panel.driven:
+        return np.empty(0), np.empty(0)
+    start = quadrature.soonest_h + panel.since_h
+    folds = math.log((quadrature.soonest_h + panel.until_h) / start)
+    count = quadrature.least_nodes + quadrature.nodes_per_fold * folds
+    if panel.running:
+        count += quadrature.nodes_per_h_of_input * (panel.until_h - panel.since_h)
+    x, w = _gauss_legendre(math.ceil(count))
+    growth = np.exp(folds * x)
+    return start * (growth - 1.0), w * folds * start * growth
+
+
+@functools.cache
+def _gauss_legendre(count: int) -> tuple[FloatArray, FloatArray]:
+    """Nodes and weights on [0, 1]."""
+    x, w = np.polynomial.legendre.leggauss(count)
+    return (x + 1.0) / 2.0, w / 2.0
 
 
 class _Builder:
     """Walks the marks of a course once and collects steps and the distinct rows they refer to."""
 
     def __init__(
-        self,
-        inputs: Sequence[Input],
-        channels: tuple[str, ...],
-        times: FloatArray,
-        first_panel_h: float,
-        panel_ratio: float,
+        self, inputs: Sequence[Input], channels: tuple[str, ...], times: FloatArray, quadrature: Quadrature
     ) -> None:
-        self.inputs, self.channels, self.times = inputs, channels, times
-        self.first_panel_h, self.panel_ratio = first_panel_h, panel_ratio
-        self.panels: dict[tuple[float, bool], int] = {}
+        self.inputs, self.channels, self.times, self.horizon_h = inputs, channels, times, quadrature.horizon_h
+        self.panels: dict[_Panel, int] = {}
         self.rates: dict[tuple[float, ...], int] = {(0.0,) * (2 * len(channels)): 0}
         self.boluses: dict[tuple[float, ...], int] = {}
         self.steps: list[tuple[int, int, int, int]] = []
@@ -140,36 +183,33 @@ class _Builder:
         jumps = sorted({t for given in self.inputs for t in (given.start_h, given.start_h + given.duration_h)})
         if not jumps:
             return
-        last_end = [given.start_h + given.duration_h for given in self.inputs]
-        horizons = {end + DRIVE_HORIZON_H for end in last_end}
-        marks = _distinct([*jumps, *horizons, *(t for t in self.times if t > jumps[0])])
+        ends = [given.start_h + given.duration_h for given in self.inputs]
+        marks = _distinct([*jumps, *(end + self.horizon_h for end in ends), *(t for t in self.times if t > jumps[0])])
         stop = max(self.times, default=jumps[0])
         for start, end in itertools.pairwise(marks):
             if start >= stop:
                 break
-            ended = max((t for t in last_end if t <= start + _TIME_RESOLUTION_H), default=-math.inf)
-            running = [g for g in self.inputs if g.duration_h > 0 and _covers(g, (start + end) / 2)]
+            running = [g for g in self.inputs if g.start_h < (start + end) / 2 < g.start_h + g.duration_h]
             given = [g for g in self.inputs if g.duration_h == 0 and abs(g.start_h - start) <= _TIME_RESOLUTION_H]
-            driven = bool(running or given) or start - ended < DRIVE_HORIZON_H - _TIME_RESOLUTION_H
+            ended = max((t for t in ends if t <= start + _TIME_RESOLUTION_H), default=-math.inf)
+            driven = bool(running) or start - ended < self.horizon_h - _TIME_RESOLUTION_H
             jump = max(t for t in jumps if t <= start + _TIME_RESOLUTION_H)
-            rates = self._row(self.rates, running, per_hour=True)
-            bolus = self._row(self.boluses, given, per_hour=False) if given else -1
-            for length in self._lengths(start - jump, end - jump, driven=driven):
-                panel = self.panels.setdefault((round(length, 9), driven), len(self.panels))
-                self.steps.append((panel, rates, bolus, -1))
-                bolus = -1
             asked = np.flatnonzero(np.abs(self.times - end) <= _TIME_RESOLUTION_H)
-            if asked.size:
-                self.steps[-1] = (*self.steps[-1][:3], int(asked[0]))
+            self.steps.append(
+                (
+                    self._panel(start - jump, end - jump, driven=driven, running=bool(running)),
+                    self._row(self.rates, running, per_hour=True),
+                    self._row(self.boluses, given, per_hour=False) if given else -1,
+                    int(asked[0]) if asked.size else -1,
+                )
+            )
 
-    def _lengths(self, since: float, until: float, *, driven: bool) -> list[float]:
-        """Panels between two times since the last jump, growing by at most `panel_ratio`."""
+    def _panel(self, since: float, until: float, *, driven: bool, running: bool) -> int:
+        """Times are rounded, so that the same hours after another session are the same panel."""
         if not driven:
-            return [until - since]
-        low, high = since + self.first_panel_h, until + self.first_panel_h
-        count = max(1, math.ceil(math.log(high / low) / math.log(self.panel_ratio) - 1e-9))
-        edges = [low * (high / low) ** (i / count) for i in range(count + 1)]
-        return [after - before for before, after in itertools.pairwise(edges)]
+            since, until = 0.0, until - since
+        panel = _Panel(round(since, 9), round(until, 9), driven, running)
+        return self.panels.setdefault(panel, len(self.panels))
 
     def _row(self, rows: dict[tuple[float, ...], int], inputs: list[Input], *, per_hour: bool) -> int:
         row = np.zeros((len(self.channels), 2))
@@ -177,10 +217,6 @@ class _Builder:
             amount = np.array([given.amount_mg, given.amount_mg_per_kg])
             row[self.channels.index(given.channel)] += amount / given.duration_h if per_hour else amount
         return rows.setdefault(tuple(row.ravel().tolist()), len(rows))
-
-
-def _covers(given: Input, time_h: float) -> bool:
-    return given.start_h < time_h < given.start_h + given.duration_h
 
 
 def _distinct(times: Sequence[float]) -> list[float]:

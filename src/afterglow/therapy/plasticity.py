@@ -88,10 +88,7 @@ def simulate_plasticity(
     into = np.ascontiguousarray(amplitude.transpose(1, 2, 0))
     steady = [_amounts(row, weight_kg, into) / rates for row in table.rates]
     boluses = [_amounts(row, weight_kg, into) for row in table.boluses]
-    panels = [
-        _panel(length, table, rates, chain, driven=bool(driven))
-        for length, driven in zip(table.panel_length_h, table.panel_driven, strict=True)
-    ]
+    panels = [_panel(table, panel, rates, chain) for panel in range(len(table.panel_length_h))]
     out = np.zeros((3, len(table.times_h), n))
     modes, bdnf, labile, consolidated = np.zeros((n_modes, n)), np.zeros(n), np.zeros(n), np.zeros(n)
     for panel_id, rate_id, bolus_id, time_id in zip(
@@ -107,14 +104,13 @@ def simulate_plasticity(
         )
         limit = steady[rate_id]
         fading = modes - limit
-        if panel.weight_b is not None:
-            total = _sum(limit)
-            for node in range(len(table.nodes)):
-                site = total + _sum(fading * panel.node_decay[node])
-                block = site / (site + chain.half_block_ng_per_ml)
-                bdnf = bdnf + panel.weight_b[node] * block
-                labile = labile + panel.weight_l[node] * block
-                consolidated = consolidated + panel.weight_k[node] * block
+        total = _sum(limit)
+        for node in panel.nodes:
+            site = total + _sum(fading * node.decay)
+            block = site / (site + chain.half_block_ng_per_ml)
+            bdnf = bdnf + node.into_b * block
+            labile = labile + node.into_l * block
+            consolidated = consolidated + node.into_k * block
         modes = limit + fading * panel.decay
         if time_id >= 0:
             out[:, time_id] = bdnf, labile, consolidated
@@ -123,41 +119,37 @@ def simulate_plasticity(
 
 
 @dataclass(frozen=True, slots=True)
-class _Panel:
-    """Patient-wise factors of one panel length: fading of the modes, the chain's propagator, quadrature weights."""
+class _Node:
+    """Patient-wise factors of one node: fading of the modes until it, what the block at it adds to B, L and K."""
 
     decay: FloatArray
-    node_decay: FloatArray
+    into_b: FloatArray
+    into_l: FloatArray
+    into_k: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class _Panel:
+    """Patient-wise factors of one panel: fading of the modes, the chain's propagator, nodes."""
+
+    decay: FloatArray
+    nodes: list[_Node]
     bb: FloatArray
     lb: FloatArray
     ll: FloatArray
     kb: FloatArray
     kl: FloatArray
     kk: FloatArray
-    weight_b: FloatArray | None
-    weight_l: FloatArray
-    weight_k: FloatArray
 
 
-def _panel(length_h: float, table: CourseTable, rates: FloatArray, chain: Plasticity, *, driven: bool) -> _Panel:
-    bb, lb, ll, kb, kl, kk = _propagator(chain, length_h)
-    nodes = table.nodes if driven else table.nodes[:0]
-    columns = [_propagator(chain, length_h * (1.0 - node)) for node in nodes]
-    scale = chain.bdnf_rate_per_h * length_h
-    empty = np.empty((0, len(scale)))
-    return _Panel(
-        decay=np.exp(-rates * length_h),
-        node_decay=np.array([np.exp(-rates * (length_h * node)) for node in nodes]),
-        bb=bb,
-        lb=lb,
-        ll=ll,
-        kb=kb,
-        kl=kl,
-        kk=kk,
-        weight_b=np.array([w * scale * c[0] for w, c in zip(table.weights, columns, strict=True)]) if driven else None,
-        weight_l=np.array([w * scale * c[1] for w, c in zip(table.weights, columns, strict=True)]) if driven else empty,
-        weight_k=np.array([w * scale * c[3] for w, c in zip(table.weights, columns, strict=True)]) if driven else empty,
-    )
+def _panel(table: CourseTable, panel: int, rates: FloatArray, chain: Plasticity) -> _Panel:
+    length_h = table.panel_length_h[panel]
+    nodes = []
+    for node in range(table.panel_node[panel], table.panel_node[panel + 1]):
+        bb, lb, _, kb, _, _ = _propagator(chain, length_h - table.node_h[node])
+        scale = chain.bdnf_rate_per_h * table.node_weight_h[node]
+        nodes.append(_Node(np.exp(-rates * table.node_h[node]), scale * bb, scale * lb, scale * kb))
+    return _Panel(np.exp(-rates * length_h), nodes, *_propagator(chain, length_h))
 
 
 def _propagator(chain: Plasticity, span_h: float) -> tuple[FloatArray, ...]:

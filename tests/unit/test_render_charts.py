@@ -548,7 +548,7 @@ def test_predictions_are_counted_and_judged() -> None:
         "outside",
     ) in chart.table.rows
     assert "44, outside" in words(tree(chart, narrow=False))
-    assert "Published: not published" in words(tree(chart, narrow=True))
+    assert "Published: none shown" in words(tree(chart, narrow=True))
 
 
 def test_predictions_without_published_figures_say_so() -> None:

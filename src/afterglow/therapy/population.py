@@ -99,6 +99,16 @@ class Population:
     uncertain: tuple[str, ...]
     varying: tuple[str, ...]
 
+    @property
+    def person_dimensions(self) -> int:
+        """Dimensions of the sequence that a patient takes: kinetics, what varies, the baseline score."""
+        return len(PK_DEVIATIONS) + len(self.varying) + 1
+
+    @property
+    def dimensions(self) -> int:
+        """Dimensions that a patient and his draw take together; what else is random starts after them."""
+        return self.person_dimensions + len(self.uncertain) + len(_TRIAL_EFFECTS)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Circumstances:
@@ -128,6 +138,8 @@ class VirtualPatients:
     """A batch of virtual patients; every array has shape (n_patients,).
 
     Args:
+        population: where they come from.
+        seed: chooses the sequence.
         first: index of the first patient in the sequence.
         draw: which draw of the population each patient belongs to.
         weight_kg: body weight.
@@ -138,8 +150,11 @@ class VirtualPatients:
         following_self_report: how far a self-report scale follows the state.
         error_clinician, error_self_report: measurement error, fraction of the scale's range.
         effect_half_time_h: of the slow effect site; None where relief reads out plasticity.
+        baseline_deviate: standard-normal, of the observed baseline score.
     """
 
+    population: Population
+    seed: int
     first: int
     draw: np.ndarray[tuple[int], np.dtype[np.int64]]
     weight_kg: FloatArray
@@ -151,9 +166,16 @@ class VirtualPatients:
     error_clinician: FloatArray
     error_self_report: FloatArray
     effect_half_time_h: FloatArray | None
+    baseline_deviate: FloatArray
 
     def __len__(self) -> int:
         return len(self.weight_kg)
+
+    def further_deviates(self, dimensions: int) -> FloatArray:
+        """Standard-normal deviates of these patients, independent of what made them: (n_patients, dimensions)."""
+        return normal_points(
+            self.seed, skip=self.population.dimensions, dimensions=dimensions, first=self.first, count=len(self)
+        )
 
 
 @functools.cache
@@ -243,13 +265,15 @@ def draw_patients(
     """
     draw = np.arange(first, first + count) // patients_per_draw
     low, high = (int(draw[0]), int(draw[-1]) + 1) if count else (0, 0)
+    persons = normal_points(seed, skip=0, dimensions=population.person_dimensions, first=first, count=count)
     doubts = normal_points(
-        seed, stream=0, dimensions=len(population.uncertain) + len(_TRIAL_EFFECTS), first=low, count=high - low
+        seed,
+        skip=population.person_dimensions,
+        dimensions=population.dimensions - population.person_dimensions,
+        first=low,
+        count=high - low,
     )[draw - low]
-    persons = normal_points(
-        seed, stream=1, dimensions=len(PK_DEVIATIONS) + len(population.varying), first=first, count=count
-    )
-    own = dict(zip(population.varying, persons.T[len(PK_DEVIATIONS) :], strict=True))
+    own = dict(zip(population.varying, persons.T[len(PK_DEVIATIONS) : -1], strict=True))
     doubt = dict(zip((*population.uncertain, *_TRIAL_EFFECTS), doubts.T, strict=True))
     build = _Builder(population=population, doubt=doubt, own=own, n=count)
     weight = build.value("weight_kg", typical=circumstances.weight_kg)
@@ -257,6 +281,8 @@ def draw_patients(
         weight_kg=weight, deviations=dict(zip(PK_DEVIATIONS, persons.T[: len(PK_DEVIATIONS)], strict=True))
     )
     return VirtualPatients(
+        population=population,
+        seed=seed,
         first=first,
         draw=draw,
         weight_kg=weight,
@@ -268,6 +294,7 @@ def draw_patients(
         error_clinician=build.value("error_clinician"),
         error_self_report=build.value("error_self_report"),
         effect_half_time_h=build.value("effect_half_time_h") if population.drive is Drive.EFFECT_COMPARTMENT else None,
+        baseline_deviate=persons[:, -1],
     )
 
 
@@ -325,21 +352,30 @@ def _parameter_table(parameters: Iterable[Parameter]) -> list[str]:
     return rows
 
 
-def normal_points(seed: int, *, stream: int, dimensions: int, first: int, count: int) -> FloatArray:
-    """Points `first` to `first + count` of a scrambled Sobol sequence as normal deviates, (count, dimensions)."""
+def normal_points(seed: int, *, skip: int, dimensions: int, first: int, count: int) -> FloatArray:
+    """Points `first` to `first + count` of a scrambled Sobol sequence as normal deviates, (count, dimensions).
+
+    Args:
+        seed: chooses the scrambling.
+        skip: dimensions before the first one returned. What is to be independent takes dimensions of its own: two
+            scramblings of one dimension share their first digit, so their deviates correlate by 0.6 and more.
+        dimensions: how many are returned.
+        first: index of the first point.
+        count: how many points.
+    """
     from scipy.special import ndtri  # noqa: PLC0415  keep the import of this module light
     from scipy.stats import qmc  # noqa: PLC0415
 
     if count == 0:
         return np.empty((0, dimensions))
-    sequence = qmc.Sobol(dimensions, scramble=True, rng=np.random.default_rng([seed, stream]))
+    sequence = qmc.Sobol(skip + dimensions, scramble=True, rng=np.random.default_rng([seed, skip]))
     if first:
         sequence.fast_forward(first)
         points = sequence.random(count)
     else:
         points = sequence.random_base2((count - 1).bit_length())[:count]
     # A point may lie on 0 exactly; half a unit of the sequence's resolution keeps its deviate finite.
-    deviates: FloatArray = ndtri(np.maximum(points, 2.0**-31))
+    deviates: FloatArray = ndtri(np.maximum(points[:, skip:], 2.0**-31))
     return deviates
 
 
@@ -400,6 +436,7 @@ def _readout(build: _Builder, circumstances: Circumstances) -> ReadOut:
         care = care + build.value("care_inpatient")
     if circumstances.new_antidepressant:
         care = care + build.value("care_new_antidepressant")
+    care = np.minimum(care, 1.0)  # nobody loses more than all symptoms
     return ReadOut(
         half_relief=build.value("half_relief"),
         steepness=build.value("steepness"),

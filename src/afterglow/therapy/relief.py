@@ -273,3 +273,8 @@ class ScaleLink:
         """The latent score below which the written one is at most `points`: half a point more on whole numbers."""
         points = np.asarray(points, dtype=np.float64)
         return np.floor(points) + 0.5 if self.whole_numbers else points
+
+    def below(self, points: FloatArray | float) -> FloatArray:
+        """The latent score below which the written one is below `points`."""
+        points = np.asarray(points, dtype=np.float64)
+        return np.ceil(points) - 0.5 if self.whole_numbers else points

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import ndtr, ndtri
 
 from afterglow.quantities import rate_from_half_life
 from afterglow.therapy.course import CourseTable, course_table
@@ -18,7 +17,6 @@ from afterglow.therapy.population import (
     Population,
     VirtualPatients,
     draw_patients,
-    normal_points,
 )
 from afterglow.therapy.regimen import Regimen
 from afterglow.therapy.relief import Execution, MoodFluctuation, Relief, ScaleLink, drug_relief, simulate_relief
@@ -113,7 +111,7 @@ def simulate_cohort(
         yield CohortChunk(
             patients=patients,
             relief=relief,
-            baseline=_baseline(plan, normal_points(seed, stream=2, dimensions=1, first=first, count=len(patients))),
+            baseline=_baseline(plan, patients.baseline_deviate),
             link=ScaleLink(
                 name=plan.scale,
                 lowest=plan.lowest,
@@ -165,9 +163,7 @@ def _relief(
 
 def _baseline(plan: ArmPlan, deviates: FloatArray) -> FloatArray:
     """Observed baseline scores: normal, cut to the scale (a baseline of nothing has nothing to relieve)."""
-    lowest, highest = plan.lowest + 1.0, plan.highest
     if plan.baseline_sd == 0:
         return np.full(len(deviates), plan.baseline_mean)
-    low, high = (ndtr((edge - plan.baseline_mean) / plan.baseline_sd) for edge in (lowest, highest))
-    score: FloatArray = plan.baseline_mean + plan.baseline_sd * ndtri(low + (high - low) * ndtr(deviates[:, 0]))
+    score = np.clip(plan.baseline_mean + plan.baseline_sd * deviates, plan.lowest + 1.0, plan.highest)
     return np.round(score) if plan.whole_numbers else score

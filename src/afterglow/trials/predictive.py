@@ -93,14 +93,16 @@ def mean_quantiles(means: FloatArray, standard_errors: FloatArray, levels: Seque
     return np.array(out)
 
 
-def mean_interval(means: FloatArray, standard_errors: FloatArray) -> Interval:
-    """Mean and 90 % interval of the predictive of a trial mean, shape (n_draws,) each.
+def mean_interval(
+    means: FloatArray, standard_errors: FloatArray, *, lowest: float = -np.inf, highest: float = np.inf
+) -> Interval:
+    """Mean and 90 % interval of the predictive of a trial mean, shape (n_draws,) each, inside what can be reported.
 
     >>> round(mean_interval(np.zeros(4), np.ones(4)).hi90, 4)
     1.6449
     """
     lo, hi = mean_quantiles(means, standard_errors, (0.05, 0.95))
-    return Interval(value=float(np.mean(means)), lo90=float(lo), hi90=float(hi))
+    return Interval(value=float(np.mean(means)), lo90=max(float(lo), lowest), hi90=min(float(hi), highest))
 
 
 def proportion_interval(chances: FloatArray, n: FloatArray | int) -> Interval:

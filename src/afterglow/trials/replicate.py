@@ -12,20 +12,21 @@ from enum import StrEnum
 
 import numpy as np
 
-from afterglow.errors import UnknownName
+from afterglow.errors import NoModel, UnknownName
 from afterglow.protocol import (
     AtRisk,
     CompletePopulation,
     ObservationPlan,
     RelapseQuestion,
+    ScaleBounds,
     TrialProtocol,
     require_observation,
     require_population,
 )
 from afterglow.quantities import DrugForm
-from afterglow.scales import instrument
+from afterglow.scales import Direction, Instrument, instrument
 from afterglow.therapy.kinetics import FloatArray
-from afterglow.therapy.population import Circumstances, belief, load_population, normal_points
+from afterglow.therapy.population import Circumstances, belief, load_population
 from afterglow.therapy.regimen import Regimen, Route
 from afterglow.therapy.relief import Execution
 from afterglow.therapy.setting import Arm
@@ -156,7 +157,7 @@ def replicate(
             patients_per_draw=patients_per_draw,
             execution=execution,
         ):
-            collected.add(chunk, plan, seed, patients_per_draw)
+            collected.add(chunk, plan, patients_per_draw)
             if progress:
                 progress((i + collected.filled / n_draws) / len(arms))
         moments[arm] = collected
@@ -181,7 +182,13 @@ def replicate(
 def arm_plan(protocol: TrialProtocol, people: CompletePopulation, arm: Arm) -> ArmPlan:
     """One arm of a protocol as the model sees it; the control arm has the sessions without the drug."""
     active = arm is Arm.ACTIVE
-    scale = people.scale
+    scale, known = people.scale, _known(people.scale.name)
+    if known and known.direction is Direction.HIGHER_IS_BETTER:
+        raise NoModel(
+            f"On {scale.name} a higher score is better; the model predicts symptoms",
+            next_step="Name a scale of symptoms, such as MADRS",
+            about="population.scale",
+        )
     return ArmPlan(
         regimen=protocol.regimen() if active else Regimen(),
         sessions_h=protocol.session_h,
@@ -197,8 +204,8 @@ def arm_plan(protocol: TrialProtocol, people: CompletePopulation, arm: Arm) -> A
         scale=scale.name,
         lowest=scale.lowest,
         highest=scale.highest,
-        whole_numbers=True,
-        self_report=_is_self_report(scale.name),
+        whole_numbers=known is None or known.whole_numbers,
+        self_report=known is not None and known.is_self_rated,
         baseline_mean=people.baseline_mean,
         baseline_sd=people.baseline_sd,
     )
@@ -221,7 +228,7 @@ class _Asked:
     times_h: FloatArray
     reported: tuple[int, ...]
     observe: ObservationPlan
-    scale: str
+    scale: ScaleBounds
     judged: int
     visits: tuple[int, ...]
     reports: tuple[int, ...]
@@ -230,14 +237,14 @@ class _Asked:
     def of_plan(cls, protocol: TrialProtocol, observe: ObservationPlan) -> _Asked:
         relapse = observe.relapse
         judged_h = protocol.relapse_judged_h
-        visits_h = sorted({t for t in (*relapse.visits_h, *relapse.at_h) if t > judged_h}) if relapse else []
-        times = np.array(sorted({*observe.times_h, *([judged_h, *visits_h] if relapse else [])}))
+        visits_h = (relapse.visits_h or relapse.at_h) if relapse else ()
+        times = np.array(sorted({*observe.times_h, *((judged_h, *visits_h) if relapse else ())}))
         index = {float(time): i for i, time in enumerate(times)}
         return cls(
             times_h=times,
             reported=tuple(index[time] for time in observe.times_h),
             observe=observe,
-            scale=require_population(protocol).scale.name,
+            scale=require_population(protocol).scale,
             judged=index[judged_h] if relapse else -1,
             visits=tuple(index[time] for time in visits_h),
             reports=tuple(sum(visit <= at for visit in visits_h) for at in relapse.at_h) if relapse else (),
@@ -261,7 +268,7 @@ class _Moments:
         self.at_risk = np.zeros(n_draws)
         self.relapsed = np.zeros((n_draws, len(asked.reports)))
 
-    def add(self, chunk: CohortChunk, plan: ArmPlan, seed: int, patients_per_draw: int) -> None:
+    def add(self, chunk: CohortChunk, plan: ArmPlan, patients_per_draw: int) -> None:
         """Take in the next draws."""
 
         def per_draw(values: FloatArray) -> FloatArray:
@@ -288,7 +295,7 @@ class _Moments:
         for part, share in zip(self.parts, relief.shares(), strict=True):
             part[here] = per_draw(-(start - plan.lowest) * following * share)
         if self.asked.relapse:
-            self._add_relapse(here, chunk, mean, seed, per_draw)
+            self._add_relapse(here, chunk, mean, per_draw)
         self.filled = here.stop
 
     def _limit(self, of: AtRisk, chunk: CohortChunk) -> FloatArray | None:
@@ -305,7 +312,6 @@ class _Moments:
         here: slice,
         chunk: CohortChunk,
         mean: FloatArray,
-        seed: int,
         per_draw: Callable[[FloatArray], FloatArray],
     ) -> None:
         """Relapse of those at risk: given a patient's latent mood, errors at visits are independent."""
@@ -315,10 +321,7 @@ class _Moments:
         if relapse is None or at_risk is None:  # pragma: no cover - the protocol refuses a relapse without definition
             return
         columns = [asked.judged, *asked.visits]
-        deviates = normal_points(
-            seed, stream=3, dimensions=len(columns), first=chunk.patients.first, count=len(chunk.baseline)
-        )
-        mood = chunk.mood.paths(chunk.relief.times_h[columns], deviates)
+        mood = chunk.mood.paths(chunk.relief.times_h[columns], chunk.patients.further_deviates(len(columns)))
         left = chunk.relief.left[:, columns]
         following = np.broadcast_to(np.asarray(link.following), chunk.baseline.shape)[:, None]
         swing = (chunk.baseline[:, None] - link.lowest) * following * np.sqrt(np.maximum(left, 0.0)) * mood
@@ -336,7 +339,7 @@ class _Moments:
         """Latent score above which a visit shows relapse."""
         link, start = chunk.link, chunk.baseline[:, None]
         if relapse.score_at_least is not None:
-            return link.at_most(relapse.score_at_least - (1.0 if link.whole_numbers else 0.0)) + 0.0 * start
+            return link.below(relapse.score_at_least) + 0.0 * start
         if relapse.improvement_below is not None:
             return link.at_most(link.lowest + (start - link.lowest) * (1.0 - relapse.improvement_below) + _TINY)
         return at_risk
@@ -367,11 +370,13 @@ def consecutive_by(shown: FloatArray, needed: int) -> FloatArray:
 
 
 def _arm_predictions(asked: _Asked, of: _Moments, arm: Arm, n: int) -> list[Prediction]:
-    out = []
+    scale, out = asked.scale, []
     for i in asked.reported:
         parts = _parts(of.parts[:, :, i])
         change = mean_interval(of.change[:, i], np.sqrt(of.change_var[:, i] / n))
-        score = mean_interval(of.score[:, i], np.sqrt(of.score_var[:, i] / n))
+        score = mean_interval(
+            of.score[:, i], np.sqrt(of.score_var[:, i] / n), lowest=scale.lowest, highest=scale.highest
+        )
         out.append(_prediction(asked, arm, i, Statistic.MEAN_CHANGE, change, parts))
         out.append(_prediction(asked, arm, i, Statistic.MEAN_SCORE, score, parts))
         for statistic, chances in _proportions(asked, of):
@@ -394,7 +399,8 @@ def _contrasts(asked: _Asked, active: _Moments, control: _Moments, sizes: Mappin
 
     def difference_pct(a: FloatArray, b: FloatArray, n_a: FloatArray | int, n_b: FloatArray | int) -> Interval:
         variance = a * (1.0 - a) / np.maximum(n_a, 1) + b * (1.0 - b) / np.maximum(n_b, 1)
-        return mean_interval(100.0 * (a - b), 100.0 * np.sqrt(np.maximum(variance, 0.0)))
+        errors = 100.0 * np.sqrt(np.maximum(variance, 0.0))
+        return mean_interval(100.0 * (a - b), errors, lowest=-100.0, highest=100.0)
 
     out = []
     for i in asked.reported:
@@ -441,7 +447,7 @@ def _prediction(
         time_h=float(asked.times_h[i]),
         statistic=statistic,
         of=None,
-        scale=asked.scale,
+        scale=asked.scale.name,
         value=interval.value,
         lo90=interval.lo90,
         hi90=interval.hi90,
@@ -456,7 +462,7 @@ def _relapse_prediction(asked: _Asked, arm: Arm, k: int, interval: Interval) -> 
         time_h=relapse.at_h[k] if relapse else float("nan"),
         statistic=Statistic.RELAPSE_PCT,
         of=relapse.of if relapse else None,
-        scale=asked.scale,
+        scale=asked.scale.name,
         value=interval.value,
         lo90=interval.lo90,
         hi90=interval.hi90,
@@ -464,12 +470,12 @@ def _relapse_prediction(asked: _Asked, arm: Arm, k: int, interval: Interval) -> 
     )
 
 
-def _is_self_report(scale: str) -> bool:
-    """Whether patients rate themselves; a scale that only the protocol knows counts as a clinician's."""
+def _known(scale: str) -> Instrument | None:
+    """The instrument; None for a scale that only the protocol knows: a clinician's, in whole numbers."""
     try:
-        return instrument(scale).is_self_rated
+        return instrument(scale)
     except UnknownName:
-        return False
+        return None
 
 
 def _notes(protocol: TrialProtocol, evidence: str, status: str) -> tuple[str, ...]:

@@ -64,7 +64,9 @@ def simulate_trajectory(protocol: TrialProtocol, arm: Arm, *, times_h: FloatArra
         chunk.link.expected(chunk.baseline, chunk.relief.left),
         chunk.link.sd(chunk.baseline, chunk.relief.left, chunk.mood.variance(times_h)),
     )
-    first, second = bounded_moments(mean, sd, lowest=plan.lowest, highest=plan.highest, whole_numbers=True)
+    first, second = bounded_moments(
+        mean, sd, lowest=plan.lowest, highest=plan.highest, whole_numbers=plan.whole_numbers
+    )
     means, squares = (values.reshape(_N_DRAWS, _PATIENTS_PER_DRAW, -1).mean(axis=1) for values in (first, second))
     errors = np.sqrt(np.maximum(squares - means**2, 0.0) / n)
     lo90, lo50, hi50, hi90 = mean_quantiles(means, errors, (0.05, 0.25, 0.75, 0.95))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from typing import Annotated
@@ -22,7 +23,6 @@ EXIT_CODES = {
     "request.conflict": 6,
 }
 _INTERNAL = 70  # EX_SOFTWARE of sysexits.h
-_INTERRUPTED = 130  # as shells report an interrupt
 
 app = typer.Typer(
     name="afterglow",
@@ -66,25 +66,24 @@ def exit_code(error: AfterglowError) -> int:
 
 
 def main() -> None:
-    """Run the command line; deliberate errors become one message on stderr and an exit code."""
+    """Run the command line; deliberate errors become one message on stderr and an exit code.
+
+    Typer leaves quietly with 130 when interrupted and with 1 when nobody reads the output any more.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without minus signs gets question marks, not a crash
     try:
         app()
     except AfterglowError as error:
         _say(f"afterglow: {error}")
         sys.exit(exit_code(error))
-    except BrokenPipeError:
-        # Whoever read our output has left, as `head` does; nothing more can be said to them.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     except Exception as fault:
         if os.environ.get("AFTERGLOW_DEBUG"):
             raise
         # The message of an unforeseen error may quote a patient's data, so only its kind is told.
         _say(f"afterglow: internal error ({type(fault).__name__}); set AFTERGLOW_DEBUG=1 to see where, and report it")
         sys.exit(_INTERNAL)
-    except KeyboardInterrupt:
-        _say("afterglow: interrupted; nothing was written")
-        sys.exit(_INTERRUPTED)
 
 
 def _say(message: str) -> None:

@@ -9,9 +9,11 @@ import numpy as np
 import typer
 
 from afterglow.cli.output import console, named, print_json, print_table, progress, write_report
+from afterglow.errors import OutOfRange
 from afterglow.protocol import read_protocol
+from afterglow.protocol.treatment import LONGEST_COURSE_H
 from afterglow.quantities import parse_duration_h, parse_weight_kg
-from afterglow.therapy.exposure import Site
+from afterglow.therapy.exposure import Site, typical
 from afterglow.trials import Parts
 from afterglow.usecases.modelling import ExposureAnswer, ReplicationAnswer
 
@@ -50,9 +52,10 @@ def expose_command(
     from afterglow.usecases.modelling import expose  # noqa: PLC0415
 
     times_h = None if times is None else parse_times(times)
-    weight_kg = None if weight is None else parse_weight_kg(weight, what="--weight")
+    weight_kg = None if weight is None else parse_weight(weight)
+    read = read_protocol(protocol)
     with named(protocol):
-        answer = expose(read_protocol(protocol), site=site, times_h=times_h, weight_kg=weight_kg, seed=seed)
+        answer = expose(read, site=site, times_h=times_h, weight_kg=weight_kg, seed=seed)
     if as_json:
         print_json(expose_document(answer))
     else:
@@ -60,7 +63,9 @@ def expose_command(
     if report is not None:
         from afterglow.usecases.reports import expose_report  # noqa: PLC0415
 
-        write_report(report, expose_report(answer))
+        # A picture shows the whole course, whatever times the table was asked for.
+        pictured = answer if times_h is None else expose(read, site=site, weight_kg=weight_kg, seed=seed)
+        write_report(report, expose_report(pictured))
 
 
 def replicate_command(protocol: ProtocolFile, seed: Seed = 0, as_json: AsJson = False, report: Report = None) -> None:
@@ -87,15 +92,39 @@ def replicate_command(protocol: ProtocolFile, seed: Seed = 0, as_json: AsJson = 
 def parse_times(text: str) -> list[float]:
     """Times in h from a comma-separated list.
 
+    Raises: InputError for what is no time, or lies outside a course.
+
     >>> parse_times("1 h, 2 d")
     [1.0, 48.0]
     """
-    return sorted({parse_duration_h(one, what="--times") for one in text.split(",")})
+    times_h = sorted({parse_duration_h(one, what="--times") for one in text.split(",")})
+    for time_h in (times_h[0], times_h[-1]):
+        if not 0 <= time_h <= LONGEST_COURSE_H:
+            raise OutOfRange(
+                "--times lies outside the course",
+                observed=f"{time_h:g} h",
+                allowed=f"0 to {LONGEST_COURSE_H:g} h after the first dose",
+            )
+    return times_h
+
+
+def parse_weight(text: str) -> float:
+    """A body weight in kg that the models cover.
+
+    Raises: InputError for anything else.
+
+    >>> parse_weight("80 kg")
+    80.0
+    """
+    weight_kg = parse_weight_kg(text, what="--weight")
+    with named("--weight"):
+        typical(weight_kg=weight_kg)
+    return weight_kg
 
 
 def _print_exposure(answer: ExposureAnswer) -> None:
     from afterglow.render.text import format_duration, format_percent, format_significant  # noqa: PLC0415
-    from afterglow.usecases.contracts import analyte_name  # noqa: PLC0415
+    from afterglow.usecases.contracts import analyte_name, site_name  # noqa: PLC0415
 
     out = console()
     sessions = answer.protocol.regimen().administrations
@@ -103,7 +132,8 @@ def _print_exposure(answer: ExposureAnswer) -> None:
     out.print(answer.protocol.title or "Exposure", style="bold")
     out.print(f"{sessions[0]}, {count}, median weight {answer.weight_kg:.0f} kg")
     first = answer.profiles[0]
-    out.print(f"Concentrations in {first.site} plasma, {first.unit}; median, and 90 % of people in brackets")
+    where = site_name(first.site)
+    out.print(f"Concentrations, {where}, {first.unit}; median, and 90 % of people in brackets")
     out.print()
     shown = answer.readable_times
     rows = [["Highest (typical)", *(format_significant(p.cmax) for p in answer.profiles)]]
@@ -126,8 +156,9 @@ def _print_exposure(answer: ExposureAnswer) -> None:
         f"sedated {format_percent(100 * acute.sedation_ever, predicted=True)}"
     )
     top = int(np.argmax(acute.systolic_mmhg.mean))
+    rise = "Mean rise, highest of these times" if answer.asked else "Mean rise at its highest"
     out.print(
-        f"Mean rise at its highest: {acute.systolic_mmhg.mean[top]:.0f}/{acute.diastolic_mmhg.mean[top]:.0f} mmHg, "
+        f"{rise}: {acute.systolic_mmhg.mean[top]:.0f}/{acute.diastolic_mmhg.mean[top]:.0f} mmHg, "
         f"{acute.heart_rate_bpm.mean[top]:.0f} beats/min"
     )
     half = format_duration(acute.ready_median_h) if np.isfinite(acute.ready_median_h) else "later than 12 h"

@@ -7,7 +7,7 @@ from typing import Any
 
 from afterglow.quantities import DrugForm
 from afterglow.therapy.acute import AcuteEffects
-from afterglow.therapy.exposure import Analyte, ExposureProfile
+from afterglow.therapy.exposure import Analyte, ExposureProfile, Site
 from afterglow.trials import Prediction
 from afterglow.usecases.modelling import ExposureAnswer, ObservedFigure, ReplicationAnswer
 
@@ -68,6 +68,15 @@ def analyte_name(analyte: Analyte) -> str:
     """
     molecule, form = _ANALYTES[analyte]
     return f"{molecule}, S + R" if form == "racemic" else f"{form}-{molecule}"
+
+
+def site_name(site: Site) -> str:
+    """Where a level is measured, in words.
+
+    >>> site_name(Site.VENOUS), site_name(Site.EFFECT)
+    ('venous plasma', 'effect site')
+    """
+    return "effect site" if site is Site.EFFECT else f"{site} plasma"
 
 
 def _profile(profile: ExposureProfile) -> Document:

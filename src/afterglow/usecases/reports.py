@@ -31,7 +31,7 @@ from afterglow.therapy.population import load_population, typical_chain
 from afterglow.therapy.regimen import DoseAdministration, Regimen
 from afterglow.therapy.setting import Arm, Condition
 from afterglow.trials import ArmTrajectory, Prediction, Statistic
-from afterglow.usecases.contracts import analyte_name
+from afterglow.usecases.contracts import analyte_name, site_name
 from afterglow.usecases.modelling import ExposureAnswer, ObservedFigure, ReplicationAnswer
 
 ARM_NAMES = {Arm.ACTIVE: "Active", Arm.CONTROL: "Control", Arm.CONTRAST: "Active minus control"}
@@ -51,7 +51,7 @@ def expose_report(answer: ExposureAnswer) -> str:
     doses = _dose_marks(protocol.regimen())
     curves = tuple(
         ConcentrationCurve(
-            label=f"{analyte_name(profile.analyte)}, {profile.site} plasma",
+            label=f"{analyte_name(profile.analyte)}, {site_name(profile.site)}",
             unit=profile.unit,
             time_h=_series(profile.times_h),
             median=_series(profile.median),

@@ -24,7 +24,7 @@ from afterglow.therapy.course import CourseTable
 from afterglow.therapy.kinetics import FloatArray
 
 LANES = 8
-_COMPILE: Any = {"cache": True, "error_model": "numpy", "fastmath": {"contract", "nsz"}}
+_COMPILE: Any = {"error_model": "numpy", "fastmath": {"contract", "nsz"}}
 _INLINE: Any = {**_COMPILE, "forceinline": True}
 _LOG2_E = 1.4426950408889634
 _LN2_HIGH = 6.93147180369123816490e-01
@@ -47,7 +47,7 @@ class _Lanes(types.Type):
     pass
 
 
-_LANES = _Lanes(name=f"lanes({LANES})")  # type: ignore[no-untyped-call]
+_LANES = _Lanes(name=f"lanes({LANES})")
 _VECTOR = ir.VectorType(ir.DoubleType(), LANES)
 _BITS = ir.VectorType(ir.IntType(64), LANES)
 
@@ -55,14 +55,14 @@ _BITS = ir.VectorType(ir.IntType(64), LANES)
 @register_model(_Lanes)
 class _LanesModel(models.PrimitiveModel):
     def __init__(self, manager: Any, kind: Any) -> None:
-        super().__init__(manager, kind, _VECTOR)
+        super().__init__(manager, kind, _VECTOR)  # type: ignore[no-untyped-call]  # numba says no types here
 
 
 def _compiled(meaning: Any, emit: Any) -> None:
     """Tell the compiler how to do an operation on lanes; a number among its arguments fills every lane first."""
     arguments = inspect.signature(meaning)
 
-    @type_callable(meaning)  # type: ignore[no-untyped-call]
+    @type_callable(meaning)
     def _(_context: Any) -> Any:
         def kind(*kinds: Any) -> Any:
             return _LANES if _LANES in kinds or meaning is _filled else None
@@ -76,7 +76,7 @@ def _compiled(meaning: Any, emit: Any) -> None:
 
     for kinds in itertools.product((_Lanes, types.Float), repeat=len(arguments.parameters)):
         if _Lanes in kinds or meaning is _filled:
-            lower_builtin(meaning, *kinds)(code)
+            lower_builtin(meaning, *kinds)(code)  # type: ignore[no-untyped-call]
 
 
 def _spread(build: Any, number: Any) -> Any:
@@ -163,12 +163,12 @@ def _store(rows: Any, i: int, lanes: Any) -> None:
     rows[i] = lanes
 
 
-@type_callable(_load)  # type: ignore[no-untyped-call]
+@type_callable(_load)
 def _(_context: Any) -> Any:
     return lambda _rows, _i: _LANES
 
 
-@type_callable(_store)  # type: ignore[no-untyped-call]
+@type_callable(_store)
 def _(_context: Any) -> Any:
     return lambda _rows, _i, _lanes: types.void
 
@@ -179,12 +179,12 @@ def _address(context: Any, build: Any, signature: Any, values: Any) -> Any:
     return build.bitcast(build.gep(data, [first]), _VECTOR.as_pointer())
 
 
-@lower_builtin(_load, types.Array, types.Integer)
+@lower_builtin(_load, types.Array, types.Integer)  # type: ignore[no-untyped-call]
 def _(context: Any, build: Any, signature: Any, values: Any) -> Any:
     return build.load(_address(context, build, signature, values), align=8)
 
 
-@lower_builtin(_store, types.Array, types.Integer, _Lanes)
+@lower_builtin(_store, types.Array, types.Integer, _Lanes)  # type: ignore[no-untyped-call]
 def _(context: Any, build: Any, signature: Any, values: Any) -> Any:
     build.store(values[2], _address(context, build, signature, values), align=8)
     return context.get_dummy_value()
@@ -454,7 +454,15 @@ def _gather(source: Any, first: int, out: Any) -> None:
             out[row, lane] = source[row, min(first + lane, source.shape[1] - 1)]
 
 
-@njit(parallel=True, **_COMPILE)
+def _kept(function: Any) -> Any:
+    """Compiled once for all processes; without a directory for compiled code, by each process for itself."""
+    try:
+        return njit(parallel=True, cache=True, **_COMPILE)(function)
+    except RuntimeError:  # how numba says that it may write nowhere
+        return njit(parallel=True, **_COMPILE)(function)
+
+
+@_kept
 def _run(
     panel_length_h: Any,
     panel_node: Any,
@@ -568,13 +576,20 @@ def simulate(
         table.boluses,
         since_h,
         time_since,
-        np.ascontiguousarray(rates_per_h.T),
-        np.ascontiguousarray(amplitude.reshape(n, -1).T),
-        weight_kg[None, :],
-        chain,
-        readout,
+        # Copies, so that every caller's arrays have the one type the kernel is compiled for.
+        np.array(rates_per_h.T, order="C"),
+        np.array(amplitude.reshape(n, -1).T, order="C"),
+        np.array(weight_kg[None, :], order="C"),
+        np.array(chain, order="C"),
+        np.array(readout, order="C"),
         min(-(-n // LANES), 4 * get_num_threads()),
         drug,
         expectancy,
     )
     return drug, expectancy
+
+
+def compiled_code() -> tuple[str | None, bool]:
+    """Directory that keeps the compiled kernel, None if none can be written; and whether it was loaded from there."""
+    statistics = _run.stats
+    return statistics.cache_path, bool(statistics.cache_hits)

@@ -19,11 +19,13 @@ from rich.text import Text
 from afterglow.errors import AfterglowError, Place, UnwritableFile
 
 _PLAIN_WIDTH = 110  # columns when the output is not a terminal
+_NAME_WIDTH = 24  # columns of a name beside what it says; longer ones wrap
 
 
 def print_json(document: dict[str, Any]) -> None:
     """One JSON document on stdout."""
     sys.stdout.write(json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1) + "\n")
+    sys.stdout.flush()  # a reader that has left is noticed here, not when the interpreter ends
 
 
 def console() -> Console:
@@ -32,15 +34,36 @@ def console() -> Console:
 
 
 def print_table(
-    out: Console, headings: Sequence[str], rows: Sequence[Sequence[str]], *, numeric: Sequence[int] = ()
+    out: Console,
+    headings: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    numeric: Sequence[int] = (),
+    whole: Sequence[int] = (),
 ) -> None:
-    """A table of text; columns in `numeric` are flush right."""
+    """A table of text; columns in `numeric` are flush right, those in `whole` are never broken over lines."""
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for i, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if i in numeric else "left", no_wrap=i in numeric)
+        table.add_column(
+            heading,
+            justify="right" if i in numeric else "left",
+            no_wrap=i in numeric or i in whole,
+            overflow="fold",  # a long address goes on in the next line instead of ending in an ellipsis
+        )
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     out.print(table)
+
+
+def print_facts(out: Console, facts: Sequence[tuple[str, str | Text]]) -> None:
+    """Names at the left, what they say at the right with its lines kept together; an empty saying is left out."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(max_width=_NAME_WIDTH, overflow="fold")
+    grid.add_column(overflow="fold")
+    for name, said in facts:
+        if said:
+            grid.add_row(Text(name), said if isinstance(said, Text) else Text(said))
+    out.print(grid)
 
 
 def write_report(path: Path, html: str) -> None:
@@ -65,12 +88,12 @@ def write_report(path: Path, html: str) -> None:
 
 
 @contextmanager
-def named(file: Path) -> Iterator[None]:
-    """Tell which file an error is about, where the error does not say it itself."""
+def named(place: Path | str) -> Iterator[None]:
+    """Tell which file or option an error is about, where the error does not say it itself."""
     try:
         yield
     except AfterglowError as error:
-        raise error.at(Place(file=str(file))) from None
+        raise error.at(Place(file=str(place))) from None
 
 
 @contextmanager

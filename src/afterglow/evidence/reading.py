@@ -208,12 +208,13 @@ def read_record(name: str) -> Record:
 def unknown(problem: str, name: str, existing: Iterable[str]) -> UnknownName:
     """The error for a name nobody knows, with the closest existing ones; the caller raises it."""
     names = list(existing)
-    close = difflib.get_close_matches(name, names, n=5, cutoff=0.5)
+    within = [each for each in names if name and name.casefold() in each.casefold()][:5]
+    close = within or difflib.get_close_matches(name, names, n=5, cutoff=0.5)
     return UnknownName(
         problem,
         observed=repr(name)[:80],
         allowed=", ".join(close or names[:40]),
-        next_step="Take one of these names" if not close else f"Did you mean {close[0]}",
+        next_step="Take one of these names" if not close else f"Did you mean {close[0]}?",
     )
 
 

@@ -95,6 +95,7 @@ class ForestData:
         measure: what the numbers are, as "Standardised difference".
         left_label, right_label: what lies on either side of no effect.
         log_x: for ratios; no effect is then 1 instead of 0.
+        decimals: how its numbers are written.
     """
 
     title: str
@@ -103,11 +104,16 @@ class ForestData:
     right_label: str
     groups: tuple[ForestGroup, ...]
     log_x: bool = False
+    decimals: int = 2
 
     @property
     def no_effect(self) -> float:
         """The value that means no difference."""
         return 1.0 if self.log_x else 0.0
+
+    def number(self, value: float) -> str:
+        """An effect or an end of its interval as it is written."""
+        return format_number(value, self.decimals)
 
 
 _ROW_PX: Final = 26.0
@@ -320,13 +326,13 @@ def _forest_sentence(data: ForestData) -> str:
     reaching = sum(_reaches(data, row) for row in rows)
     low, high = min(row.effect for row in rows), max(row.effect for row in rows)
     return (
-        f"{data.measure}: {len(rows)} effects from {format_number(low, 2)} to {format_number(high, 2)}; "
+        f"{data.measure}: {len(rows)} effects from {data.number(low)} to {data.number(high)}; "
         f"the 95 % interval reaches no effect in {reaching}."
     )
 
 
-def _forest_interval(low: float | None, high: float | None) -> str:
-    return "" if low is None or high is None else format_range(format_number(low, 2), format_number(high, 2))
+def _forest_interval(data: ForestData, low: float | None, high: float | None) -> str:
+    return "" if low is None or high is None else format_range(data.number(low), data.number(high))
 
 
 def _forest_table(data: ForestData) -> Table:
@@ -344,10 +350,10 @@ def _forest_table(data: ForestData) -> Table:
                 row.source,
                 row.comparator,
                 "pooled" if row.kind == "pooled" else "one trial",
-                format_number(row.effect, 2),
-                _forest_interval(row.lo95, row.hi95),
+                data.number(row.effect),
+                _forest_interval(data, row.lo95, row.hi95),
                 "" if row.weight_percent is None else f"{format_number(row.weight_percent, 1)} %",
-                _forest_interval(row.prediction_lo95, row.prediction_hi95),
+                _forest_interval(data, row.prediction_lo95, row.prediction_hi95),
             )
             for group in data.groups
             for row in group.rows
@@ -370,7 +376,7 @@ def _draw_forest(data: ForestData, canvas: Canvas) -> Drawing:
         pieces.append(text(group.heading, 0, y + 23, tone="ink", size_px=13.5, bold=True))
         y += 32
         for row in group.rows:
-            words, middle, height = _forest_words(row, canvas, y)
+            words, middle, height = _forest_words(data, row, canvas, y)
             pieces.append(join(words, _forest_mark(data, row, scale, middle)))
             middles.append(middle)
             y += height
@@ -408,9 +414,9 @@ def _forest_head(data: ForestData, canvas: Canvas, scale: Scale, *, weighted: bo
     )
 
 
-def _forest_words(row: ForestRow, canvas: Canvas, top: float) -> tuple[Markup, float, float]:
+def _forest_words(data: ForestData, row: ForestRow, canvas: Canvas, top: float) -> tuple[Markup, float, float]:
     """The words of a row, the height of its mark's middle, and the height of the row."""
-    effect, interval = format_number(row.effect, 2), _forest_interval(row.lo95, row.hi95)
+    effect, interval = data.number(row.effect), _forest_interval(data, row.lo95, row.hi95)
     weight = "" if row.weight_percent is None else f"{format_number(row.weight_percent)} %"
     if canvas.narrow:
         about = ", ".join(part for part in (row.source, row.comparator, weight and f"weight {weight}") if part)

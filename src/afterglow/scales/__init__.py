@@ -43,7 +43,7 @@ from afterglow.scales.judgement import (
     meets_symptom_count,
     reliable_change,
 )
-from afterglow.scales.reference import scales_markdown
+from afterglow.scales.reference import InstrumentFact, instrument_facts, scales_markdown
 from afterglow.scales.scoring import (
     ScaleAnswers,
     ScaleScore,
@@ -69,6 +69,7 @@ __all__ = [
     "Definition",
     "Direction",
     "Instrument",
+    "InstrumentFact",
     "Item",
     "ItemText",
     "Items",
@@ -94,6 +95,7 @@ __all__ = [
     "core_set",
     "facts_of_score",
     "instrument",
+    "instrument_facts",
     "instruments",
     "is_relapse",
     "is_remission",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from afterglow.provenance import Provenance
 from afterglow.scales.catalogue import core_set, instruments, sources
@@ -25,6 +26,15 @@ _DEFINITIONS = (
     ("Change that matters", "important_change"),
     ("Positive screen", "screening"),
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstrumentFact:
+    """One thing known about an instrument, in words; `provenances` is empty for what only restates the items."""
+
+    title: str
+    text: str
+    provenances: tuple[Provenance, ...]
 
 
 def scales_markdown() -> str:
@@ -57,57 +67,67 @@ def scales_markdown() -> str:
     return "\n".join(lines) + "\n"
 
 
+def instrument_facts(each: Instrument) -> Iterator[InstrumentFact]:
+    """Everything known about an instrument but its items, in words, in the order a reader asks for it.
+
+    >>> from afterglow.scales.catalogue import instrument
+    >>> [fact.text for fact in instrument_facts(instrument("PHQ-9")) if fact.title == "Remission"]
+    ['total <5']
+    """
+    low, high = each.administration.minutes
+    minutes = f"{low}" if low == high else f"{low} to {high}"
+    yield _fact("Given by", f"{each.administration.mode}, {minutes} min", each.administration.provenance)
+    for period in each.recall_periods:
+        yield _fact("Recall", period.text, period.provenance)
+    direction = "" if each.direction is Direction.NONE else "; " + each.direction.replace("_", " ")
+    yield _fact("Score", f"{each.scoring.text}; {_range(each.range)}{direction}", each.scoring.provenance)
+    reverse = [item.number for item in each.items.listed if item.reverse]
+    if reverse:
+        yield _fact("Reversed items", ", ".join(reverse))
+    for part in each.scoring.subscales:
+        items = f" of items {', '.join(part.items)}" if part.items else ""
+        how = "entered" if part.method is Method.ENTRY else f"{part.method}{items}"
+        yield _fact(f"Subscale {part.name}", f"{how}; {_range(part.range)}; {_missing(part.missing)}")
+    for level in each.scoring.levels:
+        yield _fact(f"Level {level.name}", level.text)
+    if each.scoring.symptom_count is not None:
+        yield _fact("Provisional diagnosis", each.scoring.symptom_count.text)
+    yield _fact("Missing items", _missing(each.scoring.missing), each.scoring.missing.provenance)
+    for bands in each.bands:
+        rows = ", ".join(f"{_band_range(band)} {band.label}" for band in bands.bands)
+        whom = "" if bands.sex is None else f", {bands.sex}" + " or not recorded" * bands.when_sex_unknown
+        name = f"Bands ({bands.name}; {', '.join(bands.applies_to)}{whom})"
+        yield _fact(name, rows, *dict.fromkeys(band.provenance for band in bands.bands))
+    for title, field in _DEFINITIONS:
+        yield from _definitions(title, getattr(each, field))
+    if each.reliable_change is None:
+        yield _fact("Reliable change", "no measurement error was found")
+    else:
+        points = f"{each.reliable_change.threshold_points:.1f} points: {each.reliable_change.text}"
+        yield _fact("Reliable change", points, each.reliable_change.provenance)
+    for alert in each.alerts:
+        urgency = alert.severity.replace("_", " ") + ", same visit" * alert.urgent
+        yield _fact(f"Alert {alert.id}", f"{alert.text}: {urgency}: {alert.action}", alert.provenance)
+    yield _fact("When", each.cadence.text, each.cadence.provenance)
+    for code in each.codes:
+        yield _fact("Code", f"{code.system} {code.use.replace('_', ' ')} {code.code}", code.provenance)
+    terms = (each.licence.status, each.licence.holder, each.licence.default)
+    shown = f"{'; '.join(filter(None, terms))}; shown: {each.licence.show.replace('_', ' ')}"
+    yield _fact("Licence", shown, each.licence.provenance)
+    for note in each.notes:
+        yield _fact("Note", note.text, note.provenance)
+    for text in (*each.items.notes, *each.scoring.notes):
+        yield _fact("Note", text)
+
+
 def _section(each: Instrument) -> Iterator[str]:
     yield f'## <a id="{each.id}"></a>{each.short_name}'
     yield ""
     yield f"{each.name}. {each.domain.capitalize()}; {each.priority}."
     yield ""
-    low, high = each.administration.minutes
-    minutes = f"{low}" if low == high else f"{low} to {high}"
-    yield _line("Given by", f"{each.administration.mode}, {minutes} min", each.administration.provenance)
-    for period in each.recall_periods:
-        yield _line("Recall", period.text, period.provenance)
-    yield _line("Items", _items(each), each.items.provenance)
-    direction = "" if each.direction is Direction.NONE else "; " + each.direction.replace("_", " ")
-    yield _line("Score", f"{each.scoring.text}; {_range(each.range)}{direction}", each.scoring.provenance)
-    reverse = [item.number for item in each.items.listed if item.reverse]
-    if reverse:
-        yield f"- **Reversed items:** {', '.join(reverse)}"
-    for part in each.scoring.subscales:
-        items = f" of items {', '.join(part.items)}" if part.items else ""
-        how = "entered" if part.method is Method.ENTRY else f"{part.method}{items}"
-        yield f"- **Subscale {part.name}:** {how}; {_range(part.range)}; {_missing(part.missing)}"
-    for level in each.scoring.levels:
-        yield f"- **Level {level.name}:** {level.text}"
-    if each.scoring.symptom_count is not None:
-        yield f"- **Provisional diagnosis:** {each.scoring.symptom_count.text}"
-    yield _line("Missing items", _missing(each.scoring.missing), each.scoring.missing.provenance)
-    for bands in each.bands:
-        rows = ", ".join(f"{_band_range(band)} {band.label}" for band in bands.bands)
-        whom = "" if bands.sex is None else f", {bands.sex}" + " or not recorded" * bands.when_sex_unknown
-        name = f"Bands ({bands.name}; {', '.join(bands.applies_to)}{whom})"
-        checks = dict.fromkeys(_checked(band.provenance) for band in bands.bands)
-        yield f"- **{name}:** {rows} {' '.join(checks)}"
-    for title, field in _DEFINITIONS:
-        yield from _definitions(title, getattr(each, field))
-    if each.reliable_change is None:
-        yield "- **Reliable change:** no measurement error was found"
-    else:
-        points = f"{each.reliable_change.threshold_points:.1f} points: {each.reliable_change.text}"
-        yield _line("Reliable change", points, each.reliable_change.provenance)
-    for alert in each.alerts:
-        urgency = alert.severity.replace("_", " ") + ", same visit" * alert.urgent
-        yield _line(f"Alert {alert.id}", f"{alert.text}: {urgency}: {alert.action}", alert.provenance)
-    yield _line("When", each.cadence.text, each.cadence.provenance)
-    for code in each.codes:
-        yield _line("Code", f"{code.system} {code.use.replace('_', ' ')} {code.code}", code.provenance)
-    terms = (each.licence.status, each.licence.holder, each.licence.default)
-    shown = f"{'; '.join(filter(None, terms))}; shown: {each.licence.show.replace('_', ' ')}"
-    yield _line("Licence", shown, each.licence.provenance)
-    for note in each.notes:
-        yield _line("Note", note.text, note.provenance)
-    for text in (*each.items.notes, *each.scoring.notes):
-        yield f"- **Note:** {text}"
+    yield _line(_fact("Items", _items(each), each.items.provenance))
+    for fact in instrument_facts(each):
+        yield _line(fact)
 
 
 def _items(each: Instrument) -> str:
@@ -120,11 +140,11 @@ def _items(each: Instrument) -> str:
     return "; ".join(filter(None, [*parts, f"critical: {critical}" if critical else ""]))
 
 
-def _definitions(title: str, definitions: Iterable[Definition]) -> Iterator[str]:
+def _definitions(title: str, definitions: Iterable[Definition]) -> Iterator[InstrumentFact]:
     for definition in definitions:
         name = title if definition.name == "usual" else f"{title} ({definition.name})"
         window = f" ({definition.window})" if definition.window else ""
-        yield _line(name, definition.text + window, definition.provenance)
+        yield _fact(name, definition.text + window, definition.provenance)
 
 
 def _missing(rule: MissingRule) -> str:
@@ -146,8 +166,12 @@ def _range(bounds: tuple[float, float] | None) -> str:
     return "no total" if bounds is None else f"{bounds[0]:g} to {bounds[1]:g}"
 
 
-def _line(title: str, text: str, provenance: Provenance) -> str:
-    return f"- **{title}:** {text} {_checked(provenance)}"
+def _fact(title: str, text: str, *provenances: Provenance) -> InstrumentFact:
+    return InstrumentFact(title=title, text=text, provenances=provenances)
+
+
+def _line(fact: InstrumentFact) -> str:
+    return " ".join((f"- **{fact.title}:** {fact.text}", *map(_checked, fact.provenances)))
 
 
 def _checked(provenance: Provenance) -> str:

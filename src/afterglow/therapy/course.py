@@ -29,20 +29,25 @@ _TIME_RESOLUTION_H = 1e-9
 class Quadrature:
     """How finely the receptor block is integrated.
 
-    The values are chosen by measurement against an ODE solver (decision record 0003), not by any clinical source.
+    The values are chosen by measurement against finer rules and an ODE solver on virtual patients of the shipped
+    population (decision record 0003), not by any clinical source.
 
     Args:
         soonest_h: where the logarithmic clock after a jump starts to be linear.
-        least_nodes, nodes_per_fold: nodes of a panel = least + this many for each e-fold of that clock.
-        nodes_per_h_of_input: nodes more for each hour of a running input, during which the block does not fade
-            but BDNF still forgets.
+        nodes_per_fold: nodes of a panel for each e-fold that clock runs during it.
+        least_nodes: nodes of any panel.
+        fresh_nodes: more nodes while the block is strong enough for BDNF, which forgets within hours, to matter.
+        fresh_h: over which time since the last jump these fade by e.
+        input_nodes_per_h: more nodes for each hour of a running input, during which the block does not fade.
         horizon_h: how long after the last input the block is followed.
     """
 
     soonest_h: float = 0.06
-    least_nodes: float = 1.5
-    nodes_per_fold: float = 4.0
-    nodes_per_h_of_input: float = 0.1
+    nodes_per_fold: float = 3.0
+    least_nodes: float = 1.4
+    fresh_nodes: float = 3.6
+    fresh_h: float = 72.0
+    input_nodes_per_h: float = 0.1
     horizon_h: float = 336.0
 
 
@@ -154,7 +159,9 @@ def _rule(panel: _Panel, quadrature: Quadrature) -> tuple[FloatArray, FloatArray
     folds = math.log((quadrature.soonest_h + panel.until_h) / start)
     count = quadrature.least_nodes + quadrature.nodes_per_fold * folds
     if panel.running:
-        count += quadrature.nodes_per_h_of_input * (panel.until_h - panel.since_h)
+        count += quadrature.fresh_nodes + quadrature.input_nodes_per_h * (panel.until_h - panel.since_h)
+    else:
+        count += quadrature.fresh_nodes * math.exp(-panel.since_h / quadrature.fresh_h)
     x, w = _gauss_legendre(math.ceil(count))
     growth = np.exp(folds * x)
     return start * (growth - 1.0), w * folds * start * growth

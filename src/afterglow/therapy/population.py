@@ -273,6 +273,38 @@ def draw_patients(
         first=low,
         count=high - low,
     )[draw - low]
+    return build_patients(population, circumstances, persons=persons, doubts=doubts, seed=seed, first=first, draw=draw)
+
+
+def build_patients(
+    population: Population,
+    circumstances: Circumstances,
+    *,
+    persons: FloatArray,
+    doubts: FloatArray,
+    seed: int = 0,
+    first: int = 0,
+    draw: np.ndarray[tuple[int], np.dtype[np.int64]] | None = None,
+) -> VirtualPatients:
+    """Virtual patients from their standard-normal deviates: what a search over patients varies.
+
+    Args:
+        population: where they come from.
+        circumstances: how they are treated.
+        persons: (n_patients, population.person_dimensions).
+        doubts: (n_patients, population.dimensions - population.person_dimensions).
+        seed: of the sequence that further deviates come from.
+        first: index of the first patient in that sequence.
+        draw: which draw of the population each belongs to; None makes each its own.
+
+    >>> depression = load_population(Condition.DEPRESSION)
+    >>> zero = np.zeros((1, depression.person_dimensions))
+    >>> doubts = np.zeros((1, depression.dimensions - depression.person_dimensions))
+    >>> middle = build_patients(depression, Circumstances(belief=Belief.OPEN), persons=zero, doubts=doubts)
+    >>> middle.weight_kg.round(6).tolist()
+    [74.0]
+    """
+    count = len(persons)
     own = dict(zip(population.varying, persons.T[len(PK_DEVIATIONS) : -1], strict=True))
     doubt = dict(zip((*population.uncertain, *_TRIAL_EFFECTS), doubts.T, strict=True))
     build = _Builder(population=population, doubt=doubt, own=own, n=count)
@@ -284,7 +316,7 @@ def draw_patients(
         population=population,
         seed=seed,
         first=first,
-        draw=draw,
+        draw=np.arange(count) if draw is None else draw,
         weight_kg=weight,
         pk=pk,
         chain=_chain(build),

@@ -117,10 +117,17 @@ def evidence_command(context: typer.Context, as_json: AsJson = False) -> None:
 @evidence_app.command("trials")
 def trials_command(
     role: Annotated[
-        Role | None, typer.Option("--role", help="Only trials that may be used so.", show_default=False)
+        Role | None,
+        typer.Option("--role", metavar="ROLE", help=f"Only trials of a role: {', '.join(Role)}.", show_default=False),
     ] = None,
     condition: Annotated[
-        StudiedCondition | None, typer.Option("--condition", help="Only trials on this.", show_default=False)
+        StudiedCondition | None,
+        typer.Option(
+            "--condition",
+            metavar="CONDITION",
+            help=f"Only trials on a condition: {', '.join(StudiedCondition)}.",
+            show_default=False,
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

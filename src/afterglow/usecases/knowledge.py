@@ -286,7 +286,11 @@ def pooled_outcome(name: str, *, method: PoolingMethod = PoolingMethod.PAULE_MAN
     >>> answer.unit, answer.better, answer.number(answer.effect.estimate)
     ('hazard ratio', 'below 1 favours the drug', '0.39')
     """
-    pool = pool_outcome(name, method=method)
+    return shown_pool(pool_outcome(name, method=method))
+
+
+def shown_pool(pool: OutcomePool) -> PoolAnswer:
+    """A pooled outcome in the unit a reader sees; what is recalled is counted and left out."""
     pooled = pool.pooled
     confirmed = [found for found in pool.published if not is_recalled(found.figure.provenance)]
     return PoolAnswer(

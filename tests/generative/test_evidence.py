@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from afterglow.errors import InvalidData
 from afterglow.evidence.figures import Figure, read_figure
 from afterglow.evidence.pooling import Effect, PooledEffect, PoolingMethod, pool
-from afterglow.evidence.reading import Record
+from afterglow.records import Record
 
 STUDIES = st.lists(st.tuples(st.floats(-3, 3), st.floats(0.001, 2)), min_size=2, max_size=12)
 METHODS = st.sampled_from(list(PoolingMethod))
@@ -66,7 +66,7 @@ def test_the_mean_lies_among_the_studies_and_intervals_nest(
 @given(st.dictionaries(KEYS, JUNK, max_size=8))
 def test_garbage_is_a_figure_or_refused_by_name(data: dict[str, Any]) -> None:
     try:
-        found = read_figure(Record(data, file="some.yaml", what="the record"), frozenset({"a", "b"}))
+        found = read_figure(Record(data, file="some.yaml"), frozenset({"a", "b"}))
     except InvalidData as refusal:
         said = refusal.message
     else:

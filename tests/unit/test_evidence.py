@@ -1,4 +1,4 @@
-"""Refusals of the data reader, laziness, and pooling at its edges."""
+"""Refusals of figures and facts, laziness, and pooling at its edges."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 
 from afterglow.errors import InvalidData, MissingValue, OutOfRange, UnknownName
-from afterglow.evidence import citations, facts, figures, ledger, pooling, reading, studies, synthesis
+from afterglow.evidence import citations, facts, figures, ledger, pooling, studies, synthesis
 from afterglow.evidence.figures import PValue, Spread, SpreadKind
 from afterglow.evidence.pooling import Effect, PoolingMethod, PoolingStatus, pool
-from afterglow.evidence.reading import Record
 from afterglow.provenance import Provenance, Role, Verified
+from afterglow.records import Record
 
 
 def record(**data: Any) -> Record:
-    return Record(data, file="some.yaml", what="the record")
+    return Record(data, file="some.yaml")
 
 
 PAGE = {"source": "somewhere", "verified": "page"}
@@ -34,53 +34,6 @@ def refused(read: Callable[[], object], *words: str) -> None:
         assert word in caught.value.message
 
 
-@pytest.mark.parametrize(
-    ("data", "read", "word"),
-    [
-        ({"a": 3}, lambda r: r.text("a"), "`a` is not text"),
-        ({"a": ""}, lambda r: r.text("a"), "`a` is not text"),
-        ({}, lambda r: r.text("a"), "misses the key `a`"),
-        ({}, lambda r: r.number("a"), "misses the key `a`"),
-        ({"a": "3"}, lambda r: r.number("a"), "`a` is not a number"),
-        ({"a": True}, lambda r: r.optional_number("a"), "`a` is not a number"),
-        ({"a": -1}, lambda r: r.optional_count("a"), "`a` is not a count"),
-        ({"a": 1.5}, lambda r: r.optional_count("a"), "`a` is not a count"),
-        ({"a": [1]}, lambda r: r.optional_text_or_number("a"), "neither text nor a number"),
-        ({"a": "yes"}, lambda r: r.flag("a"), "neither true nor false"),
-        ({"role": "fit"}, lambda r: r.word("role", Role), "calibration, bound, context, held_out"),
-        ({}, lambda r: r.word("role", Role), "misses the key `role`"),
-        ({"a": "text"}, lambda r: r.texts("a"), "`a` is not a list"),
-        ({"a": ["x", 3]}, lambda r: r.texts("a"), "not a list of texts"),
-        ({"a": [1, "x"]}, lambda r: r.numbers("a"), "not a list of numbers"),
-        ({"a": [[3, 1]]}, lambda r: r.ranges("a"), "not a list of ranges"),
-        ({"a": [["x", 1]]}, lambda r: r.ranges("a"), "not a list of numbers"),
-        ({"a": [1]}, lambda r: r.records("a"), "the record a[0] is not a mapping"),
-        ({"a": [1]}, lambda r: r.mapping("a"), "not a mapping by name"),
-        ({"a": 3}, lambda r: r.optional_record("a"), "is not a mapping"),
-        ({}, lambda r: r.record("a"), "misses the key `a`"),
-        ({"source": "x"}, lambda r: r.provenance(), "misses the key `verified`"),
-        ({"verified": "page"}, lambda r: r.provenance(), "names no source"),
-        ({"verified": "page", "source": 3}, lambda r: r.provenance(), "`source` is not a list"),
-        ({"verified": "mixed"}, lambda r: r.provenance(), "`verified` must be one word"),
-        ({"a": 1, "b": 2}, lambda r: r.close(), "unknown key"),
-    ],
-)
-def test_a_record_refuses(data: dict[str, Any], read: Callable[[Record], object], word: str) -> None:
-    refused(lambda: read(record(**data)), word)
-
-
-def test_a_record_reads_each_kind() -> None:
-    found = record(flag=True, pair=[[1, 2]], number=2, names=["a"], counts={"x": 3}, **PAGE)
-    assert found.flag("flag")
-    assert not found.flag("absent")
-    assert found.ranges("pair") == ((1.0, 2.0),)
-    assert found.number("number") == 2.0
-    assert found.texts("names") == ("a",)
-    assert found.record("counts").counts() == {"x": 3}
-    assert found.provenance() == Provenance(source=("somewhere",), verified=Verified.PAGE)
-    found.close()
-
-
 SPREADS = [
     ({"kind": "sd", "lo": 1, "hi": 2}, "takes a value"),
     ({"kind": "sd"}, "lacks a number"),
@@ -89,7 +42,7 @@ SPREADS = [
     ({"kind": "ci95", "lo": 2, "hi": 1}, "runs backwards"),
     ({"kind": "covariance", "value": 1}, "if and only if it is a covariance"),
     ({"kind": "sd", "value": 1, "partner": "V1"}, "if and only if it is a covariance"),
-    ({"kind": "sdd", "value": 1}, "is unknown"),
+    ({"kind": "sdd", "value": 1}, "is an unknown word"),
 ]
 
 
@@ -115,7 +68,7 @@ FIGURES = [
     ({"favours": "first"}, "is no contrast"),
     ({"value": None}, "no value, spread, p-value or text"),
     ({"n": 3, "events": 4}, "more events than patients"),
-    ({"statistic": "averge"}, "is unknown"),
+    ({"statistic": "averge"}, "is an unknown word"),
     ({"t_days": "one"}, "not a number"),
     ({"colour": "red"}, "unknown key"),
 ]
@@ -156,29 +109,15 @@ def test_a_variability_fact_has_one_content() -> None:
     refused(lambda: studies._read_variability("x", record(**data)), "exactly one of")
 
 
-def write(folder: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    (folder / "trials").mkdir()
-    (folder / "trials" / "some.yaml").write_text(text, encoding="utf-8")
-    monkeypatch.setattr(reading, "DATA", folder)
-
-
 def test_two_arms_of_one_id_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     arm = "{id: a, drug: ketamine, verified: recalled}"
-    write(tmp_path, monkeypatch, f"arms: [{arm}, {arm}]\n")
+    (tmp_path / "trials").mkdir()
+    (tmp_path / "trials" / "some.yaml").write_text(f"arms: [{arm}, {arm}]\n", encoding="utf-8")
+    monkeypatch.setattr(studies, "_DATA", tmp_path)
     refused(lambda: studies._trial.__wrapped__("some"), "two arms of one id")
 
 
-@pytest.mark.parametrize(
-    ("text", "word"), [("a: 1\na: 2\n", "given twice"), ("a: [\n", "not YAML"), ("- 1\n", "not a mapping")]
-)
-def test_a_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, word: str) -> None:
-    write(tmp_path, monkeypatch, text)
-    refused(lambda: reading.read_record("trials/some.yaml"), word)
-
-
 def test_names_that_resemble_nothing_are_answered_with_a_list() -> None:
-    found = reading.unknown("No such thing", "zzz", ["alpha", "beta"])
-    assert "alpha, beta" in found.message
     with pytest.raises(UnknownName, match="ket05"):
         studies.trial("murrough2013_ajp").arm("zzz")
     with pytest.raises(UnknownName, match="hydrochloride"):
@@ -194,7 +133,7 @@ def test_references_that_do_not_resolve(monkeypatch: pytest.MonkeyPatch) -> None
     lost = dataclasses.replace(trial.figures[0], provenance=Provenance(source=("lost",), verified=Verified.PAGE))
     with monkeypatch.context() as patch:
         replaced(patch, "trials", (dataclasses.replace(trial, figures=(lost,)),))
-        with pytest.raises(InvalidData, match=r"trials/murrough2013_ajp.yaml: figures\[0\] cites an unknown source"):
+        with pytest.raises(InvalidData, match=r"trials/murrough2013_ajp.yaml: figures\[1\] cites an unknown source"):
             citations.check_evidence()
     with monkeypatch.context() as patch:
         replaced(patch, "trials", (dataclasses.replace(trial, overlaps=("lost",)),))

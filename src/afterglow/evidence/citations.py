@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cache
-from types import MappingProxyType
+from pathlib import Path
 
 from afterglow.errors import InvalidData, Place
 from afterglow.evidence.facts import pharmacology, pk_models, sections
 from afterglow.evidence.ledger import claims
-from afterglow.evidence.reading import read_record, unknown
 from afterglow.evidence.studies import meta_analyses, trials, variability
 from afterglow.provenance import Source
+from afterglow.records import read_record, unknown_name
+
+_DATA = Path(__file__).parent / "data"
 
 
 def sources() -> Mapping[str, Source]:
@@ -30,7 +32,7 @@ def source(key: str) -> Source:
     """
     found = _sources()
     if key not in found:
-        raise unknown("No source has this key", key, found)
+        raise unknown_name("No source has this key", key, found)
     return found[key]
 
 
@@ -75,10 +77,10 @@ def _references() -> Iterator[tuple[str, str, tuple[str, ...]]]:
             yield file, f"arm {arm.id}", arm.provenance.source
             if arm.baseline is not None:
                 yield file, f"baseline of {arm.id}", arm.baseline.provenance.source
-        for position, figure in enumerate(trial.figures):
+        for position, figure in enumerate(trial.figures, start=1):
             yield file, f"figures[{position}]", figure.provenance.source
     for review in meta_analyses():
-        for position, figure in enumerate(review.figures):
+        for position, figure in enumerate(review.figures, start=1):
             yield "meta_analyses.yaml", f"{review.key} figures[{position}]", figure.provenance.source
     for varies in variability():
         yield "variability.yaml", varies.id, varies.provenance.source
@@ -96,21 +98,5 @@ def _references() -> Iterator[tuple[str, str, tuple[str, ...]]]:
 
 @cache
 def _sources() -> Mapping[str, Source]:
-    file = read_record("sources.yaml")
-    found = {}
-    for key, record in file.mapping("sources").items():
-        found[key] = Source(
-            key=key,
-            citation=record.text("citation"),
-            url=record.optional_text("url"),
-            doi=record.optional_text("doi"),
-            pmid=record.optional_text("pmid"),
-            pmcid=record.optional_text("pmcid"),
-            nct=record.optional_text("nct"),
-            read=record.optional_text("read"),
-            verified=record.verified(),
-            note=record.optional_text("note"),
-        )
-        record.close()
-    file.close()
-    return MappingProxyType(found)
+    file = read_record(_DATA, "sources.yaml")
+    return file.close(file.sources("sources"))

@@ -6,13 +6,15 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from types import MappingProxyType
 
 from afterglow.evidence.figures import Confidence, PValue, Spread, SpreadKind, read_confidence, read_p, read_spreads
-from afterglow.evidence.reading import DATA, Record, read_record, unknown
 from afterglow.provenance import Provenance, Role
 from afterglow.quantities import parse_duration_h
+from afterglow.records import Record, read_record, unknown_name
 
+_DATA = Path(__file__).parent / "data"
 _FOLDER = "pharmacology"
 _PK_FILE = f"{_FOLDER}/pk_models.yaml"
 
@@ -142,7 +144,7 @@ class PharmacologyFact:
         for point in self.points:
             if point.label == label:
                 return point
-        raise unknown(f"fact {self.id} has no such point", label, [point.label for point in self.points])
+        raise unknown_name(f"fact {self.id} has no such point", label, [point.label for point in self.points])
 
 
 def pk_models() -> Mapping[str, PkModel]:
@@ -160,7 +162,7 @@ def pk_model(model_id: str) -> PkModel:
     """
     models = _pk_models()
     if model_id not in models:
-        raise unknown("No kinetic model has this id", model_id, models)
+        raise unknown_name("No kinetic model has this id", model_id, models)
     return models[model_id]
 
 
@@ -170,7 +172,7 @@ def sections() -> tuple[str, ...]:
     >>> "absorption" in sections()
     True
     """
-    return tuple(sorted(path.stem for path in (DATA / _FOLDER).glob("*.yaml") if path.stem != "pk_models"))
+    return tuple(sorted(path.stem for path in (_DATA / _FOLDER).glob("*.yaml") if path.stem != "pk_models"))
 
 
 def pharmacology(section: str) -> tuple[PharmacologyFact, ...]:
@@ -203,9 +205,11 @@ def fact(fact_id: str) -> PharmacologyFact:
     """
     for section in sections():
         # A text search is hundreds of times faster than parsing every section to find one id.
-        if f"\n  {fact_id}:\n" in (DATA / _FOLDER / f"{section}.yaml").read_text(encoding="utf-8"):
+        if f"\n  {fact_id}:\n" in (_DATA / _FOLDER / f"{section}.yaml").read_text(encoding="utf-8"):
             return _section(section).facts[fact_id]
-    raise unknown("No pharmacology fact has this id", fact_id, [name for s in sections() for name in _section(s).facts])
+    raise unknown_name(
+        "No pharmacology fact has this id", fact_id, [name for s in sections() for name in _section(s).facts]
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,94 +220,94 @@ class _Section:
 
 @cache
 def _pk_models() -> Mapping[str, PkModel]:
-    file = read_record(_PK_FILE)
+    file = read_record(_DATA, _PK_FILE)
     models = {name: _read_model(name, record) for name, record in file.mapping("models").items()}
-    file.close()
-    return MappingProxyType(models)
+    return file.close(MappingProxyType(models))
 
 
 def _read_model(name: str, record: Record) -> PkModel:
-    counts = record.optional_record("n_samples")
-    model = PkModel(
-        id=name,
-        drug=record.text("drug"),
-        route=record.text("route"),
-        population=record.text("population"),
-        n=record.optional_count("n"),
-        n_unit=record.optional_text("n_unit") or "participants",
-        n_samples=MappingProxyType(counts.counts() if counts else {}),
-        sampling=record.optional_text("sampling"),
-        source=record.text("source"),
-        default_for=record.texts("default_for"),
-        structure=record.optional_text("structure"),
-        parameters=_read_parameters(record.mapping("parameters")),
-        covariates=_read_parameters(record.mapping("covariates")),
-        abstract_figures=_read_parameters(record.mapping("abstract_figures")),
-        notes=record.texts("notes"),
+    model = record.close(
+        PkModel(
+            id=name,
+            drug=record.text("drug"),
+            route=record.text("route"),
+            population=record.text("population"),
+            n=record.count("n", None),
+            n_unit=record.text("n_unit", "participants"),
+            n_samples=record.table("n_samples", str, int),
+            sampling=record.text("sampling", None),
+            source=record.text("source"),
+            default_for=record.texts("default_for"),
+            structure=record.text("structure", None),
+            parameters=_read_parameters(record.mapping("parameters")),
+            covariates=_read_parameters(record.mapping("covariates")),
+            abstract_figures=_read_parameters(record.mapping("abstract_figures")),
+            notes=record.texts("notes"),
+        )
     )
-    record.close()
     if not model.parameters:
         raise record.fault("has no parameters")
     return model
 
 
 def _read_parameters(records: Mapping[str, Record]) -> Mapping[str, PkParameter]:
-    parameters = {}
-    for name, record in records.items():
-        parameters[name] = PkParameter(
+    return MappingProxyType({name: _read_parameter(name, record) for name, record in records.items()})
+
+
+def _read_parameter(name: str, record: Record) -> PkParameter:
+    return record.close(
+        PkParameter(
             name=name,
-            value=record.optional_number("value"),
+            value=record.number("value", None),
             unit=record.text("unit"),
             variability=read_spreads(record, "variability"),
             provenance=record.provenance(),
         )
-        record.close()
-    return MappingProxyType(parameters)
+    )
 
 
 @cache
 def _section(section: str) -> _Section:
     if section not in sections():
-        raise unknown("Pharmacology has no section of this name", section, sections())
-    file = read_record(f"{_FOLDER}/{section}.yaml")
+        raise unknown_name("Pharmacology has no section of this name", section, sections())
+    file = read_record(_DATA, f"{_FOLDER}/{section}.yaml")
     role = file.word("role", Role)
     facts = {
         name: _read_fact(name, record, section=section, role=role) for name, record in file.mapping("facts").items()
     }
-    notes = file.texts("notes")
-    file.close()
-    return _Section(notes=notes, facts=MappingProxyType(facts))
+    return file.close(_Section(notes=file.texts("notes"), facts=MappingProxyType(facts)))
 
 
 def _read_fact(name: str, record: Record, *, section: str, role: Role) -> PharmacologyFact:
-    found = PharmacologyFact(
-        id=name,
-        section=section,
-        group=record.optional_text("group"),
-        quantity=record.text("quantity"),
-        agent=record.optional_text("agent"),
-        victim=record.optional_text("victim"),
-        population=record.optional_text("population"),
-        n=record.optional_count("n"),
-        n_unit=record.optional_text("n_unit") or "participants",
-        route=record.optional_text("route"),
-        value=record.optional_number("value"),
-        text=record.optional_text("text"),
-        unit=record.optional_text("unit"),
-        points=tuple(_read_point(child) for child in record.records("points", name_by="label")),
-        spread=read_spreads(record),
-        p=read_p(record),
-        study=record.optional_text("study"),
-        drug=record.optional_text("drug"),
-        dose=record.optional_text("dose"),
-        sampling=record.optional_text("sampling"),
-        analyte=record.optional_text("analyte"),
-        overlaps_models=record.texts("overlaps_models"),
-        confidence=read_confidence(record),
-        role=role,
-        provenance=record.provenance(),
+    found = record.close(
+        PharmacologyFact(
+            id=name,
+            section=section,
+            group=record.text("group", None),
+            quantity=record.text("quantity"),
+            agent=record.text("agent", None),
+            victim=record.text("victim", None),
+            population=record.text("population", None),
+            n=record.count("n", None),
+            n_unit=record.text("n_unit", "participants"),
+            route=record.text("route", None),
+            value=record.number("value", None),
+            text=record.text("text", None),
+            unit=record.text("unit", None),
+            points=tuple(_read_point(child) for child in record.records("points")),
+            spread=read_spreads(record),
+            p=read_p(record),
+            study=record.text("study", None),
+            drug=record.text("drug", None),
+            dose=record.text("dose", None),
+            sampling=record.text("sampling", None),
+            analyte=record.text("analyte", None),
+            overlaps_models=record.texts("overlaps_models"),
+            confidence=read_confidence(record),
+            role=role,
+            provenance=record.provenance(),
+        )
     )
-    record.close()
     contents = [found.value is not None, found.text is not None, bool(found.points)]
     if sum(contents) > 1 or not (any(contents) or found.spread):
         raise record.fault("has exactly one of: value, text, points, or a band in spread")
@@ -313,16 +317,19 @@ def _read_fact(name: str, record: Record, *, section: str, role: Role) -> Pharma
 
 
 def _read_point(record: Record) -> Point:
-    at = record.optional_text("at")
-    label = record.optional_text("label")
-    if (at is None) == (label is None):
+    if record.has("at") == record.has("label"):
         raise record.fault("has a time `at` or a `label`, and not both")
-    point = Point(
-        label=label or str(at),
-        time_h=None if at is None else parse_duration_h(at, what=f"{record.file}: {record.what} key `at`"),
-        value=record.optional_number("value"),
-        spread=read_spreads(record),
-        p=read_p(record),
+    label, time_h = record.quantity("at", _read_time, None) or (record.text("label"), None)
+    return record.close(
+        Point(
+            label=label,
+            time_h=time_h,
+            value=record.number("value", None),
+            spread=read_spreads(record),
+            p=read_p(record),
+        )
     )
-    record.close()
-    return point
+
+
+def _read_time(text: str, *, what: str) -> tuple[str, float | None]:
+    return text, parse_duration_h(text, what=what)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from afterglow.evidence.reading import Record
 from afterglow.provenance import Provenance, Verified
+from afterglow.records import Record
 
 
 class Confidence(StrEnum):
@@ -85,20 +85,21 @@ class PValue:
 
 def read_spreads(record: Record, key: str = "spread") -> tuple[Spread, ...]:
     """The list of spreads under `key` of a record; empty when there is none."""
-    return tuple(_read_spread(child) for child in record.records(key, name_by="kind"))
+    return tuple(_read_spread(child) for child in record.records(key))
 
 
 def _read_spread(record: Record) -> Spread:
-    spread = Spread(
-        kind=record.word("kind", SpreadKind),
-        value=record.optional_number("value"),
-        lo=record.optional_number("lo"),
-        hi=record.optional_number("hi"),
-        partner=record.optional_text("partner"),
-        verified=record.optional_word("verified", Verified),
-        note=record.optional_text("note"),
+    spread = record.close(
+        Spread(
+            kind=record.word("kind", SpreadKind),
+            value=record.number("value", None),
+            lo=record.number("lo", None),
+            hi=record.number("hi", None),
+            partner=record.text("partner", None),
+            verified=record.word("verified", Verified, None),
+            note=record.text("note", None),
+        )
     )
-    record.close()
     interval = spread.kind in _INTERVALS
     if (spread.value is not None) if interval else (spread.lo is not None or spread.hi is not None):
         raise record.fault("takes lo and hi" if interval else "takes a value", observed=str(spread))
@@ -113,21 +114,21 @@ def _read_spread(record: Record) -> Spread:
 
 def read_p(record: Record) -> PValue | None:
     """The key `p` of a record: a number, or a text such as "<0.001"."""
-    text = record.optional_text_or_number("p")
+    text = record.text_or_number("p", None)
     if text is None:
         return None
     try:
         p = PValue(value=float(text.removeprefix("<")), below=text.startswith("<"))
     except ValueError:
-        raise record.fault("key `p` is not a p-value", observed=text) from None
+        raise record.fault("is not a p-value", key="p", observed=text) from None
     if not 0 <= p.value <= 1:
-        raise record.fault("key `p` is not a probability", observed=text)
+        raise record.fault("is not a probability", key="p", observed=text)
     return p
 
 
 def read_confidence(record: Record) -> Confidence | None:
     """The key `confidence` of a record, None when absent."""
-    return record.optional_word("confidence", Confidence)
+    return record.word("confidence", Confidence, None)
 
 
 class Statistic(StrEnum):
@@ -249,28 +250,29 @@ def read_figure(record: Record, arms: frozenset[str]) -> Figure:
 
     Raises: InvalidData for an arm that the trial does not have, or a figure that says nothing.
     """
-    figure = Figure(
-        arm=record.optional_text("arm"),
-        contrast=_read_contrast(record, arms),
-        scale=record.optional_text("scale"),
-        statistic=record.word("statistic", Statistic),
-        measure=record.optional_text("measure"),
-        of=record.optional_text("of"),
-        when=record.optional_text("when"),
-        t_days=record.optional_number("t_days"),
-        t_from=record.optional_word("t_from", TimeOrigin) or TimeOrigin.FIRST_DOSE,
-        value=record.optional_number("value"),
-        text=record.optional_text("text"),
-        favours=record.optional_word("favours", Favours),
-        spreads=read_spreads(record),
-        n=record.optional_count("n"),
-        events=record.optional_count("events"),
-        p=read_p(record),
-        do_not_fit=record.flag("do_not_fit"),
-        confidence=read_confidence(record),
-        provenance=record.provenance(),
+    figure = record.close(
+        Figure(
+            arm=record.text("arm", None),
+            contrast=_read_contrast(record, arms),
+            scale=record.text("scale", None),
+            statistic=record.word("statistic", Statistic),
+            measure=record.text("measure", None),
+            of=record.text("of", None),
+            when=record.text("when", None),
+            t_days=record.number("t_days", None),
+            t_from=record.word("t_from", TimeOrigin, TimeOrigin.FIRST_DOSE),
+            value=record.number("value", None),
+            text=record.text("text", None),
+            favours=record.word("favours", Favours, None),
+            spreads=read_spreads(record),
+            n=record.count("n", None),
+            events=record.count("events", None),
+            p=read_p(record),
+            do_not_fit=record.flag("do_not_fit"),
+            confidence=read_confidence(record),
+            provenance=record.provenance(),
+        )
     )
-    record.close()
     if (figure.arm is None) == (figure.contrast is None):
         raise record.fault("has an arm or a contrast, and not both")
     if figure.arm is not None and figure.arm not in arms | _GROUPS:
@@ -292,5 +294,5 @@ def _read_contrast(record: Record, arms: frozenset[str]) -> tuple[str, str] | No
     if not names:
         return None
     if len(names) != len(set(names)) or len(names) != 2 or not arms.issuperset(names):
-        raise record.fault("key `contrast` is not two arms", observed=names, allowed=", ".join(sorted(arms)))
+        raise record.fault("is not two arms", key="contrast", observed=names, allowed=", ".join(sorted(arms)))
     return names[0], names[1]

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
+from pathlib import Path
 
-from afterglow.evidence.reading import Record, read_record, unknown
 from afterglow.provenance import Provenance, Verified
+from afterglow.records import Record, read_record, unknown_name
+
+_DATA = Path(__file__).parent / "data"
 
 
 class Verdict(StrEnum):
@@ -74,34 +77,35 @@ def claim(claim_id: str) -> Claim:
     for found in _claims():
         if found.id == claim_id:
             return found
-    raise unknown("No claim has this id", claim_id, [found.id for found in _claims()])
+    raise unknown_name("No claim has this id", claim_id, [found.id for found in _claims()])
 
 
 @cache
 def _claims() -> tuple[Claim, ...]:
-    file = read_record("claims.yaml")
-    found = tuple(_read_claim(name, record) for name, record in file.mapping("claims").items())
-    file.close()
-    return found
+    file = read_record(_DATA, "claims.yaml")
+    return file.close(tuple(_read_claim(name, record) for name, record in file.mapping("claims").items()))
 
 
 def _read_claim(name: str, record: Record) -> Claim:
-    evidence = []
-    for child in record.records("evidence"):
-        evidence.append(ClaimEvidence(text=child.text("text"), provenance=child.provenance()))
-        child.close()
-    action = record.record("action")
-    found = Claim(
-        id=name,
-        section=record.text("section"),
-        claim=record.text("claim"),
-        verdict=record.word("verdict", Verdict),
-        evidence=tuple(evidence),
-        action_kind=action.word("kind", ActionKind),
-        action=action.text("line"),
+    evidence = tuple(
+        child.close(ClaimEvidence(text=child.text("text"), provenance=child.provenance()))
+        for child in record.records("evidence")
     )
-    action.close()
-    record.close()
     if not evidence:
         raise record.fault("has a verdict and no evidence")
-    return found
+    kind, line = _read_action(record.record("action"))
+    return record.close(
+        Claim(
+            id=name,
+            section=record.text("section"),
+            claim=record.text("claim"),
+            verdict=record.word("verdict", Verdict),
+            evidence=evidence,
+            action_kind=kind,
+            action=line,
+        )
+    )
+
+
+def _read_action(record: Record) -> tuple[ActionKind, str]:
+    return record.close((record.word("kind", ActionKind), record.text("line")))

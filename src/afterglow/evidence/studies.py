@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
+from pathlib import Path
 from types import MappingProxyType
 
 from afterglow.evidence.figures import Confidence, Figure, read_confidence, read_figure
-from afterglow.evidence.reading import DATA, Record, read_record, unknown
 from afterglow.provenance import Provenance, Role, Verified
 from afterglow.quantities import Dose, DrugForm, parse_dose, parse_duration_h
+from afterglow.records import Record, read_record, unknown_name
 
+_DATA = Path(__file__).parent / "data"
 _FOLDER = "trials"
 
 
@@ -156,7 +158,7 @@ class Trial:
         for arm in self.arms:
             if arm.id == arm_id:
                 return arm
-        raise unknown(f"Trial {self.key} has no such arm", arm_id, [arm.id for arm in self.arms])
+        raise unknown_name(f"Trial {self.key} has no such arm", arm_id, [arm.id for arm in self.arms])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,7 +211,7 @@ def trial_keys() -> tuple[str, ...]:
     >>> "murrough2013_ajp" in trial_keys()
     True
     """
-    return tuple(sorted(path.stem for path in (DATA / _FOLDER).glob("*.yaml")))
+    return tuple(sorted(path.stem for path in (_DATA / _FOLDER).glob("*.yaml")))
 
 
 def trial(key: str) -> Trial:
@@ -221,7 +223,7 @@ def trial(key: str) -> Trial:
     [47, 25]
     """
     if key not in trial_keys():
-        raise unknown("No trial has this key", key, trial_keys())
+        raise unknown_name("No trial has this key", key, trial_keys())
     return _trial(key)
 
 
@@ -277,136 +279,131 @@ def _arm_of(found: Trial, figure: Figure) -> TrialArm | None:
 
 @cache
 def _trial(key: str) -> Trial:
-    file = read_record(f"{_FOLDER}/{key}.yaml")
-    arms = tuple(_read_arm(record) for record in file.records("arms", name_by="id"))
+    file = read_record(_DATA, f"{_FOLDER}/{key}.yaml")
+    arms = tuple(_read_arm(record) for record in file.records("arms"))
     ids = frozenset(arm.id for arm in arms)
     if len(ids) != len(arms):
         raise file.fault("has two arms of one id", observed=[arm.id for arm in arms])
-    found = Trial(
-        key=key,
-        citation=_read_citation(file),
-        condition=file.word("condition", StudiedCondition),
-        kind=file.word("kind", StudyKind),
-        role=file.word("role", Role),
-        design=file.text("design"),
-        population=file.optional_text("population"),
-        schedule=file.optional_text("schedule"),
-        comparator=file.optional_text("comparator"),
-        primary=file.optional_text("primary"),
-        overlaps=file.texts("overlaps"),
-        caveats=file.texts("caveats"),
-        conflicts=file.texts("conflicts"),
-        arms=arms,
-        figures=tuple(read_figure(record, ids) for record in file.records("figures")),
+    return file.close(
+        Trial(
+            key=key,
+            citation=_read_citation(file),
+            condition=file.word("condition", StudiedCondition),
+            kind=file.word("kind", StudyKind),
+            role=file.word("role", Role),
+            design=file.text("design"),
+            population=file.text("population", None),
+            schedule=file.text("schedule", None),
+            comparator=file.text("comparator", None),
+            primary=file.text("primary", None),
+            overlaps=file.texts("overlaps"),
+            caveats=file.texts("caveats"),
+            conflicts=file.texts("conflicts"),
+            arms=arms,
+            figures=tuple(read_figure(record, ids) for record in file.records("figures")),
+        )
     )
-    file.close()
-    return found
 
 
 def _read_citation(file: Record) -> Citation:
     record = file.record("citation")
-    citation = Citation(
-        first_author=record.text("first_author"),
-        year=record.optional_count("year"),
-        journal=record.text("journal"),
-        title=record.optional_text("title"),
-        doi=record.optional_text("doi"),
-        pmid=record.optional_text("pmid"),
-        pmcid=record.optional_text("pmcid"),
-        nct=record.optional_text("nct"),
-        url=record.optional_text("url"),
-        verified=record.verified(),
+    return record.close(
+        Citation(
+            first_author=record.text("first_author"),
+            year=record.count("year", None),
+            journal=record.text("journal"),
+            title=record.text("title", None),
+            doi=record.text("doi", None),
+            pmid=record.text("pmid", None),
+            pmcid=record.text("pmcid", None),
+            nct=record.text("nct", None),
+            url=record.text("url", None),
+            verified=record.verified(),
+        )
     )
-    record.close()
-    return citation
 
 
 def _read_arm(record: Record) -> TrialArm:
-    dose, infusion = record.optional_text("dose"), record.optional_text("infusion")
-    baseline = record.optional_record("baseline")
-    arm = TrialArm(
-        id=record.text("id"),
-        stratum=record.optional_text("stratum"),
-        drug=record.text("drug"),
-        form=record.optional_word("form", DrugForm),
-        route=record.optional_word("route", TrialRoute),
-        route_text=record.optional_text("route_text"),
-        dose=None if dose is None else parse_dose(dose, what=f"{record.file}: {record.what} key `dose`"),
-        dose_text=record.optional_text("dose_text"),
-        infusion_h=None
-        if infusion is None
-        else parse_duration_h(infusion, what=f"{record.file}: {record.what} key `infusion`"),
-        schedule=record.optional_text("schedule"),
-        session_days=record.numbers("session_days"),
-        session_days_assumed=record.flag("session_days_assumed"),
-        n=record.optional_count("n"),
-        n_label=record.optional_text("n_label"),
-        baseline=None if baseline is None else _read_baseline(baseline),
-        confidence=read_confidence(record),
-        provenance=record.provenance(),
+    baseline = record.record("baseline", None)
+    return record.close(
+        TrialArm(
+            id=record.text("id"),
+            stratum=record.text("stratum", None),
+            drug=record.text("drug"),
+            form=record.word("form", DrugForm, None),
+            route=record.word("route", TrialRoute, None),
+            route_text=record.text("route_text", None),
+            dose=record.quantity("dose", parse_dose, None),
+            dose_text=record.text("dose_text", None),
+            infusion_h=record.quantity("infusion", parse_duration_h, None),
+            schedule=record.text("schedule", None),
+            session_days=record.numbers("session_days"),
+            session_days_assumed=record.flag("session_days_assumed"),
+            n=record.count("n", None),
+            n_label=record.text("n_label", None),
+            baseline=None if baseline is None else _read_baseline(baseline),
+            confidence=read_confidence(record),
+            provenance=record.provenance(),
+        )
     )
-    record.close()
-    return arm
 
 
 def _read_baseline(record: Record) -> Baseline:
-    baseline = Baseline(
-        scale=record.text("scale"),
-        mean=record.number("mean"),
-        sd=record.optional_number("sd"),
-        provenance=record.provenance(),
+    return record.close(
+        Baseline(
+            scale=record.text("scale"),
+            mean=record.number("mean"),
+            sd=record.number("sd", None),
+            provenance=record.provenance(),
+        )
     )
-    record.close()
-    return baseline
 
 
 @cache
 def _meta_analyses() -> Mapping[str, MetaAnalysis]:
-    file = read_record("meta_analyses.yaml")
+    file = read_record(_DATA, "meta_analyses.yaml")
     found = {key: _read_meta_analysis(key, record) for key, record in file.mapping("meta_analyses").items()}
-    file.close()
-    return MappingProxyType(found)
+    return file.close(MappingProxyType(found))
 
 
 def _read_meta_analysis(key: str, record: Record) -> MetaAnalysis:
-    found = MetaAnalysis(
-        key=key,
-        citation=_read_citation(record),
-        condition=record.word("condition", StudiedCondition),
-        kind=record.word("kind", StudyKind),
-        role=record.word("role", Role),
-        design=record.optional_text("design"),
-        schedule=record.optional_text("schedule"),
-        comparator=record.optional_text("comparator"),
-        primary=record.optional_text("primary"),
-        trials=record.optional_count("trials"),
-        patients=record.optional_count("patients"),
-        caveats=record.texts("caveats"),
-        figures=tuple(read_figure(child, frozenset()) for child in record.records("figures")),
+    return record.close(
+        MetaAnalysis(
+            key=key,
+            citation=_read_citation(record),
+            condition=record.word("condition", StudiedCondition),
+            kind=record.word("kind", StudyKind),
+            role=record.word("role", Role),
+            design=record.text("design", None),
+            schedule=record.text("schedule", None),
+            comparator=record.text("comparator", None),
+            primary=record.text("primary", None),
+            trials=record.count("trials", None),
+            patients=record.count("patients", None),
+            caveats=record.texts("caveats"),
+            figures=tuple(read_figure(child, frozenset()) for child in record.records("figures")),
+        )
     )
-    record.close()
-    return found
 
 
 @cache
 def _variability() -> tuple[VariabilityFact, ...]:
-    file = read_record("variability.yaml")
-    facts = tuple(_read_variability(name, record) for name, record in file.mapping("facts").items())
-    file.close()
-    return facts
+    file = read_record(_DATA, "variability.yaml")
+    return file.close(tuple(_read_variability(name, record) for name, record in file.mapping("facts").items()))
 
 
 def _read_variability(name: str, record: Record) -> VariabilityFact:
-    found = VariabilityFact(
-        id=name,
-        topic=record.text("topic"),
-        what=record.text("what"),
-        values=record.numbers("values"),
-        ranges=record.ranges("ranges"),
-        text=record.optional_text("text"),
-        provenance=record.provenance(),
+    found = record.close(
+        VariabilityFact(
+            id=name,
+            topic=record.text("topic"),
+            what=record.text("what"),
+            values=record.numbers("values"),
+            ranges=record.pairs("ranges", float),
+            text=record.text("text", None),
+            provenance=record.provenance(),
+        )
     )
-    record.close()
     if sum(map(bool, (found.values, found.ranges, found.text))) != 1:
         raise record.fault("has exactly one of: values, ranges, text")
     return found

@@ -10,7 +10,6 @@ from enum import StrEnum
 
 from afterglow.evidence.figures import Favours, Figure, SpreadKind, Statistic, TimeOrigin
 from afterglow.evidence.pooling import Effect, PooledEffect, PoolingMethod, pool
-from afterglow.evidence.reading import unknown
 from afterglow.evidence.studies import (
     MetaAnalysis,
     StudiedCondition,
@@ -21,6 +20,7 @@ from afterglow.evidence.studies import (
     trials,
 )
 from afterglow.provenance import Role, Verified
+from afterglow.records import unknown_name
 
 _Z975 = 1.959963984540054  # the normal quantile by which a printed 95 % interval is halved into standard errors
 
@@ -248,7 +248,7 @@ def pool_outcome(name: str, *, method: PoolingMethod = PoolingMethod.PAULE_MANDE
     ['murrough2013_ajp', 'daly2018', 'fu2020_aspire1', 'ionescu2021_aspire2']
     """
     if name not in _OUTCOMES:
-        raise unknown("No outcome has this name", name, _OUTCOMES)
+        raise unknown_name("No outcome has this name", name, _OUTCOMES)
     outcome = _OUTCOMES[name]
     candidates = [
         candidate

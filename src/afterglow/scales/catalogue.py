@@ -5,23 +5,18 @@ A new instrument is one new file; nothing here lists them.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from importlib import resources
-from types import MappingProxyType
-from typing import Any
+from pathlib import Path
 
-import yaml
-
-from afterglow.errors import InvalidData, UnknownName
-from afterglow.provenance import Provenance, Source, parse_verified
-from afterglow.scales.fields import Fields
+from afterglow.errors import InvalidData
+from afterglow.provenance import Provenance, Source
+from afterglow.records import Record, read_record, unknown_name
 from afterglow.scales.instrument import Instrument
 from afterglow.scales.reading import read_instrument
 
-_DATA = resources.files(__package__) / "data"
+_DATA = Path(__file__).parent / "data"
 _OTHER_FILES = {"sources", "core_set"}
 
 
@@ -70,7 +65,7 @@ def instruments() -> Mapping[str, Instrument]:
 def instrument(name: str) -> Instrument:
     """The instrument of this id, short name or other common name; case, spaces and hyphens do not matter.
 
-    Raises: UnknownName with the instruments that exist, the closest first.
+    Raises: UnknownName with close matches.
 
     >>> instrument("HDRS").short_name, instrument("phq-9").id
     ('HAM-D17', 'phq9')
@@ -81,9 +76,8 @@ def instrument(name: str) -> Instrument:
             return _instrument_in(key)
     found = _by_name().get(wanted)
     if found is None:
-        close = [_by_name()[match] for match in difflib.get_close_matches(wanted, _by_name(), n=5, cutoff=0.5)]
-        names = dict.fromkeys(_instrument_in(key).short_name for key in [*close, *_ids()])
-        raise UnknownName("No instrument has this name", observed=repr(name), allowed=", ".join(names))
+        short_names = [each.short_name for each in instruments().values()]
+        raise unknown_name("No instrument has this name", name, short_names)
     return _instrument_in(found)
 
 
@@ -94,10 +88,8 @@ def sources() -> Mapping[str, Source]:
     >>> sources()["spier"].verified
     <Verified.PAGE: 'page'>
     """
-    entries = _load("sources")
-    if not isinstance(entries, dict):
-        raise InvalidData("sources.yaml: a mapping is needed", observed=repr(entries)[:60])
-    return MappingProxyType({key: _source(key, Fields(entry, f"sources.yaml.{key}")) for key, entry in entries.items()})
+    file = read_record(_DATA, "sources.yaml")
+    return file.close(file.sources("sources"))
 
 
 @cache
@@ -107,20 +99,18 @@ def core_set() -> CoreSet:
     >>> core_set().visits[0].use[:2]
     ('phq9', 'gad7')
     """
-    fields = Fields(_load("core_set"), "core_set.yaml")
-    return fields.close(
-        CoreSet(
-            visits=tuple(v.close(CoreSetVisit(when=v.text("when"), use=v.texts("use"))) for v in fields.many("visits")),
-            note=fields.take("note"),
-            provenance=fields.provenance(),
-        )
-    )
+    file = read_record(_DATA, "core_set.yaml")
+    visits = tuple(map(_visit, file.records("visits")))
+    return file.close(CoreSet(visits=visits, note=file.text("note"), provenance=file.provenance()))
+
+
+def _visit(record: Record) -> CoreSetVisit:
+    return record.close(CoreSetVisit(when=record.text("when"), use=record.texts("use")))
 
 
 @cache
 def _ids() -> tuple[str, ...]:
-    names = sorted(entry.name.removesuffix(".yaml") for entry in _DATA.iterdir() if entry.name.endswith(".yaml"))
-    return tuple(name for name in names if name not in _OTHER_FILES)
+    return tuple(sorted(path.stem for path in _DATA.glob("*.yaml") if path.stem not in _OTHER_FILES))
 
 
 @cache
@@ -137,27 +127,8 @@ def _by_name() -> Mapping[str, str]:
 
 @cache
 def _instrument_in(key: str) -> Instrument:
-    return read_instrument(_load(key), f"{key}.yaml", sources())
-
-
-def _load(name: str) -> Any:
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C loader is about ten times faster, but optional
-    return yaml.load((_DATA / f"{name}.yaml").read_text(encoding="utf-8"), Loader=loader)  # noqa: S506 both are safe
+    return read_instrument(read_record(_DATA, f"{key}.yaml"), sources())
 
 
 def _plain(name: str) -> str:
     return "".join(letter for letter in name.casefold() if letter.isalnum())
-
-
-def _source(key: str, fields: Fields) -> Source:
-    note, read = fields.text("note", None), fields.text("read", None)
-    return fields.close(
-        Source(
-            key=key,
-            citation=fields.text("citation"),
-            url=fields.text("url", None),
-            doi=fields.text("doi", None),
-            read="; ".join(part for part in (read, note) if part) or None,
-            verified=parse_verified(fields.take("verified", None), where=fields.where),
-        )
-    )

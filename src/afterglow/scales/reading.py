@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Container, Iterator
-from dataclasses import fields as fields_of
-from dataclasses import is_dataclass
-from enum import StrEnum
+from dataclasses import fields, is_dataclass
 from itertools import pairwise
-from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any
 
 from afterglow.errors import InvalidData
-from afterglow.predicates import Combination, Comparison, facts_of, parse_condition
-from afterglow.provenance import Provenance
-from afterglow.scales.fields import Fields
+from afterglow.predicates import Combination, Comparison, facts_of
+from afterglow.provenance import Provenance, Verified
+from afterglow.records import Record
 from afterglow.scales.instrument import (
     Administration,
     Alert,
@@ -43,48 +40,44 @@ from afterglow.scales.instrument import (
     SymptomCount,
 )
 
-E = TypeVar("E", bound=StrEnum)
 
-
-def read_instrument(data: Any, file: str, known_sources: Container[str]) -> Instrument:
-    """An instrument from the mapping of its file.
+def read_instrument(record: Record, known_sources: Container[str]) -> Instrument:
+    """An instrument from its file.
 
     Raises: InvalidData naming the file and the key for an unknown or missing key, a wrong type, a `verified` of
     more than one word, a source nobody lists, a rule over an unknown fact, bands that overlap or leave out an end
     of the range, a range that its items do not add up to, or wording whose licence does not allow it.
     """
-    fields = Fields(data, file)
-    key = fields.text("id")
-    direction = _word(fields, "direction", Direction)
-    scoring_fields = fields.one("scoring")
-    reverse = scoring_fields.texts("reverse_items")
-    scoring = _scoring(scoring_fields, direction)
-    read = fields.close(
+    file, key = record.file, record.text("id")
+    direction = record.word("direction", Direction)
+    counted, reliable = record.record("scoring"), record.record("reliable_change", None)
+    reverse = counted.texts("reverse_items")
+    read = record.close(
         Instrument(
             id=key,
-            name=fields.text("name"),
-            short_name=fields.text("short_name"),
-            also_known_as=fields.texts("also_known_as"),
-            domain=fields.text("domain"),
-            priority=fields.text("priority"),
-            rater=_word(fields, "rater", Rater),
+            name=record.text("name"),
+            short_name=record.text("short_name"),
+            also_known_as=record.texts("also_known_as"),
+            domain=record.text("domain"),
+            priority=record.text("priority"),
+            rater=record.word("rater", Rater),
             direction=direction,
-            administration=_administration(fields.one("administration")),
-            recall_periods=tuple(map(_statement, fields.many("recall_periods"))),
-            items=_items(fields.one("items"), key, reverse),
-            scoring=scoring,
-            bands=tuple(map(_band_set, fields.many("bands"))),
-            response=tuple(map(_definition, fields.many("response"))),
-            remission=tuple(map(_definition, fields.many("remission"))),
-            relapse=tuple(map(_definition, fields.many("relapse"))),
-            important_change=tuple(map(_definition, fields.many("important_change"))),
-            screening=tuple(map(_definition, fields.many("screening"))),
-            reliable_change=_reliable_change(fields.one("reliable_change")) if fields.has("reliable_change") else None,
-            alerts=tuple(map(_alert, fields.many("alerts"))),
-            cadence=_statement(fields.one("cadence")),
-            codes=tuple(map(_code, fields.many("codes"))),
-            notes=tuple(map(_statement, fields.many("notes"))),
-            licence=_licence(fields.one("licence")),
+            administration=_administration(record.record("administration")),
+            recall_periods=tuple(map(_statement, record.records("recall_periods"))),
+            items=_items(record.record("items"), key, reverse),
+            scoring=_scoring(counted, direction),
+            bands=tuple(map(_band_set, record.records("bands"))),
+            response=tuple(map(_definition, record.records("response"))),
+            remission=tuple(map(_definition, record.records("remission"))),
+            relapse=tuple(map(_definition, record.records("relapse"))),
+            important_change=tuple(map(_definition, record.records("important_change"))),
+            screening=tuple(map(_definition, record.records("screening"))),
+            reliable_change=None if reliable is None else _reliable_change(reliable),
+            alerts=tuple(map(_alert, record.records("alerts"))),
+            cadence=_statement(record.record("cadence")),
+            codes=tuple(map(_code, record.records("codes"))),
+            notes=tuple(map(_statement, record.records("notes"))),
+            licence=_licence(record.record("licence")),
         )
     )
     _check_names(read, file, known_sources, reverse)
@@ -93,93 +86,81 @@ def read_instrument(data: Any, file: str, known_sources: Container[str]) -> Inst
     return read
 
 
-def _word(fields: Fields, key: str, words: type[E], default: E | None = None) -> E:
-    value = fields.text(key) if default is None else fields.text(key, default)
-    try:
-        return words(value)
-    except ValueError:
-        raise InvalidData(
-            f"{fields.where}.{key}: unknown word", observed=repr(value), allowed=", ".join(words)
-        ) from None
+def _statement(record: Record) -> Statement:
+    return record.close(Statement(text=record.text("text"), provenance=record.provenance()))
 
 
-def _statement(fields: Fields) -> Statement:
-    return fields.close(Statement(text=fields.text("text"), provenance=fields.provenance()))
-
-
-def _administration(fields: Fields) -> Administration:
-    return fields.close(
-        Administration(mode=fields.text("mode"), minutes=fields.pair("minutes"), provenance=fields.provenance())
+def _administration(record: Record) -> Administration:
+    return record.close(
+        Administration(mode=record.text("mode"), minutes=record.pair("minutes", int), provenance=record.provenance())
     )
 
 
-def _option(fields: Fields) -> Option:
-    return fields.close(
-        Option(value=fields.whole("value"), text=fields.text("text"), loinc_answer=fields.text("loinc_answer", None))
+def _option(record: Record) -> Option:
+    return record.close(
+        Option(value=record.whole("value"), text=record.text("text"), loinc_answer=record.text("loinc_answer", None))
     )
 
 
-def _items(fields: Fields, key: str, reverse: tuple[str, ...]) -> Items:
-    count, shared = fields.whole("count", None), fields.pair("range", None)
-    options = tuple(map(_option, fields.many("options")))
-    rows = fields.many("list")
+def _items(record: Record, key: str, reverse: tuple[str, ...]) -> Items:
+    count, shared = record.count("count", None), record.pair("range", int, None)
+    options = tuple(map(_option, record.records("options")))
+    rows = record.records("list")
     if not rows and count is not None and shared is not None:
         # Where the licence leaves only numbers, the items are numbered and nothing else.
-        rows = [Fields({"id": f"{key}_{number}"}, fields.where) for number in range(1, count + 1)]
-    provenance = fields.provenance()
-    range_provenance = provenance
-    if fields.has("range_verified"):
-        range_provenance = Fields({"verified": fields.take("range_verified")}, fields.where).provenance()
-    return fields.close(
+        rows = [Record({"id": f"{key}_{number}"}, file=record.file, path=record.path) for number in range(1, count + 1)]
+    provenance = record.provenance()
+    range_verified = record.word("range_verified", Verified, None)
+    return record.close(
         Items(
             count=count,
-            count_text=fields.text("count_text", None),
+            count_text=record.text("count_text", None),
             provenance=provenance,
-            range_provenance=range_provenance,
+            range_provenance=provenance if range_verified is None else Provenance(source=(), verified=range_verified),
             listed=tuple(
                 _item(row, number=str(number), shared=shared, options=options, reverse=reverse)
                 for number, row in enumerate(rows, start=1)
             ),
             unscored=tuple(
-                _item(row, number="", shared=None, options=(), reverse=()) for row in fields.many("unscored")
+                _item(row, number="", shared=None, options=(), reverse=()) for row in record.records("unscored")
             ),
-            stem=fields.text("stem", None),
+            stem=record.text("stem", None),
             options=options,
-            answer_codes=MappingProxyType(fields.table("answer_codes", str, str)),
-            notes=fields.texts("notes"),
+            answer_codes=record.table("answer_codes", str, str),
+            notes=record.texts("notes"),
         )
     )
 
 
 def _item(
-    fields: Fields,
+    record: Record,
     *,
     number: str,
     shared: tuple[int, int] | None,
     options: tuple[Option, ...],
     reverse: tuple[str, ...],
 ) -> Item:
-    number = fields.text("number", number)
-    own = tuple(map(_option, fields.many("options"))) or options
+    number = record.text("number", number)
+    own = tuple(map(_option, record.records("options"))) or options
     if shared is None and own:
         shared = (min(o.value for o in own), max(o.value for o in own))
-    return fields.close(
+    return record.close(
         Item(
             number=number,
-            id=fields.text("id"),
-            range=fields.pair("range") if shared is None else fields.pair("range", shared),
-            label=fields.text("label", None),
-            text=fields.text("text", None),
-            loinc=fields.text("loinc", None),
-            levels=MappingProxyType(fields.table("levels", int, str)),
+            id=record.text("id"),
+            range=record.pair("range", int) if shared is None else record.pair("range", int, shared),
+            label=record.text("label", None),
+            text=record.text("text", None),
+            loinc=record.text("loinc", None),
+            levels=record.table("levels", int, str),
             options=own,
             reverse=number in reverse,
-            critical=fields.flag("critical"),
+            critical=record.flag("critical"),
         )
     )
 
 
-def _missing(fields: Fields) -> MissingRule:
+def _missing(record: Record) -> MissingRule:
     skips = tuple(
         skip.close(
             Skip(
@@ -189,76 +170,77 @@ def _missing(fields: Fields) -> MissingRule:
                 count_as=skip.whole("count_as"),
             )
         )
-        for skip in fields.many("skips")
+        for skip in record.records("skips")
     )
-    return fields.close(
+    return record.close(
         MissingRule(
-            max_missing=fields.whole("max_missing", None),
-            method=_word(fields, "method", MissingMethod),
-            never_missing=fields.texts("never_missing"),
-            site_must_allow=fields.flag("site_must_allow"),
+            max_missing=record.whole("max_missing", None),
+            method=record.word("method", MissingMethod),
+            never_missing=record.texts("never_missing"),
+            site_must_allow=record.flag("site_must_allow"),
             skips=skips,
-            text=fields.text("text", None),
-            provenance=fields.provenance(),
+            text=record.text("text", None),
+            provenance=record.provenance(),
         )
     )
 
 
-def _scoring(fields: Fields, direction: Direction) -> Scoring:
-    missing = _missing(fields.one("missing"))
-    count = fields.one("symptom_count") if fields.has("symptom_count") else None
-    return fields.close(
+def _scoring(record: Record, direction: Direction) -> Scoring:
+    missing = _missing(record.record("missing"))
+    count = record.record("symptom_count", None)
+    return record.close(
         Scoring(
-            method=_word(fields, "method", Method),
-            text=fields.text("text"),
-            range=fields.pair("range", None),
-            steps_per_point=fields.whole("steps_per_point"),
+            method=record.word("method", Method),
+            text=record.text("text"),
+            range=record.pair("range", float, None),
+            steps_per_point=record.whole("steps_per_point"),
             subscales=tuple(
-                _subscale(subscale, direction=direction, missing=missing) for subscale in fields.many("subscales")
+                _subscale(subscale, direction=direction, missing=missing) for subscale in record.records("subscales")
             ),
-            levels=tuple(map(_level, fields.many("levels"))),
+            levels=tuple(map(_level, record.records("levels"))),
             symptom_count=None
             if count is None
             else count.close(
                 SymptomCount(
                     text=count.text("text"),
                     item_at_least=count.whole("item_at_least"),
-                    need=MappingProxyType(count.table("need", str, int)),
+                    need=count.table("need", str, int),
                 )
             ),
             missing=missing,
-            notes=fields.texts("notes"),
-            provenance=fields.provenance(),
+            notes=record.texts("notes"),
+            provenance=record.provenance(),
         )
     )
 
 
-def _subscale(fields: Fields, *, direction: Direction, missing: MissingRule) -> Subscale:
-    return fields.close(
+def _subscale(record: Record, *, direction: Direction, missing: MissingRule) -> Subscale:
+    own = record.record("missing", None)
+    return record.close(
         Subscale(
-            name=fields.text("name"),
-            items=fields.texts("items"),
-            method=_word(fields, "method", Method),
-            range=fields.pair("range"),
-            steps_per_point=fields.whole("steps_per_point", None),
-            direction=_word(fields, "direction", Direction, direction),
-            missing=_missing(fields.one("missing")) if fields.has("missing") else missing,
+            name=record.text("name"),
+            items=record.texts("items"),
+            method=record.word("method", Method),
+            range=record.pair("range", float),
+            steps_per_point=record.whole("steps_per_point", None),
+            direction=record.word("direction", Direction, direction),
+            missing=missing if own is None else _missing(own),
         )
     )
 
 
-def _level(fields: Fields) -> Level:
-    return fields.close(
+def _level(record: Record) -> Level:
+    return record.close(
         Level(
-            name=fields.text("name"),
-            text=fields.text("text"),
-            when=parse_condition(fields.take("when"), where=fields.where),
+            name=record.text("name"),
+            text=record.text("text"),
+            when=record.condition("when"),
         )
     )
 
 
-def _band_set(fields: Fields) -> BandSet:
-    name, provenance = fields.text("name"), fields.provenance()
+def _band_set(record: Record) -> BandSet:
+    name, provenance = record.text("name"), record.provenance()
     bands = tuple(
         row.close(
             Band(
@@ -269,82 +251,83 @@ def _band_set(fields: Fields) -> BandSet:
                 provenance=row.provenance() if row.has("verified") else provenance,
             )
         )
-        for row in fields.many("rows")
+        for row in record.records("rows")
     )
-    return fields.close(
+    return record.close(
         BandSet(
             name=name,
-            applies_to=fields.texts("applies_to") or ("total",),
-            sex=fields.text("sex", None),
-            when_sex_unknown=fields.flag("when_sex_unknown"),
+            applies_to=record.texts("applies_to") or ("total",),
+            sex=record.text("sex", None),
+            when_sex_unknown=record.flag("when_sex_unknown"),
             bands=bands,
             note=provenance.note,
         )
     )
 
 
-def _definition(fields: Fields) -> Definition:
-    rule = fields.take("rule", None)
-    return fields.close(
+def _definition(record: Record) -> Definition:
+    return record.close(
         Definition(
-            name=fields.text("name", "usual"),
-            text=fields.text("text"),
-            rule=None if rule is None else parse_condition(rule, where=fields.where),
-            window=fields.text("window", None),
-            provenance=fields.provenance(),
+            name=record.text("name", "usual"),
+            text=record.text("text"),
+            rule=record.condition("rule", None),
+            window=record.text("window", None),
+            provenance=record.provenance(),
         )
     )
 
 
-def _reliable_change(fields: Fields) -> ReliableChange:
-    published, sem_points = fields.number("threshold_points", None), fields.number("sem_points", None)
-    if (published is None) == (sem_points is None):
-        raise InvalidData(f"{fields.where}: exactly one of threshold_points and sem_points is needed")
-    return fields.close(
+def _reliable_change(record: Record) -> ReliableChange:
+    sem_points = record.number("sem_points", None)
+    if record.has("threshold_points") == (sem_points is not None):
+        raise record.fault("has exactly one of: threshold_points, sem_points")
+    return record.close(
         ReliableChange(
             # Jacobson and Truax, J Consult Clin Psychol 59:12-19 (1991): 95 % of differences between two
             # measurements of an unchanged person lie within 1.96 standard errors of a difference.
-            threshold_points=published if sem_points is None else 1.96 * math.sqrt(2.0) * sem_points,
+            threshold_points=record.number("threshold_points")
+            if sem_points is None
+            else 1.96 * math.sqrt(2.0) * sem_points,
             sem_points=sem_points,
-            text=fields.text("text"),
-            provenance=fields.provenance(),
+            text=record.text("text"),
+            provenance=record.provenance(),
         )
     )
 
 
-def _alert(fields: Fields) -> Alert:
-    return fields.close(
+def _alert(record: Record) -> Alert:
+    return record.close(
         Alert(
-            id=fields.text("id"),
-            text=fields.text("text"),
-            when=parse_condition(fields.take("when"), where=fields.where),
-            severity=_word(fields, "severity", AlertSeverity),
-            urgent=fields.flag("urgent"),
-            action=fields.text("action"),
-            provenance=fields.provenance(),
+            id=record.text("id"),
+            text=record.text("text"),
+            when=record.condition("when"),
+            severity=record.word("severity", AlertSeverity),
+            urgent=record.flag("urgent"),
+            action=record.text("action"),
+            provenance=record.provenance(),
         )
     )
 
 
-def _code(fields: Fields) -> Code:
-    return fields.close(
+def _code(record: Record) -> Code:
+    return record.close(
         Code(
-            system=fields.text("system"),
-            use=fields.text("use"),
-            code=fields.text("code"),
-            provenance=fields.provenance(),
+            system=record.text("system"),
+            use=record.text("use"),
+            code=record.text("code"),
+            provenance=record.provenance(),
         )
     )
 
 
-def _licence(fields: Fields) -> Licence:
-    return fields.close(
+def _licence(record: Record) -> Licence:
+    return record.close(
         Licence(
-            status=fields.text("status"),
-            holder=fields.text("holder", None),
-            show=_word(fields, "show", ItemText),
-            default=fields.text("default", None),
-            provenance=fields.provenance(),
+            status=record.text("status"),
+            holder=record.text("holder", None),
+            show=record.word("show", ItemText),
+            default=record.text("default", None),
+            provenance=record.provenance(),
         )
     )
 
@@ -355,7 +338,7 @@ def _parts(value: Any) -> Iterator[Any]:
     if isinstance(value, (Comparison, Combination)):
         return
     if is_dataclass(value):
-        value = [getattr(value, field.name) for field in fields_of(value)]
+        value = [getattr(value, field.name) for field in fields(value)]
     if isinstance(value, (tuple, list)):
         for part in value:
             yield from _parts(part)

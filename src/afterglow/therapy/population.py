@@ -14,12 +14,10 @@ from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
-import yaml
 
-from afterglow.errors import InvalidData
-from afterglow.evidence.reading import Record
 from afterglow.provenance import Provenance
 from afterglow.quantities import rate_from_half_life
+from afterglow.records import Record, parse_record
 from afterglow.therapy.exposure import PK_DEVIATIONS, PkVariation
 from afterglow.therapy.kinetics import FloatArray
 from afterglow.therapy.plasticity import Plasticity
@@ -192,36 +190,30 @@ def load_population(condition: Condition) -> Population:
 
 def parse_population(text: str, condition: Condition, *, file: str) -> Population:
     """A population from the text of its file; see `load_population`."""
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    record = Record(yaml.load(text, Loader=loader), file=file, what="population")  # noqa: S506  a safe loader, above
+    record = parse_record(text, file=file)
+    if record.whole("schema") != 1:
+        raise record.fault("is of an unknown version", key="schema", allowed="1")
     version, status = record.text("version"), record.text("status")
-    if record.optional_number("schema") != 1:
-        raise InvalidData(f"{file}: unknown schema", allowed="1")
-    parameters = {name: _parameter(name, one) for name, one in record.mapping("parameters").items()}
+    shared = _parameters(record)
     conditions = record.mapping("conditions")
-    record.close()
     if set(conditions) != set(Condition):
-        raise InvalidData(f"{file}: every condition needs an entry", allowed=", ".join(Condition))
-    chosen: Population | None = None
-    for name, one in conditions.items():
-        drive, evidence = one.word("drive", Drive), one.text("evidence")
-        own = {key: _parameter(key, row) for key, row in one.mapping("parameters").items()}
-        one.close()
-        if name == condition:
-            merged = {**parameters, **own}
-            chosen = Population(
-                condition=condition,
+        raise record.fault("needs an entry for every condition", key="conditions", allowed=", ".join(Condition))
+    found: dict[str, Population] = {}
+    for name, own in conditions.items():
+        parameters = {**shared, **_parameters(own)}
+        found[name] = own.close(
+            Population(
+                condition=Condition(name),
                 version=version,
                 status=status,
-                drive=drive,
-                evidence=evidence,
-                parameters=merged,
-                uncertain=tuple(key for key, p in merged.items() if p.uncertainty_sd > 0),
-                varying=tuple(key for key, p in merged.items() if p.between_sd > 0),
+                drive=own.word("drive", Drive),
+                evidence=own.text("evidence"),
+                parameters=parameters,
+                uncertain=tuple(key for key, p in parameters.items() if p.uncertainty_sd > 0),
+                varying=tuple(key for key, p in parameters.items() if p.between_sd > 0),
             )
-    if chosen is None:  # pragma: no cover - the check above has seen every condition
-        raise InvalidData(f"{file}: no such condition", observed=condition)
-    return chosen
+        )
+    return record.close(found[condition])
 
 
 def belief(control: Control, *, active: bool) -> Belief:
@@ -482,18 +474,22 @@ def _readout(build: _Builder, circumstances: Circumstances) -> ReadOut:
     )
 
 
+def _parameters(record: Record) -> dict[str, Parameter]:
+    return {name: _parameter(name, one) for name, one in record.mapping("parameters").items()}
+
+
 def _parameter(name: str, record: Record) -> Parameter:
-    parameter = Parameter(
-        name=name,
-        unit=record.text("unit"),
-        spread=record.word("scale", Spread),
-        typical=record.number("typical"),
-        uncertainty_sd=record.number("uncertainty_sd"),
-        between_sd=record.number("between_sd"),
-        provenance=record.provenance(),
+    return record.close(
+        Parameter(
+            name=name,
+            unit=record.text("unit"),
+            spread=record.word("scale", Spread),
+            typical=record.number("typical"),
+            uncertainty_sd=record.number("uncertainty_sd"),
+            between_sd=record.number("between_sd"),
+            provenance=record.provenance(),
+        )
     )
-    record.close()
-    return parameter
 
 
 def _to_normal(spread: Spread, value: np.float64) -> np.float64:

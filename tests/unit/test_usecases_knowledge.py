@@ -39,10 +39,11 @@ from afterglow.usecases.knowledge import (
     heterogeneity_words,
     overview,
     pooled_outcome,
+    provenances_in,
     shown_pool,
     typeset,
 )
-from afterglow.usecases.knowledge_contracts import plain, pool_document, provenances_in
+from afterglow.usecases.knowledge_contracts import plain, pool_document
 from afterglow.usecases.knowledge_reports import claims_report, pool_report
 
 PAGE = Provenance(source=("mur_rev",), verified=Verified.PAGE)
@@ -219,7 +220,7 @@ def test_a_hazard_ratio_by_hand() -> None:
     assert first.effect.estimate == pytest.approx(0.49)
     assert (first.effect.lo95, first.effect.hi95) == pytest.approx((0.29, 0.84), abs=0.01)
     assert (answer.no_effect, answer.lower_favours_drug, answer.unit) == (1.0, True, "hazard ratio")
-    assert first.drug.endswith(", stable remitters")
+    assert first.label == "Daly EJ 2019, stable remitters"
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
 
 from afterglow.evidence import (
     PREDICTION_FORMULA,
@@ -21,7 +22,6 @@ from afterglow.evidence import (
     SpreadKind,
     Statistic,
     TimeOrigin,
-    Trial,
     TrialArm,
     Verdict,
     claims,
@@ -132,7 +132,13 @@ class ShownEffect:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownRow:
-    """One pooled contrast; `weight_pct` is its share of the pooled effect."""
+    """One pooled contrast.
+
+    Args:
+        label: first author, year, and the part of the trial where it is not all of it.
+        drug, control: what the two arms were given.
+        weight_pct: its share of the pooled effect.
+    """
 
     row: OutcomeRow
     label: str
@@ -445,14 +451,16 @@ def source_keys(provenances: Iterable[Provenance]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(key for provenance in provenances for key in provenance.source))
 
 
-def trial_provenances(trial: Trial) -> Iterable[Provenance]:
-    """Where the figures, arms and baselines of a trial come from."""
-    for arm in trial.arms:
-        yield arm.provenance
-        if arm.baseline is not None:
-            yield arm.baseline.provenance
-    for figure in trial.figures:
-        yield figure.provenance
+def provenances_in(value: Any) -> Iterable[Provenance]:
+    """Every provenance inside a record, in its order."""
+    if isinstance(value, Provenance):
+        yield value
+    elif is_dataclass(value):
+        for field in fields(value):
+            yield from provenances_in(getattr(value, field.name))
+    elif isinstance(value, tuple):
+        for part in value:
+            yield from provenances_in(part)
 
 
 def _unit(figure: Figure) -> str:
@@ -496,8 +504,8 @@ def _row(pool: OutcomePool, row: OutcomeRow, weight: float) -> ShownRow:
     citation = row.trial.citation
     return ShownRow(
         row=row,
-        label=f"{citation.first_author} {citation.year or 'undated'}",
-        drug=arm_words(drug) + (f", {drug.stratum}" if drug.stratum else ""),
+        label=f"{citation.first_author} {citation.year or 'undated'}" + (f", {drug.stratum}" if drug.stratum else ""),
+        drug=arm_words(drug),
         control=arm_words(control),
         effect=_shown(pool, row.effect.estimate, row.effect.estimate - half, row.effect.estimate + half),
         weight_pct=100 * weight,

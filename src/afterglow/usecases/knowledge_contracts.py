@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from afterglow.evidence import PREDICTION_FORMULA, StudiedCondition, Trial, claims, source
-from afterglow.provenance import Provenance, Role, Source
+from afterglow.provenance import Role, Source
 from afterglow.scales import Instrument, core_set, instruments
 from afterglow.scales import sources as scale_sources
 from afterglow.usecases.knowledge import (
@@ -19,8 +19,8 @@ from afterglow.usecases.knowledge import (
     PoolAnswer,
     ShownEffect,
     is_recalled,
+    provenances_in,
     source_keys,
-    trial_provenances,
 )
 
 Document = dict[str, Any]
@@ -70,7 +70,7 @@ def trial_document(trial: Trial) -> Document:
     return {
         "schema": "afterglow.evidence.trial/1",
         **plain(trial),
-        "sources": _sources(source_keys(trial_provenances(trial))),
+        "sources": _sources(source_keys(provenances_in(trial))),
     }
 
 
@@ -193,18 +193,6 @@ def plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return [plain(part) for part in value]
     return str(value) if isinstance(value, str) else value
-
-
-def provenances_in(value: Any) -> Iterable[Provenance]:
-    """Every provenance inside a record, in its order."""
-    if isinstance(value, Provenance):
-        yield value
-    elif dataclasses.is_dataclass(value):
-        for field in dataclasses.fields(value):
-            yield from provenances_in(getattr(value, field.name))
-    elif isinstance(value, tuple):
-        for part in value:
-            yield from provenances_in(part)
 
 
 def _effect(effect: ShownEffect) -> Document:

@@ -8,6 +8,7 @@ import pytest
 from afterglow.errors import InputError, InvalidData, NoModel, OutOfRange, UnknownName
 from afterglow.evidence import fact, pk_models, source
 from afterglow.quantities import Dose, DrugForm, Rate
+from afterglow.records import Record
 from afterglow.therapy import variation as variation_module
 from afterglow.therapy.exposure import (
     PK_DEVIATIONS,
@@ -31,7 +32,7 @@ from afterglow.therapy.exposure import (
 )
 from afterglow.therapy.kinetics import area_under_curve, concentration
 from afterglow.therapy.regimen import DoseAdministration, InfusionStep, Regimen, Route, repeat
-from afterglow.therapy.variation import Assumption, assumptions, exposure_data, given
+from afterglow.therapy.variation import Assumption, assumptions, given
 
 RACEMIC, ESKETAMINE = DrugForm.RACEMIC_KETAMINE, DrugForm.ESKETAMINE
 HALF = Dose(mg_per_kg=0.5)
@@ -423,19 +424,18 @@ def test_a_band_is_uniform_in_the_probability_of_its_deviate() -> None:
     assert f == pytest.approx([0.11, 0.28, 0.45])
 
 
-def test_data_that_lack_a_number_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_data_that_lack_a_number_are_refused() -> None:
     with pytest.raises(InvalidData, match="lacks a number"):
         given(None)
-    record = {"value": 1.0, "lo": 0.0, "hi": 2.0, "unit": "1/h", "basis": "assumed", "source": [], "note": "both"}
-    monkeypatch.setattr(variation_module, "exposure_data", lambda: {"assumptions": {"wrong": record}})
+    data = {"value": 1.0, "lo": 0.0, "hi": 2.0, "unit": "1/h", "basis": "assumed", "note": "both"}
     with pytest.raises(InvalidData, match="a value, or a band"):
-        assumptions.__wrapped__()
+        variation_module._assumption("wrong", Record(data, file="some.yaml"))
 
 
 def test_every_source_named_in_the_data_exists() -> None:
     named = [guardrail.provenance.source for guardrail in dose_guardrails().values()]
     named += [assumption.source for assumption in assumptions().values()]
-    for key in {key for keys in named for key in keys} - exposure_data()["sources"].keys():
+    for key in {key for keys in named for key in keys}:
         assert source(key).citation
 
 

@@ -18,11 +18,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from statistics import NormalDist
 
 import numpy as np
-import yaml
 from numpy.typing import ArrayLike
 
 from afterglow.errors import InputError
@@ -31,7 +29,7 @@ from afterglow.quantities import HOURS_PER_MINUTE, Dose, DrugForm, nmol_per_ml_t
 from afterglow.therapy.exposure import PkVariation, check_doses, drive_inputs, drive_model, regimen_drive, typical
 from afterglow.therapy.kinetics import FloatArray, concentration, peak
 from afterglow.therapy.regimen import DoseAdministration, Regimen, Route
-from afterglow.therapy.variation import erf, given
+from afterglow.therapy.variation import erf, given, read_assumptions
 
 _HORIZON_H = 12.0  # after the start of the last session; numerical, effects are gone by then
 _STEP_H = 3.0 * HOURS_PER_MINUTE
@@ -258,14 +256,8 @@ def _reference_peak() -> float:
     return float(highest[0])
 
 
-@cache
-def _assumptions() -> dict[str, float]:
-    text = (Path(__file__).parent / "data" / "acute_effects.yaml").read_text(encoding="utf-8")
-    return {name: float(record["value"]) for name, record in yaml.safe_load(text)["assumptions"].items()}
-
-
 def _assumed(name: str) -> float:
-    return _assumptions()[name]
+    return given(read_assumptions("acute_effects.yaml")[name].value)
 
 
 def _middle(fact_id: str) -> float:

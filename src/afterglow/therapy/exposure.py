@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,6 +17,7 @@ from afterglow.errors import InputError, NoModel, OutOfRange
 from afterglow.evidence import fact
 from afterglow.provenance import Guardrail, Provenance, Verified
 from afterglow.quantities import HOURS_PER_MINUTE, Dose, DrugForm, mg_per_l_to_ng_per_ml
+from afterglow.records import read_record
 from afterglow.therapy import disposition as pk
 from afterglow.therapy.catalogue import (
     EARLY_VENOUS,
@@ -40,7 +42,7 @@ from afterglow.therapy.kinetics import (
     summed,
 )
 from afterglow.therapy.regimen import DoseAdministration, Regimen, Route
-from afterglow.therapy.variation import PK_DEVIATIONS, Ancestry, PkVariation, exposure_data, given, typical
+from afterglow.therapy.variation import PK_DEVIATIONS, Ancestry, PkVariation, given, typical
 
 __all__ = [
     "PK_DEVIATIONS",
@@ -262,20 +264,24 @@ def dose_guardrails() -> Mapping[tuple[DrugForm, Route, str], Guardrail]:
     """Limits of a dose by drug form, route and unit (mg or mg/kg a session, mg/kg/h of a long infusion).
 
     >>> dose_guardrails()[ESKETAMINE, Route.INTRANASAL, "mg"].absolute
-    (0.0, 84.0)
+    (0, 84)
     """
     found = {}
-    for record in exposure_data()["guardrails"]:
-        drug, route, unit = DrugForm(record["drug"]), Route(record["route"]), str(record["unit"])
+    file = read_record(Path(__file__).parent / "data", "dose_guardrails.yaml")
+    for record in file.records("guardrails"):
+        drug, route, unit = record.word("drug", DrugForm), record.word("route", Route), record.text("unit")
         what = "rate" if unit.endswith("/h") else "dose"
-        found[drug, route, unit] = Guardrail(
-            name=f"The {route} {what} of {drug.replace('_', ' ')}",
-            unit=unit,
-            absolute=(float(record["absolute"][0]), float(record["absolute"][1])),
-            usual=(float(record["usual"][0]), float(record["usual"][1])),
-            provenance=Provenance(source=tuple(record["source"]), verified=Verified.POLICY, note=record["note"]),
+        provenance = Provenance(source=record.texts("source"), verified=Verified.POLICY, note=record.text("note"))
+        found[drug, route, unit] = record.close(
+            Guardrail(
+                name=f"The {route} {what} of {drug.replace('_', ' ')}",
+                unit=unit,
+                absolute=record.pair("absolute", float),
+                usual=record.pair("usual", float),
+                provenance=provenance,
+            )
         )
-    return found
+    return file.close(found)
 
 
 def check_doses(regimen: Regimen, *, weight_kg: float) -> tuple[str, ...]:

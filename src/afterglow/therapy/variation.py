@@ -13,13 +13,12 @@ from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
-import yaml
 
 from afterglow.errors import InputError, InvalidData, OutOfRange, UnknownName
 from afterglow.evidence import PkParameter, SpreadKind, pk_model
+from afterglow.records import Record, read_record
 from afterglow.therapy.kinetics import FloatArray
 
 REFERENCE_WEIGHT_KG = 70.0  # of every allometric model here, see their units "per 70 kg"
@@ -121,28 +120,39 @@ class Assumption:
     note: str
 
 
-@cache
-def exposure_data() -> Mapping[str, Any]:
-    """The data file of the exposure models, as read."""
-    path = Path(__file__).parent / "data" / "exposure.yaml"
-    data: Mapping[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return data
-
-
-@cache
 def assumptions() -> Mapping[str, Assumption]:
     """Every assumption of the exposure models by name.
 
     >>> assumptions()["s_to_r_clearance_ratio"].value
     1.15
     """
-    found = {}
-    for name, record in exposure_data()["assumptions"].items():
-        band = {"value": None, "lo": None, "hi": None} | record
-        found[name] = Assumption(**{**band, "name": name, "source": tuple(record["source"])})
-        if (found[name].value is None) == (found[name].lo is None or found[name].hi is None):
-            raise InvalidData(f"Assumption {name} has a value, or a band from lo to hi")
-    return MappingProxyType(found)
+    return read_assumptions("exposure.yaml")
+
+
+@cache
+def read_assumptions(file_name: str) -> Mapping[str, Assumption]:
+    """Every assumption of a data file of this package, by name."""
+    file = read_record(Path(__file__).parent / "data", file_name)
+    found = {name: _assumption(name, record) for name, record in file.mapping("assumptions").items()}
+    return file.close(MappingProxyType(found))
+
+
+def _assumption(name: str, record: Record) -> Assumption:
+    found = record.close(
+        Assumption(
+            name=name,
+            value=record.number("value", None),
+            lo=record.number("lo", None),
+            hi=record.number("hi", None),
+            unit=record.text("unit"),
+            basis=record.text("basis"),
+            source=record.texts("source"),
+            note=record.text("note"),
+        )
+    )
+    if (found.value is None) == (found.lo is None or found.hi is None):
+        raise record.fault("has a value, or a band from lo to hi")
+    return found
 
 
 def parameter_of(model_id: str, name: str) -> PkParameter:

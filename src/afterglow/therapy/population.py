@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +26,17 @@ from afterglow.therapy.relief import ReadOut
 from afterglow.therapy.setting import Condition, Control, Enrolment, Setting
 
 _FILE = Path(__file__).parent / "data" / "population.yaml"
+_PER_PATIENT = (
+    "draw",
+    "weight_kg",
+    "chain",
+    "readout",
+    "mood_sd",
+    "following_self_report",
+    "error_clinician",
+    "error_self_report",
+    "baseline_deviate",
+)
 _TRIAL_EFFECTS = ("trial_care_sd", "trial_expectancy_sd", "trial_drug_relief_sd")
 AGE_THRESHOLD_YEARS = 65.0  # The age groups of the esketamine label (spravato label, section 8.5).
 
@@ -168,6 +180,22 @@ class VirtualPatients:
 
     def __len__(self) -> int:
         return len(self.weight_kg)
+
+    def take(self, chosen: np.ndarray[tuple[int], np.dtype[np.int64]]) -> VirtualPatients:
+        """Some of these patients, by position; one may be taken twice. `further_deviates` is lost with the order."""
+
+        def some(values: Any) -> Any:
+            if isinstance(values, np.ndarray):
+                return values[chosen]
+            return replace(values, **{field.name: some(getattr(values, field.name)) for field in fields(values)})
+
+        deviations = {name: values[chosen] for name, values in self.pk.deviations.items()}
+        return replace(
+            self,
+            **{name: some(getattr(self, name)) for name in _PER_PATIENT},
+            pk=replace(self.pk, weight_kg=self.pk.weight_kg[chosen], deviations=deviations),
+            effect_half_time_h=None if self.effect_half_time_h is None else self.effect_half_time_h[chosen],
+        )
 
     def further_deviates(self, dimensions: int) -> FloatArray:
         """Standard-normal deviates of these patients, independent of what made them: (n_patients, dimensions)."""

@@ -35,6 +35,12 @@ _MG_PER = {
     "\u03bcg": 0.001,
     "mcg": 0.001,
 }  # micro sign, Greek mu
+_SHOWN_UNITS = (
+    ("s", 1.0 / 3600.0, 60.0),
+    ("min", HOURS_PER_MINUTE, 120.0),
+    ("h", 1.0, 48.0),
+    ("days", HOURS_PER_DAY, math.inf),
+)  # unit, hours in it, and from how many of it on the next one is used
 _KG_PER = {"kg": 1.0, "lb": 0.45359237}  # international pound, exact by definition
 
 _NUMBER_AND_UNIT = re.compile(r"([+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?)\s*(.*)", re.DOTALL)
@@ -206,16 +212,18 @@ def parse_percent(text: object, *, what: str = "percentage") -> float:
 
 
 def format_duration(hours: float) -> str:
-    """Hours as people say them: minutes under two hours, days from two days on.
+    """Hours as people say them, to one decimal: minutes under two hours, days from two days on.
 
-    >>> format_duration(2 / 3), format_duration(24.0), format_duration(168.0)
-    ('40 min', '24 h', '7 d')
+    >>> [format_duration(hours) for hours in (2 / 3, 1.0, 1.5, 24.0, 36.0, 168.0, 180.0)]
+    ['40 min', '1 h', '90 min', '24 h', '36 h', '7 days', '7.5 days']
     """
-    if hours != 0 and abs(hours) < 2.0 and not float(hours).is_integer():
-        return f"{hours / HOURS_PER_MINUTE:.4g} min"
-    if abs(hours) >= 2 * HOURS_PER_DAY:
-        return f"{hours / HOURS_PER_DAY:.4g} d"
-    return f"{hours:.4g} h"
+    if hours == 0:
+        return "0 h"
+    for unit, hours_per, limit in _SHOWN_UNITS:
+        amount = round(hours / hours_per, 1)
+        if abs(amount) < limit and (unit, abs(amount)) != ("min", 60.0):
+            break
+    return f"{amount + 0.0:.1f}".removesuffix(".0").replace("-", "\u2212") + f" {unit}"
 
 
 def mg_per_l_to_ng_per_ml(concentration: float) -> float:

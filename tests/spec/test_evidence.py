@@ -193,7 +193,7 @@ def test_the_trials_page_has_every_trial_and_flags_memory() -> None:
     assert (
         "| ket05 | MADRS | mean change | 24 h | -16.5; se 1.6 (derived); sd 10.97 (derived) | page | mur_apa |" in page
     )
-    assert "| ket05 | MADRS | response pct | 7 d | 45.7 | recalled |  |" in page
+    assert "| ket05 | MADRS | response pct | 7 days | 45.7 | recalled |  |" in page
 
 
 def test_depression_at_24_hours_pools_four_independent_trials() -> None:

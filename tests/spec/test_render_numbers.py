@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afterglow.render.text import (
-    format_duration,
     format_number,
     format_parts,
     format_percent,
@@ -73,25 +72,6 @@ def test_points(value: float, shown: str, *, signed: bool) -> None:
 )
 def test_significant_figures(value: float, shown: str) -> None:
     assert format_significant(value) == shown
-
-
-@pytest.mark.parametrize(
-    ("hours", "shown"),
-    [
-        (0.0, "0 h"),
-        (1 / 60, "1 min"),
-        (40 / 60, "40 min"),
-        (1.999, "119.9 min"),
-        (2.0, "2 h"),
-        (2.5, "2.5 h"),
-        (47.0, "47 h"),
-        (48.0, "2 days"),
-        (672.0, "28 days"),
-        (-72.0, "−3 days"),
-    ],
-)
-def test_durations(hours: float, shown: str) -> None:
-    assert format_duration(hours) == shown
 
 
 def test_parts_are_rounded_so_that_a_readers_sum_is_right() -> None:

@@ -12,7 +12,8 @@ from rich.text import Text
 from afterglow.cli.output import console, print_facts, print_table
 from afterglow.evidence import Figure, StudiedCondition, Trial, TrialArm, Verdict, claims, source
 from afterglow.provenance import Source, Verified
-from afterglow.render.text import format_duration, format_percent
+from afterglow.quantities import format_duration
+from afterglow.render.text import format_percent
 from afterglow.scales import Instrument, Item, ItemText, instrument_facts, instruments
 from afterglow.scales import sources as scale_sources
 from afterglow.usecases.knowledge import (

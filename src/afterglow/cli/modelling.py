@@ -12,7 +12,7 @@ from afterglow.cli.output import console, named, print_json, print_table, progre
 from afterglow.errors import OutOfRange
 from afterglow.protocol import read_protocol
 from afterglow.protocol.treatment import LONGEST_COURSE_H
-from afterglow.quantities import parse_duration_h, parse_weight_kg
+from afterglow.quantities import format_duration, parse_duration_h, parse_weight_kg
 from afterglow.therapy.exposure import Site, typical
 from afterglow.trials import Parts
 from afterglow.usecases.modelling import ExposureAnswer, ReplicationAnswer
@@ -123,7 +123,7 @@ def parse_weight(text: str) -> float:
 
 
 def _print_exposure(answer: ExposureAnswer) -> None:
-    from afterglow.render.text import format_duration, format_percent, format_significant  # noqa: PLC0415
+    from afterglow.render.text import format_percent, format_significant  # noqa: PLC0415
     from afterglow.usecases.contracts import analyte_name, site_name  # noqa: PLC0415
 
     out = console()
@@ -172,7 +172,6 @@ def _print_exposure(answer: ExposureAnswer) -> None:
 
 
 def _print_replication(answer: ReplicationAnswer) -> None:
-    from afterglow.render.text import format_duration  # noqa: PLC0415
     from afterglow.usecases.reports import ARM_NAMES, format_prediction, statistic_label  # noqa: PLC0415
 
     out = console()
@@ -201,7 +200,7 @@ def _print_replication(answer: ReplicationAnswer) -> None:
                     statistic_label(prediction),
                     format_prediction(prediction, prediction.value),
                     f"{low} to {high}",
-                    "" if observed is None else format_prediction(prediction, observed.value),
+                    "" if observed is None else format_prediction(prediction, observed.value, observed=True),
                     verdict,
                     *([""] * 3 if parts is None else _parts_cells(parts)),
                 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from afterglow.errors import InvalidData
+from afterglow.quantities import format_duration
 from afterglow.render.axes import (
     TIME_AXIS_PX,
     Box,
@@ -42,7 +43,7 @@ from afterglow.render.marks import (
     time_scale,
 )
 from afterglow.render.svg import AXIS_PX, Markup, curve, join
-from afterglow.render.text import format_duration, format_range, format_significant, wrap_text
+from afterglow.render.text import format_range, format_significant, wrap_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from afterglow.quantities import format_duration
 from afterglow.render.axes import Box, Scale
 from afterglow.render.chart import Canvas, Drawing
 from afterglow.render.svg import AXIS_PX, Markup, area, curve, element, join, line, path, text
-from afterglow.render.text import format_duration, format_range, text_width
+from afterglow.render.text import format_range, text_width
 from afterglow.render.tokens import colour
 
 Mark = Literal[

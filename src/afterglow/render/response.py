@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
+from afterglow.quantities import format_duration
 from afterglow.render.axes import (
     TIME_AXIS_PX,
     Box,
@@ -47,7 +48,6 @@ from afterglow.render.marks import (
 from afterglow.render.svg import AXIS_PX, Markup, area, curve, join, line, text
 from afterglow.render.text import (
     NOT_EXPLAINED,
-    format_duration,
     format_parts,
     format_percent,
     format_points,

@@ -1,4 +1,4 @@
-"""How numbers and durations are written, and how wide text will be: the same rules in every chart and report.
+"""How numbers are written, and how wide text will be: the same rules in every chart and report.
 
 A minus is U+2212. A percentage of a model is never 0 % or 100 %. Parts shown to one decimal add up as shown.
 """
@@ -133,28 +133,6 @@ def format_parts(total: float, parts: Mapping[str, float]) -> dict[str, str]:
     shown = {name: round(value, 1) for name, value in parts.items()}
     shown[NOT_EXPLAINED] = round(total, 1) - sum(shown.values())
     return {name: format_points(value) for name, value in shown.items()}
-
-
-def format_duration(hours: float) -> str:
-    """A duration in the largest unit that keeps it readable.
-
-    Examples:
-        >>> [format_duration(h) for h in (0, 2 / 3, 2, 24, 36, 168, 180)]
-        ['0 h', '40 min', '2 h', '24 h', '36 h', '7 days', '7.5 days']
-    """
-    if hours == 0:
-        return "0 h"
-    if abs(hours) < 2:
-        return f"{_short(hours * 60)} min"
-    if abs(hours) < 48:
-        return f"{_short(hours)} h"
-    return f"{_short(hours / 24)} days"
-
-
-def _short(value: float) -> str:
-    """One decimal at most, none when it is a whole number."""
-    rounded = round(value, 1)
-    return format_number(rounded, 0 if rounded == int(rounded) else 1)
 
 
 def wrap_text(text: str, size_px: float, width_px: float, *, bold: bool = False) -> list[str]:

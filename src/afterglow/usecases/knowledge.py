@@ -31,10 +31,9 @@ from afterglow.evidence import (
     trials,
 )
 from afterglow.provenance import Provenance, Role, Verified
-from afterglow.quantities import HOURS_PER_DAY
+from afterglow.quantities import HOURS_PER_DAY, format_duration
 from afterglow.render.text import (
     MINUS,
-    format_duration,
     format_number,
     format_percent,
     format_range,

@@ -9,6 +9,7 @@ import numpy as np
 from afterglow import __version__
 from afterglow.errors import UnknownName
 from afterglow.evidence import fact, pk_models, source
+from afterglow.quantities import format_duration
 from afterglow.render.chart import Chart, Column, Table
 from afterglow.render.exposure import ConcentrationCurve, ExposureData, exposure_chart
 from afterglow.render.marks import DoseMark, ObservedPoint
@@ -16,7 +17,6 @@ from afterglow.render.report import KeyFigure, KeyFigures, Notice, Paragraph, Se
 from afterglow.render.response import AfterglowData, ResponseData, Threshold, afterglow_chart, response_chart
 from afterglow.render.rows import ObservedPredictedData, PredictionGroup, PredictionRow, observed_predicted_chart
 from afterglow.render.text import (
-    format_duration,
     format_number,
     format_percent,
     format_points,

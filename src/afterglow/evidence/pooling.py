@@ -147,8 +147,8 @@ def _combined(estimates: Any, variances: Any) -> Any:
     """The library's fixed-effect sums with these variances, which may hold tau2."""
     from statsmodels.stats.meta_analysis import combine_effects  # noqa: PLC0415 - costs seconds; only pooling needs it
 
-    # The library also divides by H2, which nobody reads here and which is zero when the studies agree exactly.
-    with np.errstate(divide="ignore"):
+    # The library also divides by H2, which nobody reads here and which is (nearly) zero when the studies agree.
+    with np.errstate(divide="ignore", over="ignore"):
         return combine_effects(estimates, variances, method_re="pm")
 
 

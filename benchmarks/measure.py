@@ -108,6 +108,11 @@ def reference_on_threads(people: People, cores: int) -> FloatArray:
         return np.concatenate(list(pool.map(lambda a, b: reference_drug(people[a:b]), edges[:-1], edges[1:])))
 
 
+def raced_people(*, quick: bool) -> int:
+    """How many people the general solvers get; their tolerance is chosen on the same ones."""
+    return 32 if quick else 512
+
+
 def contenders(*, quick: bool, rtols: dict[float, float]) -> list[Contender]:
     """Who runs, on how many people; `rtols` are the peers' tolerances by the error they reach."""
     cores = [1, 2] if numba.get_num_threads() > 1 else [1]
@@ -127,7 +132,7 @@ def contenders(*, quick: bool, rtols: dict[float, float]) -> list[Contender]:
         Contender(
             name=f"numbalsoda LSODA, rtol {rtol:.0e}",
             run=partial(numbalsoda_drug, rtol=rtol),
-            people=512 // less**2,
+            people=raced_people(quick=quick),
             cores=n,
         )
         for rtol in rtols.values()

@@ -66,14 +66,15 @@ class People:
 
 
 def draw_people(n: int, *, seed: int) -> People:
-    rng = np.random.default_rng(seed)
+    """The first n people of a seed, the same whatever n is."""
+    deviates = iter(np.random.default_rng(seed).standard_normal((n, 7)).T)
     patients = draw_patients(
         load_population(Condition.DEPRESSION), Circumstances(belief=Belief.KETAMINE), seed=seed, first=0, count=n
     )
     size = patients.weight_kg / 70.0
 
     def around(value: float, power: float) -> FloatArray:
-        drawn: FloatArray = value * size**power * np.exp(0.3 * rng.standard_normal(n))
+        drawn: FloatArray = value * size**power * np.exp(0.3 * next(deviates))
         return drawn
 
     return People(

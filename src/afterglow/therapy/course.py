@@ -190,8 +190,14 @@ class _Builder:
         jumps = sorted({t for given in self.inputs for t in (given.start_h, given.start_h + given.duration_h)})
         if not jumps:
             return
-        ends = [given.start_h + given.duration_h for given in self.inputs]
-        marks = _distinct([*jumps, *(end + self.horizon_h for end in ends), *(t for t in self.times if t > jumps[0])])
+        spans = [(given.start_h, given.start_h + given.duration_h) for given in self.inputs]
+        ends = [end for _, end in spans]
+        horizons = [
+            last + self.horizon_h
+            for last in ends
+            if not any(start < last + self.horizon_h and last < end for start, end in spans)
+        ]
+        marks = _distinct([*jumps, *horizons, *(t for t in self.times if t > jumps[0])])
         stop = max(self.times, default=jumps[0])
         for start, end in itertools.pairwise(marks):
             if start >= stop:

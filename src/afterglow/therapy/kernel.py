@@ -195,7 +195,7 @@ def _(context: Any, build: Any, signature: Any, values: Any) -> Any:
 
 @njit(**_INLINE)
 def _exp(x: Any) -> Any:
-    """exp(x) to 1 ulp, x held in [_SMALLEST, _LARGEST]: Cody-Waite reduction and the Taylor polynomial."""
+    """exp(x), x held in [_SMALLEST, _LARGEST], to 2 units in the last place: Cody-Waite reduction, Taylor polynomial."""
     x = _least(_most(x, _SMALLEST), _LARGEST)
     shifted = x * _LOG2_E + _ROUNDER
     whole = shifted - _ROUNDER
@@ -217,7 +217,7 @@ def _exp(x: Any) -> Any:
 
 @njit(**_INLINE)
 def _log(x: Any) -> Any:
-    """log(x) of positive normal numbers: atanh series on the mantissa in [sqrt(1/2), sqrt(2))."""
+    """log(x) of positive normal numbers to 3 units in the last place: atanh series on the mantissa."""
     mantissa, power = _mantissa(x), _exponent(x)
     s = (mantissa - 1.0) / (mantissa + 1.0)
     z = s * s

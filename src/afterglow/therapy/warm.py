@@ -44,5 +44,5 @@ def describe(directory: str | None, *, loaded: bool) -> str:
     return f"The simulation kernel {'is' if loaded else 'was'} compiled and kept in {directory}."
 
 
-if __name__ == "__main__":
+if __name__ == "__main__":  # pragma: no cover - tested in a process of its own
     sys.stdout.write(warm() + "\n")

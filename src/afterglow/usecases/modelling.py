@@ -32,6 +32,7 @@ from afterglow.trials import ArmTrajectory, Prediction, Replication, Statistic, 
 N_PROFILE_PATIENTS = 2048
 # Times after the first dose that people read off: part of every grid.
 READABLE_TIMES_H = (1 / 3, 2 / 3, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 24.0)
+_MOST_TIMES = 600  # of a picture, besides those that people read off
 _SAME_TIME = 0.02  # Published times are rounded (0.083 d for 2 h): within 2 % they are the same time.
 _Z975 = 1.959963984540054  # normal quantile that turns a standard error into a 95 % interval
 
@@ -228,12 +229,15 @@ def _grid(protocol: TrialProtocol, after_last_h: float) -> FloatArray:
         np.arange(0.0, given + 1.0, 5.0 * HOURS_PER_MINUTE) if given <= HOURS_PER_DAY else np.linspace(0, given, 60)
     )
     later = given + np.geomspace(1.0, max(end, 2.0), 40)
-    times = [0.0, end, *(t for t in READABLE_TIMES_H if t < end)]
+    readable = [start + t for start in (0.0, sessions[-1]) for t in READABLE_TIMES_H if start + t < end]
+    times = [0.0, end, *readable]
     for start, following in pairwise([*sessions, end]):
         offsets = np.concatenate([first_steps, later])
         times.extend(start + offsets[start + offsets < following])
     grid = np.unique(np.round(times, 6))
-    return grid if len(grid) <= 600 else np.unique(np.concatenate([grid[:: len(grid) // 500], [end]]))
+    if len(grid) <= _MOST_TIMES:
+        return grid
+    return np.unique(np.round([*grid[:: len(grid) // _MOST_TIMES + 1], *readable, end], 6))
 
 
 def _may_be_shown(figure: Figure) -> bool:
@@ -260,7 +264,8 @@ def _beside(protocol: TrialProtocol, prediction: Prediction, figures: Sequence[F
             same_arm
             and figure.statistic in wanted
             and figure.scale == prediction.scale
-            and (prediction.of is None or prediction.of in (figure.of or ""))
+            and figure.measure is None  # else it counts something else, as response at any time
+            and (figure.of is None if prediction.of is None else prediction.of in (figure.of or "").split())
             and _same_time(figure, prediction.time_h, protocol)
         ):
             return _observed(figure)

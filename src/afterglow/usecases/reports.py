@@ -13,8 +13,9 @@ from afterglow.quantities import format_duration
 from afterglow.render.chart import Chart, Column, Table
 from afterglow.render.exposure import ConcentrationCurve, ExposureData, exposure_chart
 from afterglow.render.marks import DoseMark, ObservedPoint
+from afterglow.render.panels import Threshold
 from afterglow.render.report import KeyFigure, KeyFigures, Notice, Paragraph, Section, report_html
-from afterglow.render.response import AfterglowData, ResponseData, Threshold, afterglow_chart, response_chart
+from afterglow.render.response import AfterglowData, ResponseData, afterglow_chart, response_chart
 from afterglow.render.rows import ObservedPredictedData, PredictionGroup, PredictionRow, observed_predicted_chart
 from afterglow.render.text import (
     format_number,
@@ -154,13 +155,16 @@ def statistic_label(prediction: Prediction) -> str:
     return name if prediction.of is None else f"{name} of {prediction.of}"
 
 
-def format_prediction(prediction: Prediction, value: float) -> str:
-    """A value of a prediction's statistic: points to one decimal, percentages whole, percentage points as pp."""
+def format_prediction(prediction: Prediction, value: float, *, observed: bool = False) -> str:
+    """A value of a prediction's statistic: points to one decimal, percentages whole, percentage points as pp.
+
+    An observed percentage may be 0 % or 100 %, a predicted one never is.
+    """
     if prediction.statistic in {Statistic.MEAN_CHANGE, Statistic.MEAN_SCORE}:
         return format_points(value)
     if prediction.arm is Arm.CONTRAST:
         return f"{format_number(value, signed=True)} pp"
-    return format_percent(value, predicted=True)
+    return format_percent(value, predicted=not observed)
 
 
 def _standing_tag(answer: ReplicationAnswer) -> tuple[str, ...]:

@@ -14,11 +14,10 @@ from afterglow.errors import InvalidData
 from afterglow.render.chart import NARROW_PX, WIDE_PX, Chart
 from afterglow.render.exposure import ConcentrationCurve, ExposureData, exposure_chart
 from afterglow.render.marks import DoseMark, ObservedPoint
+from afterglow.render.panels import SeverityBand, Threshold
 from afterglow.render.response import (
     AfterglowData,
     ResponseData,
-    SeverityBand,
-    Threshold,
     afterglow_chart,
     response_chart,
 )

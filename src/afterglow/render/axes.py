@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
+from zoneinfo import ZoneInfo
 
-from afterglow.render.svg import Markup, Point, join, line, text
-from afterglow.render.text import format_number
+from afterglow.quantities import HOURS_PER_DAY
+from afterglow.render.svg import AXIS_PX, Markup, Point, join, line, text
+from afterglow.render.text import format_day, format_number, text_width
 
 # A span up to the limit is labelled in the unit, at one of the steps (all in hours).
 _TIME_UNITS: Final = (
@@ -17,6 +20,9 @@ _TIME_UNITS: Final = (
     (120 * 24.0, "days", 24.0, (24.0, 48.0, 168.0, 336.0, 672.0)),
     (math.inf, "weeks", 168.0, (672.0, 1344.0, 2184.0, 4368.0, 8736.0)),
 )
+
+
+_CALENDAR_STEPS_DAYS: Final = (1, 2, 7, 14, 28, 56, 91, 182, 364)  # weeks: a step falls on today's weekday
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +135,45 @@ def time_ticks(low_h: float, high_h: float, count: int) -> tuple[list[tuple[floa
     return [(i * step, format_number(i * step / unit_h)) for i in indices], unit
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calendar:
+    """Dates of times that count in h from `origin_at` (aware), as the clocks of an IANA zone show them."""
+
+    origin_at: datetime
+    zone: str
+
+    def at(self, time_h: float) -> datetime:
+        """The moment on the zone's clock.
+
+        >>> Calendar(origin_at=datetime(2026, 3, 28, 22, tzinfo=UTC), zone="Europe/Zurich").at(6.0).isoformat()
+        '2026-03-29T06:00:00+02:00'
+        """
+        return (self.origin_at + timedelta(hours=time_h)).astimezone(ZoneInfo(self.zone))
+
+    def midnight_h(self, day: date) -> float:
+        """When a day begins, h since the origin."""
+        begin = datetime.combine(day, time(), tzinfo=ZoneInfo(self.zone))
+        return (begin.astimezone(UTC) - self.origin_at) / timedelta(hours=1)
+
+
+def calendar_ticks(
+    calendar: Calendar, now_h: float, low_h: float, high_h: float, count: int
+) -> list[tuple[float, str]]:
+    """About `count` dates inside a span, whole steps of days from today's date, which itself is left out.
+
+    >>> ticks = calendar_ticks(Calendar(origin_at=datetime(2026, 11, 23, tzinfo=UTC), zone="UTC"), 0, -500, 700, 4)
+    >>> [label for _, label in ticks]
+    ['9 Nov', '7 Dec', '21 Dec']
+    """
+    span_days = (high_h - low_h) / HOURS_PER_DAY
+    step = next((days for days in _CALENDAR_STEPS_DAYS if span_days / days <= count), _CALENDAR_STEPS_DAYS[-1])
+    today = calendar.at(now_h).date()
+    first, last = math.ceil((low_h - now_h) / HOURS_PER_DAY / step), int((high_h - now_h) / HOURS_PER_DAY / step) + 1
+    days = [today + timedelta(days=step * i) for i in range(first, last + 1) if i]
+    placed = [(calendar.midnight_h(day), format_day(day, year=step >= 182)) for day in days]
+    return [(at_h, label) for at_h, label in placed if low_h <= at_h <= high_h]
+
+
 def spread_labels(wanted: Sequence[float], heights: Sequence[float], *, low: float, high: float) -> list[float]:
     """Centres of labels moved as little as possible (least squares) until none overlaps another.
 
@@ -185,6 +230,20 @@ def draw_time_axis(box: Box, scale: Scale, *, origin: str) -> Markup:
         pieces.append(text(label, scale(hours), box.bottom + 20, tone="ink3", anchor="middle"))
     middle = (box.left + box.right) / 2
     return join(*pieces, text(f"{unit} {origin}", middle, box.bottom + 38, tone="ink3", anchor="middle"))
+
+
+def draw_calendar_axis(box: Box, scale: Scale, calendar: Calendar, now_h: float) -> Markup:
+    """The axis line under the box with its dates, today's in bold; a date too close to it is left out."""
+    ticks = calendar_ticks(calendar, now_h, scale.low, scale.high, max(2, int((box.right - box.left) / 72)))
+    today = min(max(scale(now_h), box.left + 8), box.right - 8)
+    room = 10 + text_width("Today", AXIS_PX, bold=True) / 2
+    pieces = [line((box.left, box.bottom), (box.right, box.bottom), "edge")]
+    for at_h, label in ticks:
+        pieces.append(line((scale(at_h), box.bottom), (scale(at_h), box.bottom + 5), "edge"))
+        if abs(scale(at_h) - today) > room + text_width(label, AXIS_PX) / 2:
+            pieces.append(text(label, scale(at_h), box.bottom + 20, tone="ink3", anchor="middle"))
+    pieces.append(line((scale(now_h), box.bottom), (scale(now_h), box.bottom + 5), "edge"))
+    return join(*pieces, text("Today", today, box.bottom + 20, tone="ink", bold=True, anchor="middle"))
 
 
 TIME_AXIS_PX: Final = 52.0

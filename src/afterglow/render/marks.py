@@ -5,6 +5,7 @@ Each mark has a shape, dash or texture of its own, so that no chart needs its co
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -12,7 +13,7 @@ from typing import Final, Literal
 from afterglow.quantities import format_duration
 from afterglow.render.axes import Box, Scale
 from afterglow.render.chart import Canvas, Drawing
-from afterglow.render.svg import AXIS_PX, Markup, area, curve, element, join, line, path, text
+from afterglow.render.svg import AXIS_PX, Markup, Point, area, curve, element, join, line, path, text
 from afterglow.render.text import format_range, text_width
 from afterglow.render.tokens import colour
 
@@ -34,10 +35,16 @@ Mark = Literal[
     "trial",
     "trial hollow",
     "new trial",
+    "threshold",
+    "relapse rule",
+    "planned dose",
+    "next due",
+    "not explained",
 ]
 
 Series = tuple[float, ...]
 
+_POINT_PX: Final = 4.6
 LINE_PX: Final = 17.0
 LANE_PX: Final = 30.0
 
@@ -54,11 +61,12 @@ class ObservedPoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DoseMark:
-    """A dose or session: when it started, how long it ran, and what was given ("0.5 mg/kg IV")."""
+    """A dose or session: when it started, how long it ran, what was given ("0.5 mg/kg IV"), whether it is planned."""
 
     time_h: float
     duration_h: float = 0.0
     label: str = ""
+    planned: bool = False
 
 
 def observed_cell(point: ObservedPoint, write: Callable[[float], str]) -> str:
@@ -69,7 +77,16 @@ def observed_cell(point: ObservedPoint, write: Callable[[float], str]) -> str:
 
 
 def rectangle(
-    left: float, top: float, width: float, height: float, fill: str, *, edge: str | None = None, edge_px: float = 1.25
+    left: float,
+    top: float,
+    width: float,
+    height: float,
+    fill: str,
+    *,
+    edge: str | None = None,
+    edge_px: float = 1.25,
+    dash: str | None = None,
+    opacity: float | None = None,
 ) -> Markup:
     """A rectangle; `fill` is a colour or a pattern, `edge` a token."""
     return element(
@@ -81,14 +98,16 @@ def rectangle(
         fill=fill,
         stroke=colour(edge) if edge else None,
         stroke_width=edge_px if edge else None,
+        stroke_dasharray=dash,
+        opacity=opacity,
     )
 
 
-def measured_point(x: float, y: float, *, control: bool = False) -> Markup:
+def measured_point(x: float, y: float, *, control: bool = False, radius_px: float = _POINT_PX) -> Markup:
     """A measured value: an ink point with a ring of surface; a control arm's is a hollow square."""
     if control:
         return square(x, y, 4.0, hollow=True)
-    return element("circle", cx=x, cy=y, r=4.6, fill=colour("ink"), stroke=colour("surface"), stroke_width=1.6)
+    return element("circle", cx=x, cy=y, r=radius_px, fill=colour("ink"), stroke=colour("surface"), stroke_width=1.6)
 
 
 def square(x: float, y: float, half_px: float, *, hollow: bool) -> Markup:
@@ -115,6 +134,19 @@ def whisker(left: float, right: float, y: float) -> Markup:
     return join(line((left, y), (right, y), "ink", 1.25), *caps)
 
 
+def bracket(left: float, right: float, y: float, *, open_left: bool = False, open_right: bool = False) -> Markup:
+    """A predicted span of dates, with a cap at each end that is known."""
+    ends = ((left, open_left), (right, open_right))
+    caps = (line((x, y - 5), (x, y + 5), "predicted", 1.5) for x, is_open in ends if not is_open)
+    return join(line((left, y), (right, y), "predicted", 1.5), *caps)
+
+
+def due_diamond(x: float, y: float) -> Markup:
+    """The date by which the next session is due."""
+    corners = [(x - 5.5, y), (x, y - 5.5), (x + 5.5, y), (x, y + 5.5)]
+    return element("path", d=path(corners) + "Z", fill=colour("predicted"))
+
+
 def predicted_bar(left: float, middle: float, right: float, y: float) -> Markup:
     """A predicted interval: a 90 % bar with edges and a tick at its median."""
     bar = rectangle(left, y - 6, right - left, 12, colour("predicted-90"), edge="predicted", edge_px=0.75)
@@ -139,9 +171,16 @@ def band(times: Scale, values: Scale, time_h: Series, low: Series, high: Series,
 
 
 def observed_marks(
-    points: Sequence[ObservedPoint], times: Scale, values: Scale, *, control: bool = False, shift_px: float = 0.0
+    points: Sequence[ObservedPoint],
+    times: Scale,
+    values: Scale,
+    *,
+    control: bool = False,
+    shift_px: float = 0.0,
+    joined_within_h: float = math.inf,
+    last_px: float = _POINT_PX,
 ) -> Markup:
-    """Measured points in ink: error bars below, the joining line, the points on top."""
+    """Measured points in ink: error bars below, the joining line, the points on top; the line breaks over a gap."""
     at = [(times(point.time_h) + shift_px, values(point.value)) for point in points]
     bars = []
     for point, (x, _) in zip(points, at, strict=True):
@@ -149,29 +188,42 @@ def observed_marks(
             ends = values(point.low), values(point.high)
             bars.append(line((x, ends[0]), (x, ends[1]), "ink", 1.25))
             bars += [line((x - 3.5, y), (x + 3.5, y), "ink", 1.25) for y in ends]
-    joined = [curve(at, "ink", 1.25, "2 3" if control else None)] if len(at) > 1 else []
-    return join(*bars, *joined, *(measured_point(x, y, control=control) for x, y in at))
+    joined: list[list[Point]] = []
+    for i, place in enumerate(at):
+        if i and points[i].time_h - points[i - 1].time_h <= joined_within_h:
+            joined[-1].append(place)
+        else:
+            joined.append([place])
+    lines = [curve(run, "ink", 1.25, "2 3" if control else None) for run in joined if len(run) > 1]
+    sizes = [_POINT_PX] * (len(at) - 1) + [last_px]
+    circles = (measured_point(x, y, control=control, radius_px=size) for (x, y), size in zip(at, sizes, strict=False))
+    return join(*bars, *lines, *circles)
 
 
 def dose_lane(doses: Sequence[DoseMark], canvas: Canvas, box: Box, times: Scale, *, name: str) -> Markup:
     """Doses as plum bars in a lane of their own, numbered; bars too close share one range of numbers.
 
-    The lane's name stands at the left and, when all doses are alike, what was given at the right.
+    Planned ones are dashed, empty and without a number. The lane's name stands at the left and, when all doses are
+    alike, what was given at the right.
     """
     middle = (box.top + box.bottom) / 2 + 4.5
     pieces = [line((box.left, box.bottom), (box.right, box.bottom), "line")]
     starts = [times(dose.time_h) for dose in doses]
-    widths = [max(3.2, times(dose.time_h + dose.duration_h) - x) for dose, x in zip(doses, starts, strict=True)]
+    last = sum(not dose.planned for dose in doses) - 1
     first = 0
-    for i, (x, width) in enumerate(zip(starts, widths, strict=True)):
+    for i, (dose, x) in enumerate(zip(doses, starts, strict=True)):
+        if dose.planned:
+            top, height = box.top + 3.5, LANE_PX - 7
+            pieces.append(rectangle(x - 2.5, top, 5, height, "none", edge="drug", edge_px=1.0, dash="2.5 2"))
+            continue
+        width = max(3.2, times(dose.time_h + dose.duration_h) - x)
         pieces.append(rectangle(x, box.top + 3, width, LANE_PX - 6, colour("drug")))
         label = str(i + 1) if i == first else f"{first + 1}–{i + 1}"
         right = x + width + 5
-        label_end = right + text_width(label, AXIS_PX)
-        if len(doses) > 1 and i + 1 == len(doses) and label_end > box.right:
-            pieces.append(text(label, starts[first] - 4, middle, tone="ink3", anchor="end"))
-        elif len(doses) > 1 and (i + 1 == len(doses) or label_end + 6 <= starts[i + 1]):
-            pieces.append(text(label, right, middle, tone="ink3"))
+        fits = right + text_width(label, AXIS_PX) + 6 <= (starts[i + 1] if i + 1 < len(starts) else box.right + 6)
+        if len(doses) > 1 and (fits or i == last):
+            at, anchor = (right, None) if fits else (starts[first] - 4, "end")
+            pieces.append(text(label, at, middle, tone="ink3", anchor=anchor))
             first = i + 1
     if not canvas.narrow:
         given = {dose.label for dose in doses} or {"none"}
@@ -235,6 +287,14 @@ def _swatch(canvas: Canvas, mark: Mark, x: float, y: float) -> Markup:
             return join(whisker(left, right, y), square(middle, y, 4, hollow=mark == "trial hollow"))
         case "new trial":
             return line((left, y), (right, y), "ink3", 1.0, "2 2")
+        case "threshold" | "relapse rule":
+            return line((left, y), (right, y), "ink2", 1.0, "2 3" if mark == "relapse rule" else None)
+        case "planned dose":
+            return rectangle(middle - 2.5, y - 7, 5, 14, "none", edge="drug", edge_px=1.0, dash="2.5 2")
+        case "next due":
+            return join(bracket(left, right, y), due_diamond(middle, y))
+        case "not explained":
+            return rectangle(x + 5, y - 7, 16, 14, "none", edge="ink3", dash="4 3")
         case "drug" | "consolidated" | "labile":
             return rectangle(x + 5, y - 7, 16, 14, colour("drug-layer-3" if mark == "labile" else "drug-fill"))
         case "expectancy":

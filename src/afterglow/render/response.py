@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 
 from afterglow.quantities import format_duration
 from afterglow.render.axes import (
@@ -34,17 +32,16 @@ from afterglow.render.marks import (
     Mark,
     ObservedPoint,
     Series,
-    band,
     dose_lane,
     draw_key,
     measured_range,
     name_doses,
     observed_cell,
     observed_marks,
-    rectangle,
     side_text,
     time_scale,
 )
+from afterglow.render.panels import Fan, Relief, SeverityBand, Threshold, draw_afterglow, draw_fan, draw_severity
 from afterglow.render.svg import AXIS_PX, Markup, area, curve, join, line, text
 from afterglow.render.text import (
     NOT_EXPLAINED,
@@ -54,9 +51,8 @@ from afterglow.render.text import (
     format_range,
     format_significant,
     text_width,
-    wrap_text,
 )
-from afterglow.render.tokens import DRUG_LAYERS, colour
+from afterglow.render.tokens import colour
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,24 +70,6 @@ class AfterglowData:
     labile: Series
     consolidated: Series
     unit: str = "relative units"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Threshold:
-    """A named line of a score: response, remission, relapse."""
-
-    name: str
-    definition: str
-    score: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SeverityBand:
-    """A named range of a score."""
-
-    name: str
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -319,10 +297,16 @@ def _draw_response(data: ResponseData, canvas: Canvas) -> Drawing:
     lane = Box(left=left, top=score_box.bottom + 14, right=right, bottom=score_box.bottom + 14 + LANE_PX)
     strip_top = lane.bottom + 18 + heading_px
     strip = Box(left=left, top=strip_top, right=right, bottom=strip_top + 170)
+    relief = Relief(
+        time_h=data.time_h,
+        drug_layers=data.drug_layers or (data.drug,),
+        expectancy=data.expectancy,
+        care=data.care,
+    )
     pieces = [
         _score_panel(data, canvas, score_box, times),
         dose_lane(data.sessions, canvas, lane, times, name="Sessions"),
-        _afterglow_strip(data, canvas, strip, times),
+        draw_afterglow(relief, canvas, strip, times),
         draw_time_axis(strip, times, origin="since the first session"),
     ]
     top = strip.bottom + TIME_AXIS_PX
@@ -350,21 +334,16 @@ def _score_panel(data: ResponseData, canvas: Canvas, box: Box, times: Scale) -> 
     ticks = nice_ticks(min(told), max(told), 5)
     values = Scale(low=ticks[0], high=ticks[-1], start_px=box.bottom, end_px=box.top)
     ends = [EndLabel(at_px=values(data.mean[-1]), name="Predicted", tone="predicted")]
-    pieces = [_severity(data.severity, canvas, box, values), draw_value_axis(box, values, ticks, tick_labels(ticks))]
+    pieces = [
+        draw_severity(data.severity, canvas, box, values),
+        draw_value_axis(box, values, ticks, tick_labels(ticks)),
+    ]
     for threshold in data.thresholds:
         y = values(threshold.score)
         pieces.append(line((box.left, y), (box.right, y), "ink2"))
         ends.append(EndLabel(at_px=y, name=threshold.name, details=(threshold.definition,)))
-    pieces += [
-        band(times, values, data.time_h, data.lo90, data.hi90, tone="predicted-90"),
-        band(times, values, data.time_h, data.lo50, data.hi50, tone="predicted-50"),
-        curve(values.points(times, data.time_h, data.mean), "predicted", 2.25),
-    ]
-    for label, outer, inner in (("50 %", data.lo50[-1], data.mean[-1]), ("90 %", data.lo90[-1], data.lo50[-1])):
-        # Written inside the lower half, where the half is high enough to hold it.
-        if values(outer) - values(inner) >= 14:
-            middle = (values(outer) + values(inner)) / 2 + 4.5
-            pieces.append(text(label, box.right - 14, middle, tone="ink", bold=True, anchor="end"))
+    fan = Fan(time_h=data.time_h, median=data.mean, lo50=data.lo50, hi50=data.hi50, lo90=data.lo90, hi90=data.hi90)
+    pieces.append(draw_fan(fan, box, times, values))
     if data.control_mean:
         pieces.append(curve(values.points(times, data.time_h, data.control_mean), "control", 1.5, "6 4"))
         ends.append(EndLabel(at_px=values(data.control_mean[-1]), name="Control arm", tone="control"))
@@ -376,50 +355,3 @@ def _score_panel(data: ResponseData, canvas: Canvas, box: Box, times: Scale) -> 
     if not canvas.narrow:
         pieces.append(draw_end_labels(ends, box))
     return join(*pieces)
-
-
-def _severity(bands: Sequence[SeverityBand], canvas: Canvas, box: Box, values: Scale) -> Markup:
-    """Two greys by turns, named at the left; the phone's drawing has no room for the names and so no bands."""
-    pieces = []
-    for i, one in enumerate(() if canvas.narrow else bands):
-        low, high = max(one.low, values.low), min(one.high, values.high)
-        if low < high:
-            fill = colour("band-a" if i % 2 else "band-b")
-            pieces.append(rectangle(box.left, values(high), box.right - box.left, values(low) - values(high), fill))
-            pieces.append(text(one.name, 0, (values(low) + values(high)) / 2 + 4.5, tone="ink3"))
-    return join(*pieces)
-
-
-def _afterglow_strip(data: ResponseData, canvas: Canvas, box: Box, times: Scale) -> Markup:
-    """Points of relief stacked from zero: drug by session, expectancy, care; their sum in blue."""
-    layers = data.drug_layers or (data.drug,)
-    stacked = list(accumulate([*layers, data.expectancy, data.care], _add, initial=(0.0,) * len(data.time_h)))
-    heights = [value for level in stacked for value in level]
-    ticks = nice_ticks(min(heights), max(heights), 3)
-    values = Scale(low=ticks[0], high=ticks[-1], start_px=box.bottom, end_px=box.top)
-    px = [values.points(times, data.time_h, level) for level in stacked]
-    newest = DRUG_LAYERS - 1
-    pieces = [draw_value_axis(box, values, ticks, tick_labels(ticks))]
-    for i in range(len(layers)):
-        step = newest - (len(layers) - 1 - i) * newest // max(1, len(layers) - 1)
-        pieces.append(area(px[i + 1], px[i], colour(f"drug-layer-{step}")))
-    pieces += [curve(edge, "surface", 1.0) for edge in px[1 : len(layers)]]
-    # Care may be negative: drawn last, its dots then lie over the drug that they take back.
-    pieces += [area(px[-2], px[-3], canvas.hatch), area(px[-1], px[-2], canvas.dots)]
-    pieces += [curve(px[-3], "drug", 2.25), curve(px[-1], "predicted", 2.25)]
-    if canvas.narrow:
-        return join(*pieces, side_text(["The afterglow, points of relief"], [], 0, box.top - 14))
-    about = "each session and their sum" if len(layers) > 1 else "and what they are made of"
-    drug, hoped, total = (level[-1][1] for level in px[-3:])
-    ends = [
-        EndLabel(at_px=total, name="Sum", tone="predicted"),
-        EndLabel(at_px=(total + hoped) / 2, name="Care and time", tone="care"),
-        EndLabel(at_px=(hoped + drug) / 2, name="Expectancy", tone="expectancy"),
-        EndLabel(at_px=(drug + values(0.0)) / 2, name="Drug", tone="drug"),
-    ]
-    words = side_text(["The afterglow"], wrap_text(f"points of relief, {about}", AXIS_PX, 112), 0, box.top + 12)
-    return join(*pieces, words, draw_end_labels(ends, box))
-
-
-def _add(low: Series, part: Series) -> Series:
-    return tuple(a + b for a, b in zip(low, part, strict=True))

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from datetime import date
 from typing import Final
 
 MINUS: Final = "\u2212"
 NOT_EXPLAINED: Final = "Not explained"
+
+_WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 # Advance widths of the shipped Inter at weight 400 in em, rounded up by class; digits are tabular.
 _WIDTHS_EM: Final = {
@@ -133,6 +137,17 @@ def format_parts(total: float, parts: Mapping[str, float]) -> dict[str, str]:
     shown = {name: round(value, 1) for name, value in parts.items()}
     shown[NOT_EXPLAINED] = round(total, 1) - sum(shown.values())
     return {name: format_points(value) for name, value in shown.items()}
+
+
+def format_day(day: date, *, weekday: bool = False, year: bool = False) -> str:
+    """A date as people say it, whatever the machine's language.
+
+    Examples:
+        >>> format_day(date(2026, 12, 11), weekday=True), format_day(date(2026, 12, 4), year=True)
+        ('Fri 11 Dec', '4 Dec 2026')
+    """
+    name = f"{_WEEKDAYS[day.weekday()]} " if weekday else ""
+    return f"{name}{day.day} {_MONTHS[day.month - 1]}{f' {day.year}' if year else ''}"
 
 
 def wrap_text(text: str, size_px: float, width_px: float, *, bold: bool = False) -> list[str]:

@@ -18,7 +18,7 @@ from afterglow.quantities import DrugForm
 from afterglow.therapy.exposure import Analyte, Site
 from afterglow.therapy.regimen import Route
 from afterglow.therapy.setting import Arm
-from afterglow.trials import Prediction, Statistic, replicate
+from afterglow.trials import Prediction, Statistic, replicate, trajectory
 from afterglow.usecases import modelling
 from afterglow.usecases.modelling import (
     READABLE_TIMES_H,
@@ -38,6 +38,8 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few virtual people: these tests ask what is shown, not how exact it is."""
     monkeypatch.setattr(modelling, "N_PROFILE_PATIENTS", 32)
     monkeypatch.setattr(modelling, "replicate", functools.partial(replicate, n_draws=8, patients_per_draw=8))
+    monkeypatch.setattr(trajectory, "_N_DRAWS", 8)
+    monkeypatch.setattr(trajectory, "_PATIENTS_PER_DRAW", 8)
 
 
 def plan(drug: DrugForm, route: Route, *, days: str = "[0]") -> TrialProtocol:

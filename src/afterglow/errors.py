@@ -26,6 +26,8 @@ import copy
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
+_LONGEST_ECHO = 60
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
@@ -36,6 +38,16 @@ class Place:
 
     def __str__(self) -> str:
         return self.file if self.line is None else f"{self.file}:{self.line}"
+
+
+def echo(value: object) -> str:
+    """A value for a message, as it was typed or found, shortened when it is long.
+
+    >>> echo("50 mg/kg"), len(echo("x" * 1000))
+    ("'50 mg/kg'", 61)
+    """
+    text = repr(value)
+    return text if len(text) <= _LONGEST_ECHO else text[:_LONGEST_ECHO] + "…"
 
 
 class AfterglowError(Exception):

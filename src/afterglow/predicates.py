@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from afterglow.errors import InvalidData
+from afterglow.errors import InvalidData, echo
 
 _FACT_TYPES = (bool, int, float, str)
 Fact = bool | int | float | str
@@ -64,17 +64,17 @@ def parse_condition(data: Any, *, where: str) -> Condition:
     if not isinstance(data, Mapping) or not {"fact", "op", "value"} <= set(data) <= {"fact", "op", "value", "unit"}:
         raise InvalidData(
             f"{where}: a condition is {{fact, op, value, unit}}, or any / all / any_known over a list",
-            observed=repr(data)[:80],
+            observed=echo(data),
         )
     op, value = data["op"], data["value"]
     if op not in _OPERATORS:
-        raise InvalidData(f"{where}: unknown operator", observed=repr(op), allowed=", ".join(_OPERATORS))
+        raise InvalidData(f"{where}: unknown operator", observed=echo(op), allowed=", ".join(_OPERATORS))
     if op == "in":
         if not isinstance(value, list) or not all(isinstance(v, _FACT_TYPES) for v in value):
-            raise InvalidData(f"{where}: `in` takes a list of values", observed=repr(value)[:80])
+            raise InvalidData(f"{where}: `in` takes a list of values", observed=echo(value))
         return Comparison(fact=str(data["fact"]), op=op, value=tuple(value), unit=data.get("unit"))
     if not isinstance(value, _FACT_TYPES):
-        raise InvalidData(f"{where}: {op} takes one value", observed=repr(value)[:80])
+        raise InvalidData(f"{where}: {op} takes one value", observed=echo(value))
     return Comparison(fact=str(data["fact"]), op=op, value=value, unit=data.get("unit"))
 
 
@@ -116,11 +116,11 @@ def _compare(condition: Comparison, observed: Fact | None) -> Truth:
     values = value if isinstance(value, tuple) else (value,)
     if _kind(observed) not in {_kind(each) for each in values}:
         # "yes" == True would be False without a word, and so a contraindication would be negative.
-        raise InvalidData(f"Condition {condition} compares unlike things", observed=repr(observed))
+        raise InvalidData(f"Condition {condition} compares unlike things", observed=echo(observed))
     if op in {"==", "!=", "in"}:
         return (observed in values) == (op != "!=")
     if isinstance(value, tuple) or isinstance(observed, str) or isinstance(value, str):
-        raise InvalidData(f"Condition {condition} orders something that has no order", observed=repr(observed))
+        raise InvalidData(f"Condition {condition} orders something that has no order", observed=echo(observed))
     below, equal = observed < value, observed == value
     return {"<": below, "<=": below or equal, ">": not (below or equal), ">=": not below}[op]
 

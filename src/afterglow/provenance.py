@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from afterglow.errors import InvalidData, OutOfRange
+from afterglow.errors import InvalidData, OutOfRange, echo
 
 
 class Verified(StrEnum):
@@ -131,7 +131,7 @@ def parse_verified(value: Any, *, where: str) -> Verified:
     except ValueError:
         raise InvalidData(
             f"{where}: `verified` must be one word",
-            observed=repr(value),
+            observed=echo(value),
             allowed=", ".join(Verified),
             next_step="Split a mixed record, or give it the lowest of its parts",
         ) from None

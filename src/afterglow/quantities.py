@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-from afterglow.errors import InputError, OutOfRange, UnknownName
+from afterglow.errors import InputError, OutOfRange, UnknownName, echo
 
 HOURS_PER_MINUTE = 1.0 / 60.0
 HOURS_PER_DAY = 24.0
@@ -45,7 +45,6 @@ _KG_PER = {"kg": 1.0, "lb": 0.45359237}  # international pound, exact by definit
 
 _NUMBER_AND_UNIT = re.compile(r"([+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?)\s*(.*)", re.DOTALL)
 _LARGEST_NUMBER = 1e15  # nothing measured here comes near it, and any unit keeps it finite
-_LONGEST_ECHO = 60
 
 
 class DrugForm(StrEnum):
@@ -137,7 +136,7 @@ def parse_number(text: object, *, what: str = "number") -> float:
     """
     number, unit = _split(text, what=what)
     if unit:
-        raise UnknownName(f"{what} takes no unit", observed=_echo(text), allowed="a plain number")
+        raise UnknownName(f"{what} takes no unit", observed=echo(text), allowed="a plain number")
     return number
 
 
@@ -150,7 +149,7 @@ def parse_duration_h(text: object, *, what: str = "duration") -> float:
     number, unit = _split(text, what=what)
     if number == 0 and not unit:
         return 0.0
-    return number * _factor(unit, _HOURS_PER, what=what, observed=_echo(text))
+    return number * _factor(unit, _HOURS_PER, what=what, observed=echo(text))
 
 
 def parse_weight_kg(text: object, *, what: str = "weight") -> float:
@@ -160,9 +159,9 @@ def parse_weight_kg(text: object, *, what: str = "weight") -> float:
     80.0
     """
     number, unit = _split(text, what=what)
-    weight_kg = number * _factor(unit, _KG_PER, what=what, observed=_echo(text))
+    weight_kg = number * _factor(unit, _KG_PER, what=what, observed=echo(text))
     if weight_kg <= 0:
-        raise OutOfRange(f"{what} must be positive", observed=_echo(text), allowed="over 0 kg")
+        raise OutOfRange(f"{what} must be positive", observed=echo(text), allowed="over 0 kg")
     return weight_kg
 
 
@@ -176,12 +175,12 @@ def parse_dose(text: object, *, what: str = "dose") -> Dose:
     """
     number, unit = _split(text, what=what)
     mass, per, rest = unit.partition("/")
-    mg = number * _factor(mass.strip(), _MG_PER, what=what, observed=_echo(text), also=" (or per kg, as in mg/kg)")
+    mg = number * _factor(mass.strip(), _MG_PER, what=what, observed=echo(text), also=" (or per kg, as in mg/kg)")
     if mg < 0:
-        raise OutOfRange(f"{what} cannot be negative", observed=_echo(text), allowed="0 or more")
+        raise OutOfRange(f"{what} cannot be negative", observed=echo(text), allowed="0 or more")
     if not per:
         return Dose(mg=mg)
-    return Dose(mg_per_kg=mg / _factor(rest.strip(), _KG_PER, what=what, observed=_echo(text)))
+    return Dose(mg_per_kg=mg / _factor(rest.strip(), _KG_PER, what=what, observed=echo(text)))
 
 
 def parse_rate(text: object, *, what: str = "rate") -> Rate:
@@ -192,7 +191,7 @@ def parse_rate(text: object, *, what: str = "rate") -> Rate:
     """
     number, unit = _split(text, what=what)
     amount_unit, _, time_unit = unit.rpartition("/")
-    hours = _factor(time_unit.strip(), _HOURS_PER, what=what, observed=_echo(text), also=", as in mg/h or mg/kg/h")
+    hours = _factor(time_unit.strip(), _HOURS_PER, what=what, observed=echo(text), also=", as in mg/h or mg/kg/h")
     dose = parse_dose(f"{number!r} {amount_unit}", what=what)
     if dose.mg is not None:
         return Rate(mg_per_h=dose.mg / hours)
@@ -207,7 +206,7 @@ def parse_percent(text: object, *, what: str = "percentage") -> float:
     """
     number, unit = _split(text, what=what)
     if unit != "%":
-        raise UnknownName(f"{what} needs a percent sign", observed=_echo(text), allowed='as in "50 %"')
+        raise UnknownName(f"{what} needs a percent sign", observed=echo(text), allowed='as in "50 %"')
     return number / 100.0
 
 
@@ -260,11 +259,11 @@ def rate_from_half_life(half_life: float) -> float:
 
 def _split(text: object, *, what: str) -> tuple[float, str]:
     if isinstance(text, bool) or not isinstance(text, str | int | float):
-        raise InputError(f"{what} cannot be read", observed=_echo(text), allowed="a number with its unit")
+        raise InputError(f"{what} cannot be read", observed=echo(text), allowed="a number with its unit")
     match = _NUMBER_AND_UNIT.fullmatch(str(text).strip())
     number = float(match[1]) if match else math.nan
     if match is None or not abs(number) <= _LARGEST_NUMBER:
-        raise InputError(f"{what} cannot be read", observed=_echo(text), allowed="a number with its unit")
+        raise InputError(f"{what} cannot be read", observed=echo(text), allowed="a number with its unit")
     return number, match[2]
 
 
@@ -276,8 +275,3 @@ def _factor(unit: str, table: dict[str, float], *, what: str, observed: str, als
             allowed=", ".join(table) + also,
         )
     return table[unit]
-
-
-def _echo(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= _LONGEST_ECHO else text[:_LONGEST_ECHO] + "…"

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from afterglow.errors import InputError, InvalidData, Place, UnknownName
+from afterglow.errors import InputError, InvalidData, Place, UnknownName, echo
 from afterglow.predicates import Condition, parse_condition
 from afterglow.provenance import Provenance, Source, Verified, parse_verified
 
@@ -72,7 +72,7 @@ class Record:
         path = self._path(key)
         return InvalidData(
             f"`{path}` {problem}" if path else f"the file {problem}",
-            observed=None if observed is None else repr(observed)[:80],
+            observed=None if observed is None else echo(observed),
             allowed=allowed,
             next_step=next_step,
             place=Place(file=self.file),
@@ -270,7 +270,7 @@ def unknown_name(problem: str, name: str, existing: Iterable[str]) -> UnknownNam
     close = [known[each] for each in within or difflib.get_close_matches(wanted, known, n=5, cutoff=0.5)]
     return UnknownName(
         problem,
-        observed=repr(name)[:80],
+        observed=echo(name),
         allowed=", ".join(close or list(known.values())[:40]),
         next_step=f"Did you mean {close[0]}?" if close else "Take one of these names",
     )

@@ -17,6 +17,7 @@ from afterglow.evidence.facts import (
     sections,
 )
 from afterglow.evidence.figures import (
+    Z975,
     Confidence,
     Favours,
     Figure,
@@ -68,6 +69,7 @@ from afterglow.evidence.synthesis import (
 
 __all__ = [
     "PREDICTION_FORMULA",
+    "Z975",
     "ActionKind",
     "Baseline",
     "CalibrationFigure",

@@ -41,6 +41,9 @@ class SpreadKind(StrEnum):
     """Standard error of an estimate in per cent of it."""
 
 
+Z975 = 1.959963984540054
+"""Normal quantile: a 95 % interval reaches this many standard errors to either side."""
+
 _INTERVALS = frozenset({SpreadKind.CI95, SpreadKind.CI90, SpreadKind.IQR, SpreadKind.RANGE})
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from afterglow.evidence.citations import source
 from afterglow.evidence.figures import Figure, TimeOrigin
 from afterglow.evidence.ledger import Claim, Verdict, claims
-from afterglow.evidence.studies import StudiedCondition, Trial, trials, trials_where
+from afterglow.evidence.studies import StudiedCondition, Trial, TrialArm, trials, trials_where
+from afterglow.markdown import table
 from afterglow.provenance import Provenance, Verified
 from afterglow.quantities import HOURS_PER_DAY, format_duration
 
@@ -30,11 +31,9 @@ def _claims_page() -> str:
         "judged on what controlled evidence shows for its wording. Lines marked *not confirmed* are from memory and",
         "must not be shown to a patient or clinician as a fact.",
         "",
-        "| Verdict | Claims |",
-        "|---|---|",
-        *(
-            f"| {verdict} | {', '.join(claim.id for claim in found if claim.verdict is verdict)} |"
-            for verdict in Verdict
+        *table(
+            ["Verdict", "Claims"],
+            ((word, ", ".join(claim.id for claim in found if claim.verdict is word)) for word in Verdict),
         ),
         "",
     ]
@@ -92,22 +91,21 @@ def _trial_lines(trial: Trial) -> list[str]:
         "",
     ]
     if trial.arms:
-        lines += ["| Arm | Given | n |", "|---|---|---|"]
-        lines += [
-            f"| {arm.id} | {_cell(_given(arm.drug, arm.dose or arm.dose_text, arm.schedule))} | {_number(arm.n)} |"
-            for arm in trial.arms
-        ]
-        lines.append("")
+        lines += [*table(["Arm", "Given", "n"], map(_arm_row, trial.arms)), ""]
     if trial.figures:
-        lines += ["| Arm | Scale | Figure | Time | Value | Verified | Source |", "|---|---|---|---|---|---|---|"]
-        lines += [_figure_row(figure) for figure in trial.figures]
-        lines.append("")
+        columns = ["Arm", "Scale", "Figure", "Time", "Value", "Verified", "Source"]
+        lines += [*table(columns, map(_figure_row, trial.figures)), ""]
     return lines
 
 
-def _figure_row(figure: Figure) -> str:
+def _arm_row(arm: TrialArm) -> list[object]:
+    given = ", ".join(str(part) for part in (arm.drug, arm.dose or arm.dose_text, arm.schedule) if part is not None)
+    return [arm.id, given, "" if arm.n is None else arm.n]
+
+
+def _figure_row(figure: Figure) -> list[str]:
     what = figure.statistic.replace("_", " ")
-    cells = [
+    return [
         figure.arm or " against ".join(figure.contrast or ()),
         figure.scale or "",
         ", ".join(filter(None, (what, figure.measure, figure.of and f"of {figure.of}"))),
@@ -116,7 +114,6 @@ def _figure_row(figure: Figure) -> str:
         figure.provenance.verified,
         ", ".join(figure.provenance.source),
     ]
-    return "| " + " | ".join(map(_cell, cells)) + " |"
 
 
 def _time(figure: Figure) -> str:
@@ -135,10 +132,6 @@ def _value(figure: Figure) -> str:
     return "; ".join(parts)
 
 
-def _given(drug: str, dose: object, schedule: str | None) -> str:
-    return ", ".join(str(part) for part in (drug, dose, schedule) if part is not None)
-
-
 def _source_lines(provenances: Iterable[Provenance]) -> list[str]:
     lines = []
     for key in sorted({key for provenance in provenances for key in provenance.source}):
@@ -147,11 +140,3 @@ def _source_lines(provenances: Iterable[Provenance]) -> list[str]:
         memory = " (citation from memory)" if cited.verified is Verified.RECALLED else ""
         lines.append(f"- `{key}`: {cited.citation}{memory}. Read: {cited.read or 'not stated'}.{url}")
     return lines
-
-
-def _number(value: int | None) -> str:
-    return "" if value is None else str(value)
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from afterglow.evidence.figures import Favours, Figure, SpreadKind, Statistic, TimeOrigin
+from afterglow.evidence.figures import Z975, Favours, Figure, SpreadKind, Statistic, TimeOrigin
 from afterglow.evidence.pooling import Effect, PooledEffect, PoolingMethod, pool
 from afterglow.evidence.studies import (
     MetaAnalysis,
@@ -21,8 +21,6 @@ from afterglow.evidence.studies import (
 )
 from afterglow.provenance import Role, Verified
 from afterglow.records import unknown_name
-
-_Z975 = 1.959963984540054  # the normal quantile by which a printed 95 % interval is halved into standard errors
 
 
 class EffectMeasure(StrEnum):
@@ -335,13 +333,13 @@ def _from_print(kind: StudyKind, first: TrialArm, second: TrialArm, figure: Figu
     if outcome.measure is EffectMeasure.LOG_HAZARD_RATIO:
         if lo is None or hi is None:
             return "no interval to derive a standard error from"
-        return math.log(value), (math.log(hi / lo) / (2 * _Z975)) ** 2, "printed 95 % interval"
+        return math.log(value), (math.log(hi / lo) / (2 * Z975)) ** 2, "printed 95 % interval"
     # Printed signs differ between publications: what counts is the arm that did better.
     oriented = abs(value) if figure.favours is Favours.SECOND else -abs(value)
     if se is not None and se.value is not None:
         return oriented, se.value**2, "printed standard error"
     if lo is not None and hi is not None:
-        return oriented, ((hi - lo) / (2 * _Z975)) ** 2, "printed 95 % interval"
+        return oriented, ((hi - lo) / (2 * Z975)) ** 2, "printed 95 % interval"
     if outcome.measure is EffectMeasure.MEAN_DIFFERENCE or not first.n or not second.n:
         return "no spread to derive a standard error from"
     if kind not in {StudyKind.RCT, StudyKind.RCT_PARALLEL}:

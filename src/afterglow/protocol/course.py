@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, available_timezones
 
-from afterglow.errors import InputError, MissingValue, OutOfRange, UnknownName, WrongOrder
+from afterglow.errors import InputError, MissingValue, OutOfRange, UnknownName, WrongOrder, echo
 from afterglow.protocol.treatment import Infusion, administer, check_dose
 from afterglow.protocol.trial import known_bounds
 from afterglow.quantities import Dose, DrugForm
@@ -191,7 +191,7 @@ def zone_called(name: str) -> ZoneInfo:
         close = difflib.get_close_matches(name, sorted(available_timezones()), n=3)
         raise UnknownName(
             "timezone is not known",
-            observed=repr(name[:60]),
+            observed=echo(name),
             allowed="an IANA name, as in Europe/Zurich",
             next_step=f"Did you mean {' or '.join(close)}?" if close else None,
             about="timezone",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from afterglow.errors import InputError, MalformedFile, MissingValue, Place, UnknownName, WrongOrder
+from afterglow.errors import InputError, MalformedFile, MissingValue, Place, UnknownName, WrongOrder, echo
 from afterglow.protocol.course import (
     CourseRecord,
     RecordedEvent,
@@ -146,7 +146,7 @@ def _rows(text: str, file: str) -> Iterator[_Row]:
     if delimiter is None:
         raise MalformedFile(
             "The first line is not the header of a course" if text.strip() else "The file is empty",
-            observed=repr(header[:60]),
+            observed=echo(header),
             allowed=",".join(COLUMNS),
             next_step="Begin the file with this line; semicolons or tabs may stand for the commas",
             place=Place(file=file, line=1),
@@ -181,7 +181,7 @@ def _row(cells: list[str], place: Place) -> _Row:
     if when and any(what == key.name for key in SETTING_KEYS):
         raise MalformedFile(
             f"{what} holds for the whole course and takes no time",
-            observed=repr(when[:60]),
+            observed=echo(when),
             next_step="Leave the first cell empty",
             place=place,
         )
@@ -193,7 +193,7 @@ def _check_setting(row: _Row, settings: dict[str, _Row]) -> None:
     if row.what not in names:
         raise MissingValue(
             "The row has no time",
-            observed=repr(row.what[:60]),
+            observed=echo(row.what),
             allowed=f"rows without a time: {', '.join(names)}",
             next_step=f"Give the time of the score or session: {_TIME_EXAMPLES}",
             place=row.place,
@@ -230,7 +230,7 @@ def _read_time(text: str, zone: ZoneInfo | None) -> datetime:
     except ValueError:  # the pattern fits, the calendar does not
         at = None
     if at is None:
-        raise InputError("when cannot be read", observed=repr(text[:60]), allowed=_TIME_EXAMPLES)
+        raise InputError("when cannot be read", observed=echo(text), allowed=_TIME_EXAMPLES)
     if at.tzinfo is not None:
         return at.astimezone(UTC)
     if zone is None:
@@ -262,7 +262,7 @@ def _read_score(row: _Row, at: datetime) -> RecordedScore:
         scale = instrument(row.what).short_name
     except UnknownName as fault:
         raise UnknownName(
-            "No scale has this name", observed=repr(row.what[:60]), allowed=f"{_SESSION}, {fault.allowed}"
+            "No scale has this name", observed=echo(row.what), allowed=f"{_SESSION}, {fault.allowed}"
         ) from None
     text = row.node.text()
     if text.endswith(_OF_BASELINE):
@@ -277,7 +277,7 @@ def _read_session(row: _Row, at: datetime) -> RecordedSession:
     amount = _DOSE_THEN_INFUSION.fullmatch(given)
     if not steps and amount is None:
         raise MissingValue(
-            "A session needs drug, route and dose", observed=repr(row.value[:60]), allowed="; ".join(SESSION_EXAMPLES)
+            "A session needs drug, route and dose", observed=echo(row.value), allowed="; ".join(SESSION_EXAMPLES)
         )
     infusion: Infusion = None
     if steps:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
-from afterglow.errors import InputError, MissingValue, OutOfRange, UnknownName
+from afterglow.errors import InputError, MissingValue, OutOfRange, UnknownName, echo
 from afterglow.protocol.nodes import Node
 from afterglow.quantities import (
     HOURS_PER_DAY,
@@ -93,9 +93,9 @@ def words(vocabulary: type[E]) -> Kind[E]:
         try:
             return vocabulary(text)
         except ValueError:
-            raise UnknownName(f"{what} is not known", observed=repr(text[:60]), allowed=", ".join(vocabulary)) from None
+            raise UnknownName(f"{what} is not known", observed=echo(text), allowed=", ".join(vocabulary)) from None
 
-    return plain(" \\| ".join(f"`{word}`" for word in vocabulary), parse, str)
+    return plain(" | ".join(f"`{word}`" for word in vocabulary), parse, str)
 
 
 def number(low: float, high: float, unit: str) -> Kind[float]:
@@ -113,7 +113,7 @@ def whole(low: int, high: int) -> Kind[int]:
     def parse(text: str, what: str) -> int:
         value = parse_number(text, what=what)
         if not value.is_integer():
-            raise OutOfRange(f"{what} is a whole number", observed=repr(text[:60]), allowed=f"{low} to {high}")
+            raise OutOfRange(f"{what} is a whole number", observed=echo(text), allowed=f"{low} to {high}")
         return int(in_range(value, low, high, what=what))
 
     return plain(f"whole number, {low} to {high}", parse, str)
@@ -142,7 +142,7 @@ def weight_with_unit(low_kg: float, high_kg: float) -> Kind[float]:
 
 def _parse_truth(text: str, what: str) -> bool:
     if text not in {"true", "false"}:
-        raise UnknownName(f"{what} is yes or no", observed=repr(text[:60]), allowed="true, false")
+        raise UnknownName(f"{what} is yes or no", observed=echo(text), allowed="true, false")
     return text == "true"
 
 
@@ -156,14 +156,14 @@ def _parse_day(text: str, what: str) -> float:
 def _positive(parse: Callable[[str, str], float], text: str, what: str) -> float:
     value = parse(text, what)
     if value <= 0:
-        raise OutOfRange(f"{what} must be longer than nothing", observed=repr(text), allowed="over 0 min")
+        raise OutOfRange(f"{what} must be longer than nothing", observed=echo(text), allowed="over 0 min")
     return value
 
 
 def _parse_percent(text: str, what: str) -> float:
     fraction = parse_percent(text, what=what)
     if not 0 < fraction <= 1:
-        raise OutOfRange(f"{what} is refused", observed=repr(text), allowed="over 0 % to 100 %")
+        raise OutOfRange(f"{what} is refused", observed=echo(text), allowed="over 0 % to 100 %")
     return fraction
 
 
@@ -228,7 +228,7 @@ def write_word(text: str) -> str:
 
 TEXT = plain("text", lambda text, _: text, lambda text: json.dumps(text, ensure_ascii=False))
 WORD = plain("name", lambda text, _: text.strip(), write_word)
-TRUTH = plain("`true` \\| `false`", _parse_truth, lambda truth: "true" if truth else "false")
+TRUTH = plain("`true` | `false`", _parse_truth, lambda truth: "true" if truth else "false")
 DOSE = plain(
     "amount of free base with its unit: `0.5 mg/kg`, `84 mg`", lambda t, what: parse_dose(t, what=what), write_dose
 )
@@ -279,7 +279,7 @@ def read_section(build: type[T], keys: Sequence[Key], node: Node) -> T:
     for key in keys:
         if key.target in needed and key.name not in entries:
             name = f"{node.path}.{key.name}".lstrip(".")
-            raise MissingValue(f"{name} is missing", allowed=_unmarked(key.kind.says), place=node.place)
+            raise MissingValue(f"{name} is missing", allowed=key.kind.says.replace("`", ""), place=node.place)
     try:
         return build(**{key.target: key.kind.read(entries[key.name]) for key in keys if key.name in entries})
     except InputError as fault:
@@ -306,7 +306,3 @@ def defaults(build: type[Any]) -> Mapping[str, Any]:
 def required(build: type[Any]) -> frozenset[str]:
     """Fields of a dataclass that have no default."""
     return frozenset(f.name for f in dataclasses.fields(build)) - defaults(build).keys()
-
-
-def _unmarked(text: str) -> str:
-    return text.replace("`", "").replace("\\|", "|")

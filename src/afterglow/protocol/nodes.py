@@ -13,10 +13,9 @@ from dataclasses import dataclass
 
 import yaml
 
-from afterglow.errors import MalformedFile, MissingValue, Place, UnknownName, WrongOrder
+from afterglow.errors import MalformedFile, MissingValue, Place, UnknownName, WrongOrder, echo
 
 DEEPEST = 10
-_ECHO = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +76,7 @@ class Node:
                     hint = "Write decimals with a point, as in 32.6"
                 raise UnknownName(
                     f"{self.path or 'The file'} has no key of this name",
-                    observed=_shortened(name),
+                    observed=echo(name),
                     allowed=", ".join(known),
                     next_step=hint,
                     place=node.place,
@@ -95,7 +94,7 @@ class Node:
 
     def _shape(self, wanted: str) -> MalformedFile:
         shape = {str: "one value", tuple: "a list"}.get(type(self.value), "a mapping")
-        observed = f"{shape} ({_shortened(self.value)})" if isinstance(self.value, str) else shape
+        observed = f"{shape} ({echo(self.value)})" if isinstance(self.value, str) else shape
         return MalformedFile(
             f"{self.path or 'The file'} has the wrong shape", observed=observed, allowed=wanted, place=self.place
         )
@@ -170,7 +169,7 @@ class _Composer:
             if key.value in entries:
                 raise WrongOrder(
                     "The same key stands twice",
-                    observed=f"{_shortened(key.value)}, first on line {entries[key.value].place.line}",
+                    observed=f"{echo(key.value)}, first on line {entries[key.value].place.line}",
                     next_step="Keep one of the two",
                     place=place,
                 )
@@ -193,7 +192,3 @@ class _Composer:
 
     def _place(self, event: yaml.Event) -> Place:
         return Place(file=self._file, line=event.start_mark.line + 1)  # type: ignore[union-attr]  # the parser sets it
-
-
-def _shortened(text: str) -> str:
-    return repr(text if len(text) <= _ECHO else text[:_ECHO] + "…")

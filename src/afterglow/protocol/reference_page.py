@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from afterglow.markdown import table
 from afterglow.protocol.course import FIRST_YEAR, LAST_YEAR, LONGEST_NOTE, CourseRecord
 from afterglow.protocol.course_file import COLUMNS, SESSION_EXAMPLES, SETTING_KEYS
 from afterglow.protocol.course_file import LARGEST_MB as LARGEST_COURSE_MB
@@ -87,8 +88,8 @@ def protocol_markdown() -> str:
 
 
 def _table(build: type[Any], keys: Sequence[Key]) -> str:
-    rows = [f"| `{key.name}` | {key.kind.says} | {_default(build, key)} | {key.meaning} |" for key in keys]
-    return "\n".join(["| Key | Value | Default | Meaning |", "|---|---|---|---|", *rows])
+    rows = ((f"`{key.name}`", key.kind.says, _default(build, key), key.meaning) for key in keys)
+    return "\n".join(table(["Key", "Value", "Default", "Meaning"], rows))
 
 
 def _default(build: type[Any], key: Key) -> str:

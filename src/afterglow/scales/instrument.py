@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from afterglow.errors import UnknownName
+from afterglow.errors import UnknownName, echo
 from afterglow.predicates import Condition
 from afterglow.provenance import Provenance
 
@@ -426,6 +426,6 @@ class Instrument:
                 return subscale
         raise UnknownName(
             f"{self.short_name} has no such subscale",
-            observed=repr(name),
+            observed=echo(name),
             allowed=", ".join(subscale.name for subscale in self.scoring.subscales) or "none",
         )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from afterglow.errors import InputError, MissingValue, NoModel, UnknownName
+from afterglow.errors import InputError, MissingValue, NoModel, UnknownName, echo
 from afterglow.predicates import Fact, Truth, evaluate
 from afterglow.provenance import Provenance
 from afterglow.scales.instrument import Alert, Band, BandSet, Definition, Direction
@@ -125,7 +125,7 @@ def band_of(
         if band_set not in names:
             raise UnknownName(
                 f"{score.instrument.short_name} has no such bands",
-                observed=repr(band_set),
+                observed=echo(band_set),
                 allowed=", ".join(names) or "none",
             )
         fitting = [bands for bands in fitting if bands.name == band_set]
@@ -302,7 +302,7 @@ def _definition(score: ScaleScore, what: str, definitions: tuple[Definition, ...
             return definition
     raise UnknownName(
         f"{score.instrument.short_name} has no such definition of {what}",
-        observed=repr(name),
+        observed=echo(name),
         allowed=", ".join(definition.name for definition in definitions),
     )
 

@@ -8,7 +8,7 @@ from dataclasses import fields, is_dataclass
 from itertools import pairwise
 from typing import Any
 
-from afterglow.errors import InvalidData
+from afterglow.errors import InvalidData, echo
 from afterglow.predicates import Combination, Comparison, facts_of
 from afterglow.provenance import Provenance, Verified
 from afterglow.records import Record
@@ -371,7 +371,7 @@ def _check_names(read: Instrument, file: str, known_sources: Container[str], rev
 def _refuse_unknown(file: str, what: str, names: Any, known: Container[str]) -> None:
     for name in names:
         if name not in known:
-            raise InvalidData(f"{file}: no such {what}", observed=repr(name))
+            raise InvalidData(f"{file}: no such {what}", observed=echo(name))
 
 
 def _check_ranges(read: Instrument, file: str) -> None:

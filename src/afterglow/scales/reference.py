@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from afterglow.markdown import table
 from afterglow.provenance import Provenance
 from afterglow.scales.catalogue import core_set, instruments, sources
 from afterglow.scales.instrument import Band, Definition, Direction, Instrument, Method, MissingMethod, MissingRule
@@ -43,17 +44,8 @@ def scales_markdown() -> str:
     >>> scales_markdown().splitlines()[0]
     '# Instruments'
     """
-    lines = [_INTRODUCTION, "| Instrument | Measures | Rated by | Items | Range | Shown |", "|---|---|---|---|---|---|"]
-    for each in instruments().values():
-        cells = (
-            f"[{each.short_name}](#{each.id})",
-            each.domain,
-            each.rater,
-            "" if each.items.count is None else str(each.items.count),
-            _range(each.range),
-            each.licence.show.replace("_", " "),
-        )
-        lines.append("| " + " | ".join(cells) + " |")
+    columns = ["Instrument", "Measures", "Rated by", "Items", "Range", "Shown"]
+    lines = [_INTRODUCTION, *table(columns, map(_summary_row, instruments().values()))]
     core = core_set()
     lines += ["", "## Core set", "", f"{core.note} {_checked(core.provenance)}", ""]
     lines += [f"- {visit.when}: {', '.join(visit.use)}" for visit in core.visits]
@@ -118,6 +110,17 @@ def instrument_facts(each: Instrument) -> Iterator[InstrumentFact]:
         yield _fact("Note", note.text, note.provenance)
     for text in (*each.items.notes, *each.scoring.notes):
         yield _fact("Note", text)
+
+
+def _summary_row(each: Instrument) -> list[object]:
+    return [
+        f"[{each.short_name}](#{each.id})",
+        each.domain,
+        each.rater,
+        "" if each.items.count is None else each.items.count,
+        _range(each.range),
+        each.licence.show.replace("_", " "),
+    ]
 
 
 def _section(each: Instrument) -> Iterator[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
-from afterglow.errors import MissingValue, NoModel, OutOfRange, UnknownName, WrongOrder
+from afterglow.errors import MissingValue, NoModel, OutOfRange, UnknownName, WrongOrder, echo
 from afterglow.predicates import Fact, evaluate
 from afterglow.scales.catalogue import instrument as instrument_called
 from afterglow.scales.instrument import Instrument, Method, MissingMethod, MissingRule
@@ -37,14 +37,14 @@ class ScaleAnswers:
             if number not in known:
                 raise UnknownName(
                     f"{self.instrument.short_name} has no such item",
-                    observed=repr(number),
+                    observed=echo(number),
                     allowed=", ".join(known) or "none: enter its score",
                 )
             low, high = known[number].range
             if type(value) is not int or not low <= value <= high:
                 raise OutOfRange(
                     f"{self.instrument.short_name} item {number}: the answer is refused",
-                    observed=repr(value),
+                    observed=echo(value),
                     allowed=f"whole numbers from {low} to {high}",
                     next_step="Correct the answer, or leave the item out if it was not answered",
                 )

@@ -7,13 +7,14 @@ it. The result is the page `docs/validation/exposure.md`.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 
 import numpy as np
 
 from afterglow.evidence import PharmacologyFact, fact, pharmacology
+from afterglow.markdown import table
 from afterglow.provenance import Verified
 from afterglow.quantities import HOURS_PER_MINUTE, Dose, DrugForm, Rate, nmol_per_ml_to_ng_per_ml, parse_dose
 from afterglow.therapy.disposition import KAMP
@@ -131,15 +132,17 @@ def exposure_validation_markdown() -> str:
         "",
         "## Held-out observations",
         "",
-        "| Observation | Study | Model | Overlap | n | Max error % | Median error % | Remark |",
-        "|---|---|---|---|---|---|---|---|",
-        *map(_summary_row, checks),
+        *table(
+            ["Observation", "Study", "Model", "Overlap", "n", "Max error %", "Median error %", "Remark"],
+            map(_summary_row, checks),
+        ),
         "",
         "## Every figure",
         "",
-        "| Observation | Figure | Unit | Observed | Predicted | Error % |",
-        "|---|---|---|---|---|---|",
-        *(row for check in checks for row in _figure_rows(check)),
+        *table(
+            ["Observation", "Figure", "Unit", "Observed", "Predicted", "Error %"],
+            (row for check in checks for row in _figure_rows(check)),
+        ),
         "",
         "## The intranasal model against its own table",
         "",
@@ -147,22 +150,23 @@ def exposure_validation_markdown() -> str:
         f"printed; {_OLDER_AGE_YEARS:g} years reproduces it. The printed norketamine areas do not follow from the",
         "printed parameters.",
         "",
-        "| Figure | n | Max error % | Median error % |",
-        "|---|---|---|---|",
-        *(
-            f"| {check.study} | {len(check.comparisons)} | {check.max_error_pct:.1f} | {check.median_error_pct:.1f} |"
-            for check in model_checks
+        *table(
+            ["Figure", "n", "Max error %", "Median error %"],
+            (
+                (check.study, len(check.comparisons), f"{check.max_error_pct:.1f}", f"{check.median_error_pct:.1f}")
+                for check in model_checks
+            ),
         ),
         "",
     ]
     return "\n".join(lines)
 
 
-def _summary_row(check: ExposureCheck) -> str:
+def _summary_row(check: ExposureCheck) -> list[str]:
     errors = (
         [f"{check.max_error_pct:.0f}", f"{check.median_error_pct:.0f}"] if check.comparisons else ["not predicted", ""]
     )
-    cells = [
+    return [
         check.fact_id,
         check.study,
         " + ".join(check.model_ids),
@@ -171,18 +175,14 @@ def _summary_row(check: ExposureCheck) -> str:
         *errors,
         check.remark,
     ]
-    return f"| {' | '.join(cells)} |"
 
 
-def _figure_rows(check: ExposureCheck) -> list[str]:
-    rows = []
+def _figure_rows(check: ExposureCheck) -> Iterator[Sequence[str]]:
     for pair in check.comparisons:
         observed = (
             f"{pair.observed:.4g}" if pair.observed_hi is None else f"{pair.observed:.4g} to {pair.observed_hi:.4g}"
         )
-        cells = (check.fact_id, pair.what, check.unit, observed, f"{pair.predicted:.4g}", f"{pair.error_pct:+.0f}")
-        rows.append(f"| {' | '.join(cells)} |")
-    return rows
+        yield check.fact_id, pair.what, check.unit, observed, f"{pair.predicted:.4g}", f"{pair.error_pct:+.0f}"
 
 
 def _check(observation: PharmacologyFact) -> ExposureCheck:

@@ -8,7 +8,7 @@ or order. Values are PROVISIONAL until calibrated; they live in data/population.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from afterglow.markdown import table
 from afterglow.provenance import Provenance
 from afterglow.quantities import rate_from_half_life
 from afterglow.records import Record, parse_record
@@ -391,17 +392,15 @@ def population_markdown() -> str:
     return "\n".join([*lines, ""])
 
 
-def _parameter_table(parameters: Iterable[Parameter]) -> list[str]:
-    rows = ["| Parameter | Typical | Unit | Scale | Uncertainty | Between | Source | Verified | Note |"]
-    rows.append("|---|---|---|---|---|---|---|---|---|")
-    for p in parameters:
-        note = (p.provenance.note or "").replace("|", "/")
-        source = ", ".join(p.provenance.source)
-        rows.append(
-            f"| `{p.name}` | {p.typical:g} | {p.unit} | {p.spread} | {p.uncertainty_sd:g} | {p.between_sd:g} "
-            f"| {source} | {p.provenance.verified} | {note} |"
-        )
-    return rows
+def _parameter_table(parameters: Iterable[Parameter]) -> Iterator[str]:
+    columns = ["Parameter", "Typical", "Unit", "Scale", "Uncertainty", "Between", "Source", "Verified", "Note"]
+    return table(columns, map(_parameter_row, parameters))
+
+
+def _parameter_row(p: Parameter) -> list[str]:
+    spreads = f"{p.uncertainty_sd:g}", f"{p.between_sd:g}"
+    basis = ", ".join(p.provenance.source), p.provenance.verified, p.provenance.note or ""
+    return [f"`{p.name}`", f"{p.typical:g}", p.unit, p.spread, *spreads, *basis]
 
 
 def normal_points(seed: int, *, skip: int, dimensions: int, first: int, count: int) -> FloatArray:

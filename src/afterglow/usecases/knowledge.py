@@ -11,6 +11,7 @@ from typing import Any
 
 from afterglow.evidence import (
     PREDICTION_FORMULA,
+    Z975,
     ClaimEvidence,
     EffectMeasure,
     Figure,
@@ -61,7 +62,6 @@ METHOD_NAMES: Mapping[PoolingMethod, str] = {
 FROM_MEMORY = "from memory, not confirmed"
 SIGN_WARNING = "Publications sign a benefit either way, so a sign alone does not say which side did better."
 
-_Z975 = 1.959963984540054  # normal quantile of a 95 % interval
 _HELD_OUT = frozenset({Role.HELD_OUT, Role.HELD_OUT_SHARED})
 # Published results that lie on the axis of our pool. Standardised ones do not: publications sign a benefit either way.
 _SAME_AXIS: Mapping[EffectMeasure, frozenset[Statistic]] = {
@@ -499,7 +499,7 @@ def _shown(pool: OutcomePool, estimate: float, low: float, high: float) -> Shown
 
 def _row(pool: OutcomePool, row: OutcomeRow, weight: float) -> ShownRow:
     drug, control = (row.trial.arm(arm) for arm in row.contrast)
-    half = _Z975 * math.sqrt(row.effect.variance)
+    half = Z975 * math.sqrt(row.effect.variance)
     citation = row.trial.citation
     return ShownRow(
         row=row,

@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from afterglow.errors import NoModel
-from afterglow.evidence import Figure, SpreadKind, TimeOrigin, Trial, trial
+from afterglow.evidence import Z975, Figure, SpreadKind, TimeOrigin, Trial, trial
 from afterglow.evidence import Statistic as Published
 from afterglow.protocol import TrialProtocol
 from afterglow.provenance import Role, Verified
@@ -34,7 +34,6 @@ N_PROFILE_PATIENTS = 2048
 READABLE_TIMES_H = (1 / 3, 2 / 3, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 24.0)
 _MOST_TIMES = 600  # of a picture, besides those that people read off
 _SAME_TIME = 0.02  # Published times are rounded (0.083 d for 2 h): within 2 % they are the same time.
-_Z975 = 1.959963984540054  # normal quantile that turns a standard error into a 95 % interval
 
 _PUBLISHED: dict[tuple[Statistic, bool], tuple[Published, ...]] = {
     (Statistic.MEAN_CHANGE, False): (Published.MEAN_CHANGE, Published.ADJUSTED_MEAN_CHANGE),
@@ -291,5 +290,5 @@ def _observed(figure: Figure) -> ObservedFigure:
     if interval is not None:
         low, high = interval.lo, interval.hi
     elif error is not None and error.value is not None:
-        low, high = value - _Z975 * error.value, value + _Z975 * error.value
+        low, high = value - Z975 * error.value, value + Z975 * error.value
     return ObservedFigure(value=value, low=low, high=high, figure=figure)

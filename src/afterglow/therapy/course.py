@@ -45,7 +45,7 @@ class Quadrature:
     soonest_h: float = 0.06
     nodes_per_fold: float = 2.5
     least_nodes: float = 1.4
-    fresh_nodes: float = 5.0
+    fresh_nodes: float = 6.0
     fresh_h: float = 110.0
     input_nodes_per_h: float = 0.1
     horizon_h: float = 336.0

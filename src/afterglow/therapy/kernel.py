@@ -195,7 +195,7 @@ def _(context: Any, build: Any, signature: Any, values: Any) -> Any:
 
 @njit(**_INLINE)
 def _exp(x: Any) -> Any:
-    """exp(x), x held in [_SMALLEST, _LARGEST], to 2 units in the last place: Cody-Waite reduction, Taylor polynomial."""
+    """exp(x), x held in [_SMALLEST, _LARGEST], to 2 units in the last place: reduction by Cody and Waite, Taylor."""
     x = _least(_most(x, _SMALLEST), _LARGEST)
     shifted = x * _LOG2_E + _ROUNDER
     whole = shifted - _ROUNDER

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import math
 import operator
 from typing import Any
 
@@ -36,6 +37,7 @@ _SQRT_HALF_BITS = 0x3FE6A09E667F3BCD
 # Numbers under 1e-308 are slow: a mode under _NOTHING is nothing, and no factor is under exp(_SMALLEST).
 _SMALLEST, _LARGEST = -400.0, 700.0
 _NOTHING = 1e-100
+_TAYLOR = tuple(1.0 / math.factorial(n) for n in range(12, -1, -1))
 _SERIES_BELOW = 0.25
 _TINY = 1e-300
 _HALF_BLOCK, _BDNF, _GAIN, _LABILE, _CONSOLIDATION, _CONSOLIDATED = range(6)  # the fields of plasticity.Plasticity
@@ -200,18 +202,9 @@ def _exp(x: Any) -> Any:
     shifted = x * _LOG2_E + _ROUNDER
     whole = shifted - _ROUNDER
     r = (x - whole * _LN2_HIGH) - whole * _LN2_LOW
-    p = r * (1.0 / 479001600.0) + 1.0 / 39916800.0
-    p = p * r + 1.0 / 3628800.0
-    p = p * r + 1.0 / 362880.0
-    p = p * r + 1.0 / 40320.0
-    p = p * r + 1.0 / 5040.0
-    p = p * r + 1.0 / 720.0
-    p = p * r + 1.0 / 120.0
-    p = p * r + 1.0 / 24.0
-    p = p * r + 1.0 / 6.0
-    p = p * r + 0.5
-    p = p * r + 1.0
-    p = p * r + 1.0
+    p = r * _TAYLOR[0] + _TAYLOR[1]
+    for n in range(2, 13):
+        p = p * r + _TAYLOR[n]
     return _scaled(p, shifted)
 
 
@@ -222,14 +215,8 @@ def _log(x: Any) -> Any:
     s = (mantissa - 1.0) / (mantissa + 1.0)
     z = s * s
     p = z * (1.0 / 21.0) + 1.0 / 19.0
-    p = p * z + 1.0 / 17.0
-    p = p * z + 1.0 / 15.0
-    p = p * z + 1.0 / 13.0
-    p = p * z + 1.0 / 11.0
-    p = p * z + 1.0 / 9.0
-    p = p * z + 1.0 / 7.0
-    p = p * z + 1.0 / 5.0
-    p = p * z + 1.0 / 3.0
+    for odd in (17.0, 15.0, 13.0, 11.0, 9.0, 7.0, 5.0, 3.0):
+        p = p * z + 1.0 / odd
     return power * _LN2_HIGH + (s * 2.0 * (z * p + 1.0) + power * _LN2_LOW)
 
 
@@ -239,16 +226,9 @@ def _two(slow: Any, fast: Any, fall_slow: Any, fall_fast: Any, span: float) -> A
     gap = fast - slow
     z = gap * span
     x = _least(z, _SERIES_BELOW)
-    p = 1.0 / 3628800.0 - x * (1.0 / 39916800.0)
-    p = 1.0 / 362880.0 - p * x
-    p = 1.0 / 40320.0 - p * x
-    p = 1.0 / 5040.0 - p * x
-    p = 1.0 / 720.0 - p * x
-    p = 1.0 / 120.0 - p * x
-    p = 1.0 / 24.0 - p * x
-    p = 1.0 / 6.0 - p * x
-    p = 0.5 - p * x
-    p = 1.0 - p * x
+    p = _TAYLOR[2] - x * _TAYLOR[1]
+    for n in range(3, 12):
+        p = _TAYLOR[n] - p * x
     direct = (fall_slow - fall_fast) / _most(gap, _TINY)
     return _where_less(z, _SERIES_BELOW, fall_slow * p * span, direct)
 
@@ -262,42 +242,23 @@ def _three(low: Any, middle: Any, high: Any, fall_low: Any, fall_middle: Any, fa
     p = _least((middle - low) * span, _SERIES_BELOW)
     power = p
     h = q + power
-    total = 0.5 - h * (1.0 / 6.0)
+    total = 0.5 - h * _TAYLOR[9]
+    for n in range(8, 0, -2):
+        power = power * p
+        h = h * q + power
+        total = total + h * _TAYLOR[n]
+        power = power * p
+        h = h * q + power
+        total = total - h * _TAYLOR[n - 1]
     power = power * p
     h = h * q + power
-    total = total + h * (1.0 / 24.0)
-    power = power * p
-    h = h * q + power
-    total = total - h * (1.0 / 120.0)
-    power = power * p
-    h = h * q + power
-    total = total + h * (1.0 / 720.0)
-    power = power * p
-    h = h * q + power
-    total = total - h * (1.0 / 5040.0)
-    power = power * p
-    h = h * q + power
-    total = total + h * (1.0 / 40320.0)
-    power = power * p
-    h = h * q + power
-    total = total - h * (1.0 / 362880.0)
-    power = power * p
-    h = h * q + power
-    total = total + h * (1.0 / 3628800.0)
-    power = power * p
-    h = h * q + power
-    total = total - h * (1.0 / 39916800.0)
-    power = power * p
-    h = h * q + power
-    total = total + h * (1.0 / 479001600.0)
-    first, second = (
-        _two(low, middle, fall_low, fall_middle, span),
-        _two(middle, high, fall_middle, fall_high, span),
-    )
-    return _where_less(z, _SERIES_BELOW, fall_low * total * (span * span), (first - second) / _most(gap, _TINY))
+    total = total + h * _TAYLOR[0]
+    before = _two(low, middle, fall_low, fall_middle, span)
+    after = _two(middle, high, fall_middle, fall_high, span)
+    return _where_less(z, _SERIES_BELOW, fall_low * total * (span * span), (before - after) / _most(gap, _TINY))
 
 
-# A course of eight patients. `who` holds their rows: weight, chain, read-out, rates, amplitudes.
+# A course of eight patients; all arrays but the tables of the course have the shape (n_rows, LANES).
 
 
 @njit(**_INLINE)

@@ -24,7 +24,7 @@ _PUBLIC = {
         "afterglow.scales": "Instrument ScaleAnswers ScaleScore instrument instruments is_remission is_response "
         "reliable_change scale_answers score score_total",
         "afterglow.evidence": "calibration_figures claims fact meta_analyses outcomes pk_model pool pool_outcome "
-        "sources trial trials",
+        "sources trial",
         "afterglow.therapy": "Condition Control DoseAdministration Regimen Route Setting Site load_population repeat "
         "simulate_acute simulate_exposure typical",
         "afterglow.protocol": "TrialProtocol parse_protocol read_course read_protocol write_course write_protocol",
@@ -49,7 +49,6 @@ if TYPE_CHECKING:
         pool_outcome,
         sources,
         trial,
-        trials,
     )
     from afterglow.protocol import (
         TrialProtocol,

@@ -264,7 +264,11 @@ def calibration_figures(condition: StudiedCondition | None = None) -> tuple[Cali
 
 
 def meta_analyses() -> tuple[MetaAnalysis, ...]:
-    """Every published meta-analysis and systematic review, by key."""
+    """Every published meta-analysis and systematic review, by key.
+
+    >>> len(meta_analyses()) > 10
+    True
+    """
     return tuple(_meta_analyses().values())
 
 

@@ -180,6 +180,13 @@ def simulate_exposure(
         variation: the patients; one patient gives no spread.
     Raises: NoModel for a combination without a model or more than one drug form; OutOfRange for a dose outside the
         absolute limits; InputError for a regimen without sessions.
+
+    >>> spray = DoseAdministration(at_h=0.0, drug=ESKETAMINE, route=Route.INTRANASAL, dose=Dose(mg=84.0))
+    >>> profile = simulate_exposure(
+    ...     Regimen((spray,)), analyte=Analyte.S_KETAMINE, site=Site.VENOUS, times_h=[0.5, 2.0], variation=typical()
+    ... )
+    >>> profile.unit, bool(profile.median[0] > profile.median[1])
+    ('ng/mL', True)
     """
     sessions = regimen.administrations
     drugs = tuple(dict.fromkeys(session.drug for session in sessions))

@@ -92,6 +92,16 @@ def simulate_cohort(
         patients_per_draw: patients of each.
         execution: None takes the compiled kernel when the whole cohort is large enough for it.
         chunk: most patients held at once.
+
+    >>> from afterglow.therapy.population import Belief, load_population
+    >>> from afterglow.therapy.setting import Condition
+    >>> plan = ArmPlan(regimen=Regimen(), sessions_h=(0.0,), circumstances=Circumstances(belief=Belief.SALINE),
+    ...                scale="MADRS", lowest=0.0, highest=60.0, whole_numbers=True, self_report=False,
+    ...                baseline_mean=32.0, baseline_sd=5.0)
+    >>> depression = load_population(Condition.DEPRESSION)
+    >>> chunks = simulate_cohort(depression, plan, np.array([24.0]), seed=0, n_draws=4, patients_per_draw=8, chunk=16)
+    >>> [chunk.relief.left.shape for chunk in chunks]
+    [(16, 1), (16, 1)]
     """
     total = n_draws * patients_per_draw
     execution = execution or Execution.for_courses(total)

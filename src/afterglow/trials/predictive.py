@@ -15,7 +15,7 @@ from scipy.special import bdtr, ndtr
 
 from afterglow.therapy.kinetics import FloatArray
 
-_PROPORTION_STEPS = 1000  # resolution of a proportion whose denominator differs between draws
+_PROPORTION_STEPS = 1000  # resolution of a proportion of many patients, or whose denominator differs between draws
 _TINY = 1e-12
 _ROUNDING_VARIANCE = 1.0 / 12.0  # of a uniform error of one point's width
 
@@ -108,14 +108,15 @@ def mean_interval(
 def proportion_interval(chances: FloatArray, n: FloatArray | int) -> Interval:
     """Predictive of a trial percentage: a mixture over draws of binomial counts out of `n`, in percent.
 
-    The bounds are the smallest counts whose cumulative probability reaches 5 % and 95 %. With a number at risk that
-    differs between draws (responders who may relapse) the counts are read as proportions of each draw's own number.
+    The bounds are the smallest counts whose cumulative probability reaches 5 % and 95 %. Beyond 1,000 patients, or with
+    a number at risk that differs between draws (responders who may relapse), they are read to 0.1 percentage points, as
+    proportions of each draw's own number.
 
     >>> proportion_interval(np.full(8, 0.5), 20)
     Interval(value=50.0, lo90=30.0, hi90=70.0)
     """
     sizes = np.maximum(np.round(np.broadcast_to(np.asarray(n, dtype=np.float64), chances.shape)), 1.0)
-    steps = int(sizes[0]) if np.all(sizes == sizes[0]) else _PROPORTION_STEPS
+    steps = int(min(sizes[0], _PROPORTION_STEPS)) if np.all(sizes == sizes[0]) else _PROPORTION_STEPS
     proportions = np.arange(steps + 1) / steps
     counts = np.floor(proportions[:, None] * sizes + 1e-9)
     cumulative = bdtr(counts, sizes.astype(np.int64), np.clip(chances, 0.0, 1.0)).mean(axis=1)

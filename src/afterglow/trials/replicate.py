@@ -23,7 +23,7 @@ from afterglow.protocol import (
     require_observation,
     require_population,
 )
-from afterglow.quantities import DrugForm
+from afterglow.quantities import DrugForm, format_duration
 from afterglow.scales import Direction, Instrument, instrument
 from afterglow.therapy.kinetics import FloatArray
 from afterglow.therapy.population import Circumstances, belief, load_population
@@ -139,6 +139,15 @@ def replicate(
         progress: called with the fraction done.
 
     Raises: MissingValue for a protocol without population or observation; NoModel for a drug and route without one.
+
+    >>> from afterglow.protocol import parse_protocol
+    >>> found = replicate(parse_protocol('''
+    ... {drug: esketamine, route: intranasal, dose: 84 mg, days: [0, 3], control: placebo_spray, arm: both,
+    ...  population: {n: 50, scale: MADRS, baseline_mean: 35, baseline_sd: 5}, observe: {times: [24 h]}}
+    ... '''), n_draws=8, patients_per_draw=8)
+    >>> contrast = found.predictions[-2]
+    >>> str(contrast.arm), str(contrast.statistic), contrast.time_h, contrast.lo90 < contrast.value < contrast.hi90
+    ('contrast', 'mean_change', 24.0, True)
     """
     people, observe = require_population(protocol), require_observation(protocol)
     asked = _Asked.of_plan(protocol, observe)
@@ -487,6 +496,7 @@ def _notes(protocol: TrialProtocol, evidence: str, status: str) -> tuple[str, ..
         )
     if protocol.observe and protocol.observe.relapse:
         notes.append(
-            f"Relapse is judged among those at risk at {protocol.relapse_judged_h:g} h after the first session."
+            "Relapse is judged among those at risk at "
+            f"{format_duration(protocol.relapse_judged_h)} after the first session."
         )
     return tuple(notes)

@@ -55,6 +55,15 @@ def simulate_trajectory(protocol: TrialProtocol, arm: Arm, *, times_h: FloatArra
         arm: active or control.
         times_h: increasing, h since the first session.
         seed: as in `replicate`.
+
+    >>> from afterglow.protocol import parse_protocol
+    >>> plan = parse_protocol('''
+    ... {drug: esketamine, route: intranasal, dose: 84 mg, days: [0],
+    ...  population: {n: 50, scale: MADRS, baseline_mean: 35, baseline_sd: 5}}
+    ... ''')
+    >>> course = simulate_trajectory(plan, Arm.ACTIVE, times_h=np.array([2.0, 24.0, 168.0]))
+    >>> bool(np.all((course.lo90 < course.mean) & (course.mean < course.hi90)))
+    True
     """
     people = require_population(protocol)
     plan = arm_plan(protocol, people, arm)

@@ -134,6 +134,11 @@ def expose(
         seed: of the virtual people.
 
     Raises: NoModel naming what exists; OutOfRange for a dose or weight outside its limits.
+
+    >>> from afterglow.protocol import parse_protocol
+    >>> plan = parse_protocol("{drug: esketamine, route: intranasal, dose: 84 mg, days: [0]}")
+    >>> [str(profile.analyte) for profile in expose(plan, times_h=[0.5, 1.0]).profiles]
+    ['s_ketamine', 's_norketamine']
     """
     regimen = protocol.regimen()
     people = _people(protocol, weight_kg, seed)
@@ -160,6 +165,15 @@ def replicate_beside_published(
     """Predict a trial and put its published figures, if the protocol names them, beside the predictions.
 
     Raises: MissingValue for a protocol without population or observation.
+
+    >>> from afterglow.protocol import parse_protocol
+    >>> answer = replicate_beside_published(parse_protocol('''
+    ... {drug: racemic_ketamine, route: iv, dose: 0.5 mg/kg, infusion: 40 min, days: [0], control: midazolam,
+    ...  population: {n: 47, scale: MADRS, baseline_mean: 32.6, baseline_sd: 6.1}, observe: {times: [24 h]},
+    ...  trial: {key: murrough2013_ajp, active: ket05, control: midaz}}
+    ... '''))
+    >>> answer.observed[0].value, answer.standing
+    (-16.5, 'Calibration figures, not a prediction: the model may be fitted to them.')
     """
     replication = replicate(protocol, seed=seed, progress=progress)
     published = trial(protocol.trial.key) if protocol.trial else None

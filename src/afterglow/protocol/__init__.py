@@ -1,7 +1,7 @@
 """The files a person writes (protocol YAML, course CSV), read and written; errors name file and line."""
 
 from afterglow.protocol.course import CourseRecord, RecordedEvent, RecordedScore, RecordedSession
-from afterglow.protocol.course_file import parse_course, read_course, write_course
+from afterglow.protocol.course_file import parse_course, read_course, read_time, write_course
 from afterglow.protocol.reference_page import protocol_markdown
 from afterglow.protocol.treatment import Infusion
 from afterglow.protocol.trial import (
@@ -17,7 +17,7 @@ from afterglow.protocol.trial import (
     require_observation,
     require_population,
 )
-from afterglow.protocol.trial_file import parse_protocol, read_protocol, write_protocol
+from afterglow.protocol.trial_file import parse_protocol, place_in_protocol, read_protocol, write_protocol
 
 __all__ = [
     "ArmSelection",
@@ -36,9 +36,11 @@ __all__ = [
     "TrialProtocol",
     "parse_course",
     "parse_protocol",
+    "place_in_protocol",
     "protocol_markdown",
     "read_course",
     "read_protocol",
+    "read_time",
     "require_observation",
     "require_population",
     "write_course",

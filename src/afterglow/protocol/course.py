@@ -5,11 +5,11 @@ from __future__ import annotations
 import difflib
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, available_timezones
 
-from afterglow.errors import InputError, MissingValue, OutOfRange, UnknownName, WrongOrder, echo
+from afterglow.errors import InputError, MissingValue, OutOfRange, Place, UnknownName, WrongOrder, echo
 from afterglow.protocol.treatment import Infusion, administer, check_dose
 from afterglow.protocol.trial import known_bounds
 from afterglow.quantities import Dose, DrugForm
@@ -31,6 +31,7 @@ class RecordedScore:
         points: total score.
         fraction_of_baseline: total score as a fraction of the one before treatment, where only that is known.
         note: free text; never part of an error or a log.
+        place: where it was read; two rows that say the same are equal wherever they stand.
     """
 
     at: datetime
@@ -38,6 +39,7 @@ class RecordedScore:
     points: float | None = None
     fraction_of_baseline: float | None = None
     note: str = ""
+    place: Place | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         _check_row(self.at, self.note)
@@ -57,7 +59,7 @@ class RecordedScore:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedSession:
-    """A session as it was given; `at` in UTC, the rest as in `TrialProtocol`."""
+    """A session as it was given; `at` in UTC, `place` as in `RecordedScore`, the rest as in `TrialProtocol`."""
 
     at: datetime
     drug: DrugForm
@@ -65,6 +67,7 @@ class RecordedSession:
     dose: Dose | None = None
     infusion: Infusion = None
     note: str = ""
+    place: Place | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         _check_row(self.at, self.note)

@@ -83,9 +83,17 @@ class _Row:
 
 
 def read_course(path: str | os.PathLike[str]) -> CourseRecord:
-    """The course in a CSV file of up to 10 MB.
+    r"""The course in a CSV file of up to 10 MB.
 
     Raises: InputError with file and line for anything that is not a valid course.
+
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder, "course.csv")
+    ...     _ = file.write_text("when,what,value,note\n,timezone,UTC,\n2026-03-02T09:00,PHQ-9,21,\n")
+    ...     len(read_course(file).events)
+    1
     """
     return _parse(read_text(path, largest_mb=LARGEST_MB), file=os.fspath(path))
 
@@ -100,6 +108,31 @@ def parse_course(text: str, *, file: str = "course") -> CourseRecord:
     [21.0, 12.0]
     """
     return _parse(clean_text(text, file=file), file=file)
+
+
+def read_time(text: str, zone: ZoneInfo | None, *, what: str) -> datetime:
+    """UTC of a time as a course file writes it; `zone` is the course's, for a time without an offset from UTC.
+
+    Raises: InputError that begins with `what`.
+
+    >>> read_time("2026-03-02T09:00", ZoneInfo("Europe/Zurich"), what="when").isoformat()
+    '2026-03-02T08:00:00+00:00'
+    """
+    try:
+        at = datetime.fromisoformat(text) if _TIME.fullmatch(text) else None
+    except ValueError:  # the pattern fits, the calendar does not
+        at = None
+    if at is None:
+        raise InputError(f"{what} cannot be read", observed=echo(text), allowed=_TIME_EXAMPLES)
+    if at.tzinfo is not None:
+        return at.astimezone(UTC)
+    if zone is None:
+        raise MissingValue(
+            "The time has neither an offset nor a timezone row",
+            observed=text,
+            next_step="Add a row such as ,timezone,Europe/Zurich, or write 2026-03-02T09:00+01:00",
+        )
+    return utc_from_local(at, zone)
 
 
 def write_course(course: CourseRecord) -> str:
@@ -216,30 +249,12 @@ def _check_setting(row: _Row, settings: dict[str, _Row]) -> None:
 
 def _event(row: _Row, zone: ZoneInfo | None) -> RecordedEvent:
     try:
-        at = _read_time(row.when, zone)
+        at = read_time(row.when, zone, what="when")
         if row.what == _SESSION:
             return _read_session(row, at)
         return _read_score(row, at)
     except InputError as fault:
         raise fault.at(row.place) from None
-
-
-def _read_time(text: str, zone: ZoneInfo | None) -> datetime:
-    try:
-        at = datetime.fromisoformat(text) if _TIME.fullmatch(text) else None
-    except ValueError:  # the pattern fits, the calendar does not
-        at = None
-    if at is None:
-        raise InputError("when cannot be read", observed=echo(text), allowed=_TIME_EXAMPLES)
-    if at.tzinfo is not None:
-        return at.astimezone(UTC)
-    if zone is None:
-        raise MissingValue(
-            "The time has neither an offset nor a timezone row",
-            observed=text,
-            next_step="Add a row such as ,timezone,Europe/Zurich, or write 2026-03-02T09:00+01:00",
-        )
-    return utc_from_local(at, zone)
 
 
 def _write_time(at: datetime, zone: ZoneInfo | None) -> str:
@@ -267,8 +282,8 @@ def _read_score(row: _Row, at: datetime) -> RecordedScore:
     text = row.node.text()
     if text.endswith(_OF_BASELINE):
         fraction = parse_percent(text.removesuffix(_OF_BASELINE), what=scale)
-        return RecordedScore(at=at, scale=scale, fraction_of_baseline=fraction, note=row.note)
-    return RecordedScore(at=at, scale=scale, points=parse_number(text, what=scale), note=row.note)
+        return RecordedScore(at=at, scale=scale, fraction_of_baseline=fraction, note=row.note, place=row.place)
+    return RecordedScore(at=at, scale=scale, points=parse_number(text, what=scale), note=row.note, place=row.place)
 
 
 def _read_session(row: _Row, at: datetime) -> RecordedSession:
@@ -291,6 +306,7 @@ def _read_session(row: _Row, at: datetime) -> RecordedSession:
         dose=None if steps or amount is None else DOSE.read(_part(row, "dose", amount[1])),
         infusion=infusion,
         note=row.note,
+        place=row.place,
     )
 
 

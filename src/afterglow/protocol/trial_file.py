@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 
-from afterglow.errors import MalformedFile, UnknownName
+from afterglow.errors import MalformedFile, Place, UnknownName
 from afterglow.protocol.kinds import (
     DAY,
     DOSE,
@@ -57,6 +57,14 @@ def read_protocol(path: str | os.PathLike[str]) -> TrialProtocol:
     """The protocol in a YAML file of up to 1 MB.
 
     Raises: InputError with file and line for anything that is not a valid protocol.
+
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder, "plan.yaml")
+    ...     _ = file.write_text("{drug: esketamine, route: intranasal, dose: 84 mg, days: [0, 3]}")
+    ...     read_protocol(file).session_h
+    (0.0, 72.0)
     """
     return _parse(read_text(path, largest_mb=LARGEST_MB), file=os.fspath(path))
 
@@ -71,6 +79,11 @@ def parse_protocol(text: str, *, file: str = "protocol") -> TrialProtocol:
     (0.0, 72.0)
     """
     return _parse(clean_text(text, file=file), file=file)
+
+
+def place_in_protocol(path: str | os.PathLike[str], key: str) -> Place:
+    """Where a key of a protocol file stands, for an error that only shows after the file was read."""
+    return read_yaml(read_text(path, largest_mb=LARGEST_MB), file=os.fspath(path)).place_of(key)
 
 
 def write_protocol(protocol: TrialProtocol) -> str:

@@ -234,7 +234,7 @@ def draw_time_axis(box: Box, scale: Scale, *, origin: str) -> Markup:
 
 def draw_calendar_axis(box: Box, scale: Scale, calendar: Calendar, now_h: float) -> Markup:
     """The axis line under the box with its dates, today's in bold; a date too close to it is left out."""
-    ticks = calendar_ticks(calendar, now_h, scale.low, scale.high, max(2, int((box.right - box.left) / 72)))
+    ticks = calendar_ticks(calendar, now_h, scale.low, scale.high, max(2, int((box.right - box.left) / 56)))
     today = min(max(scale(now_h), box.left + 8), box.right - 8)
     room = 10 + text_width("Today", AXIS_PX, bold=True) / 2
     pieces = [line((box.left, box.bottom), (box.right, box.bottom), "edge")]
@@ -262,11 +262,11 @@ class EndLabel:
 
 def draw_end_labels(labels: Sequence[EndLabel], box: Box) -> Markup:
     """The labels beside the box, moved apart where they would touch."""
-    heights = [17.0 * (1 + len(label.details)) for label in labels]
+    heights = [17.0 * (1 + len(label.details)) + (4.0 if label.details else 0.0) for label in labels]
     centres = spread_labels([label.at_px for label in labels], heights, low=box.top - 8, high=box.bottom + 8)
     pieces = []
     for label, height, centre in zip(labels, heights, centres, strict=True):
-        top = centre - height / 2 + 13
+        top = centre - height / 2 + (15 if label.details else 13)
         pieces.append(text(label.name, box.right + 14, top, tone=label.tone, bold=True))
         pieces += [text(detail, box.right + 14, top + 17 * (row + 1)) for row, detail in enumerate(label.details)]
     return join(*pieces)

@@ -16,6 +16,8 @@ from afterglow.render.chart import Canvas, Drawing
 from afterglow.render.svg import AXIS_PX, Markup, Point, area, curve, element, join, line, path, text
 from afterglow.render.text import format_range, text_width
 from afterglow.render.tokens import colour
+from afterglow.therapy.kinetics import FloatArray
+from afterglow.therapy.regimen import DoseAdministration, Regimen
 
 Mark = Literal[
     "measured",
@@ -67,6 +69,24 @@ class DoseMark:
     duration_h: float = 0.0
     label: str = ""
     planned: bool = False
+
+
+def dose_marks(regimen: Regimen, *, planned: bool = False) -> tuple[DoseMark, ...]:
+    """The sessions of a regimen as a chart marks them."""
+    return tuple(
+        DoseMark(time_h=given.at_h, duration_h=given.duration_h, label=_dose_name(given), planned=planned)
+        for given in regimen.administrations
+    )
+
+
+def _dose_name(given: DoseAdministration) -> str:
+    amount = str(given.dose) if given.dose is not None else ", then ".join(str(step.rate) for step in given.steps)
+    return f"{amount} {given.route.value.upper() if len(given.route.value) == 2 else given.route}"
+
+
+def series(values: FloatArray) -> tuple[float, ...]:
+    """A curve as a chart takes it."""
+    return tuple(float(value) for value in values)
 
 
 def observed_cell(point: ObservedPoint, write: Callable[[float], str]) -> str:

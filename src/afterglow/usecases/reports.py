@@ -12,7 +12,7 @@ from afterglow.evidence import fact, pk_models, source
 from afterglow.quantities import format_duration
 from afterglow.render.chart import Chart, Column, Table
 from afterglow.render.exposure import ConcentrationCurve, ExposureData, exposure_chart
-from afterglow.render.marks import DoseMark, ObservedPoint
+from afterglow.render.marks import ObservedPoint, dose_marks, series
 from afterglow.render.panels import Threshold
 from afterglow.render.report import KeyFigure, KeyFigures, Notice, Paragraph, Section, report_html
 from afterglow.render.response import AfterglowData, ResponseData, afterglow_chart, response_chart
@@ -26,10 +26,9 @@ from afterglow.render.text import (
 )
 from afterglow.therapy.course import course_table
 from afterglow.therapy.exposure import PkVariation, drive_inputs, regimen_drive
-from afterglow.therapy.kinetics import FloatArray
 from afterglow.therapy.plasticity import simulate_plasticity
 from afterglow.therapy.population import load_population, typical_chain
-from afterglow.therapy.regimen import DoseAdministration, Regimen
+from afterglow.therapy.regimen import Regimen
 from afterglow.therapy.setting import Arm, Condition
 from afterglow.trials import ArmTrajectory, Prediction, Statistic
 from afterglow.usecases.contracts import analyte_name, site_name
@@ -49,15 +48,15 @@ _AFTERGLOW_DAYS = 28.0
 def expose_report(answer: ExposureAnswer) -> str:
     """Concentrations and acute effects of a protocol as one HTML document."""
     protocol, acute = answer.protocol, answer.acute
-    doses = _dose_marks(protocol.regimen())
+    doses = dose_marks(protocol.regimen())
     curves = tuple(
         ConcentrationCurve(
             label=f"{analyte_name(profile.analyte)}, {site_name(profile.site)}",
             unit=profile.unit,
-            time_h=_series(profile.times_h),
-            median=_series(profile.median),
-            lo90=_series(profile.lo90),
-            hi90=_series(profile.hi90),
+            time_h=series(profile.times_h),
+            median=series(profile.median),
+            lo90=series(profile.lo90),
+            hi90=series(profile.hi90),
         )
         for profile in answer.profiles
     )
@@ -228,20 +227,20 @@ def _response_data(answer: ReplicationAnswer, course: ArmTrajectory, courses: Se
         title=f"{ARM_NAMES[course.arm]} arm: mean {scale} and where the relief comes from",
         score_name=scale,
         baseline=baseline,
-        time_h=_series(course.times_h),
-        mean=_series(course.mean),
-        lo50=_series(course.lo50),
-        hi50=_series(course.hi50),
-        lo90=_series(course.lo90),
-        hi90=_series(course.hi90),
-        drug=_series(course.drug),
-        expectancy=_series(course.expectancy),
-        care=_series(course.care),
-        sessions=_dose_marks(protocol.regimen()),
+        time_h=series(course.times_h),
+        mean=series(course.mean),
+        lo50=series(course.lo50),
+        hi50=series(course.hi50),
+        lo90=series(course.lo90),
+        hi90=series(course.hi90),
+        drug=series(course.drug),
+        expectancy=series(course.expectancy),
+        care=series(course.care),
+        sessions=dose_marks(protocol.regimen()),
         observed=_observed_points(answer, course.arm, baseline),
-        control_mean=_series(control.mean) if control else (),
+        control_mean=series(control.mean) if control else (),
         observed_control=_observed_points(answer, Arm.CONTROL, baseline) if control else (),
-        drug_layers=tuple(_series(layer) for layer in course.drug_layers),
+        drug_layers=tuple(series(layer) for layer in course.drug_layers),
         thresholds=tuple(_thresholds(answer, baseline)),
     )
 
@@ -297,9 +296,9 @@ def _afterglow(answer: ReplicationAnswer) -> Chart:
     return afterglow_chart(
         AfterglowData(
             title="Plasticity after one session, typical person",
-            time_h=_series(times),
-            labile=_series(states.labile[0]),
-            consolidated=_series(states.consolidated[0]),
+            time_h=series(times),
+            labile=series(states.labile[0]),
+            consolidated=series(states.consolidated[0]),
             unit="block-hours, relative",
         )
     )
@@ -371,19 +370,3 @@ def _source_keys(key: str) -> Sequence[str]:
         return fact(key).provenance.source
     except UnknownName:
         return (key,)
-
-
-def _dose_marks(regimen: Regimen) -> tuple[DoseMark, ...]:
-    return tuple(
-        DoseMark(time_h=given.at_h, duration_h=given.duration_h, label=_dose_label(given))
-        for given in regimen.administrations
-    )
-
-
-def _dose_label(given: DoseAdministration) -> str:
-    amount = str(given.dose) if given.dose is not None else ", then ".join(str(step.rate) for step in given.steps)
-    return f"{amount} {given.route.value.upper() if len(given.route.value) == 2 else given.route}"
-
-
-def _series(values: FloatArray) -> tuple[float, ...]:
-    return tuple(float(value) for value in values)

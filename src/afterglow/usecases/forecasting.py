@@ -1,0 +1,183 @@
+"""One patient's forecast from his course file, with a plan if there is one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from afterglow.errors import InputError, NoModel, OutOfRange, WrongOrder
+from afterglow.forecast import DEFAULT_LIMIT, Forecast, ForecastInput, PatientScore, forecast
+from afterglow.protocol import CourseRecord, RecordedEvent, RecordedSession, TrialProtocol
+from afterglow.protocol.course import hours_between
+from afterglow.protocol.treatment import LONGEST_COURSE_H
+from afterglow.quantities import HOURS_PER_DAY, format_duration
+from afterglow.scales import instrument, instruments
+from afterglow.therapy.regimen import Regimen, repeat
+from afterglow.therapy.setting import Condition
+
+PLAN_STARTS_H = HOURS_PER_DAY
+"""The first planned session comes a day after the time that the forecast starts from."""
+
+# What a scale must measure to follow the read-out of a condition.
+_DOMAINS = {
+    Condition.DEPRESSION: "depression",
+    Condition.ANXIETY: "anxiety",
+    Condition.PTSD: "PTSD",
+    Condition.PAIN: "pain",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForecastAnswer:
+    """A forecast beside the course that it was made from.
+
+    Args:
+        course: what happened.
+        plan: what is planned, None if nothing.
+        forecast: the answer, with its input.
+    """
+
+    course: CourseRecord
+    plan: TrialProtocol | None
+    forecast: Forecast
+
+    @property
+    def zone(self) -> str:
+        """IANA name of the zone in which times are shown: the course's, or UTC."""
+        return self.course.timezone or "UTC"
+
+    def at(self, time_h: float) -> datetime:
+        """The moment of a time on the course's clock, in its zone."""
+        return self.forecast.given.at(time_h).astimezone(ZoneInfo(self.zone))
+
+
+def forecast_course(
+    course: CourseRecord,
+    *,
+    plan: TrialProtocol | None = None,
+    limit: float = DEFAULT_LIMIT,
+    now: datetime | None = None,
+    seed: int = 0,
+) -> ForecastAnswer:
+    """Forecast the patient of a course.
+
+    Args:
+        course: what happened.
+        plan: its sessions are taken as planned, the first of them a day after `now`; None for no further session.
+        limit: largest accepted chance of relapse before the next session, a fraction.
+        now: where the forecast starts, aware; None for the last row's time.
+        seed: same seed, same virtual patients.
+
+    Raises: InputError for a row after `now` or too long before it, a scale that the condition's model does not follow,
+        scales that cannot be linked, and a plan for another drug or condition (`about` then begins with "plan.").
+    """
+    _check_times(course, now or course.last_at)
+    _check_scales(course)
+    if plan is not None:
+        _check_plan(course, plan)
+    given = forecast_input(course, plan=plan, limit=limit, now=now, seed=seed)
+    try:
+        answer = forecast(given, layers=True)
+    except InputError as fault:
+        row = next((score for score in course.scores if score.scale == fault.about), None)
+        raise (fault.at(row.place) if row and row.place else fault) from None
+    return ForecastAnswer(course=course, plan=plan, forecast=answer)
+
+
+def forecast_input(
+    course: CourseRecord,
+    *,
+    plan: TrialProtocol | None = None,
+    limit: float = DEFAULT_LIMIT,
+    now: datetime | None = None,
+    seed: int = 0,
+) -> ForecastInput:
+    """What a forecast of a course depends on; arguments as in `forecast_course`.
+
+    Times count from the first session, or from the first row where there is none yet.
+    """
+    origin_at = course.sessions[0].at if course.sessions else course.origin_at
+    now_h = hours_between(origin_at, now or course.last_at)
+    starts_h = () if plan is None else tuple(now_h + PLAN_STARTS_H + session_h for session_h in plan.session_h)
+    return ForecastInput(
+        origin_at=origin_at,
+        now_h=now_h,
+        condition=course.condition,
+        scores=tuple(
+            PatientScore(
+                at_h=hours_between(origin_at, score.at),
+                scale=score.scale,
+                points=score.points,
+                fraction_of_baseline=score.fraction_of_baseline,
+            )
+            for score in course.scores
+        ),
+        given=Regimen(tuple(session.administration(origin_at) for session in course.sessions)),
+        planned=Regimen() if plan is None else repeat(plan.regimen().administrations[0], starts_h),
+        weight_kg=course.weight_kg,
+        age_years=course.age_years,
+        limit=limit,
+        seed=seed,
+    )
+
+
+def _check_times(course: CourseRecord, now: datetime) -> None:
+    """No row after the forecast starts, and none longer before it than any course lasts."""
+    for event in course.events:
+        if event.at > now:
+            raise WrongOrder(
+                f"The {_kind(event)} lies after the time that the forecast starts from",
+                observed=f"{event.at:%Y-%m-%d %H:%M} UTC",
+                allowed=f"up to {now:%Y-%m-%d %H:%M} UTC",
+                next_step="Move --now, or leave out the rows that came later",
+                place=event.place,
+            )
+        if now - event.at > timedelta(hours=LONGEST_COURSE_H):
+            raise OutOfRange(
+                f"The {_kind(event)} lies before any course could have begun",
+                observed=f"{event.at:%Y-%m-%d %H:%M} UTC",
+                allowed=f"up to {format_duration(LONGEST_COURSE_H)} before the forecast starts",
+                next_step="Correct its year, or leave the row out",
+                place=event.place,
+            )
+
+
+def _check_scales(course: CourseRecord) -> None:
+    """Every scale measures what is treated: only then does one relief explain them all."""
+    domain = _DOMAINS.get(course.condition)
+    for score in course.scores:
+        measured = instrument(score.scale).domain
+        if domain is not None and measured != domain:
+            fitting = [instrument(name) for name in instruments()]
+            raise NoModel(
+                f"{score.scale} cannot be linked to a forecast of {course.condition.replace('_', ' ')}",
+                observed=f"a scale of {measured}",
+                allowed=", ".join(one.short_name for one in fitting if one.domain == domain and one.range is not None),
+                next_step="Leave its rows out, or correct the condition",
+                place=score.place,
+            )
+
+
+def _check_plan(course: CourseRecord, plan: TrialProtocol) -> None:
+    if plan.condition is not course.condition:
+        raise InputError(
+            "The plan is for another condition than the course",
+            observed=plan.condition.replace("_", " "),
+            allowed=course.condition.replace("_", " "),
+            next_step="Give the plan of this patient, or correct the condition",
+            about="plan.condition",
+        )
+    drugs = {session.drug for session in course.sessions[-1:]}
+    if drugs and plan.drug not in drugs:
+        raise InputError(
+            "The plan is for another drug than the last session's",
+            observed=plan.drug.replace("_", " "),
+            allowed=course.sessions[-1].drug.replace("_", " "),
+            next_step="Give the plan of this patient: what one drug achieved says little of another",
+            about="plan.drug",
+        )
+
+
+def _kind(event: RecordedEvent) -> str:
+    return "session" if isinstance(event, RecordedSession) else "score"

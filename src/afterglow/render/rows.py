@@ -21,7 +21,7 @@ class PredictionRow:
 
     Attributes:
         label: arm and time, as "Ketamine, 24 h".
-        predicted, lo90, hi90: median and 90 % prediction interval for a trial of that size.
+        predicted, lo90, hi90: mean and 90 % prediction interval for a trial of that size.
         observed: the published figure; None when none is known.
         observed_low, observed_high: its own interval, when published.
     """
@@ -198,11 +198,11 @@ def _draw_predictions(data: ObservedPredictedData, canvas: Canvas) -> Drawing:
         pieces.append(marks)
         y += height
     entries: list[tuple[Mark, str]] = [
-        ("predicted interval", "Predicted: median and 90 % interval for a trial of this size"),
+        ("predicted interval", "Predicted: mean and 90 % interval for a trial of this size"),
         ("measured", "Published"),
     ]
     if canvas.narrow:
-        entries[0] = ("predicted interval", "Predicted: median and 90 %")
+        entries[0] = ("predicted interval", "Predicted: mean and 90 %")
     key, key_px = draw_key(canvas, entries, 0, y + 4)
     return join(*pieces, key), y + 4 + key_px
 

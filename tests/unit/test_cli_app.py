@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -111,6 +112,16 @@ def test_debugging_shows_where(failing: list[Exception], monkeypatch: pytest.Mon
     failing.append(ZeroDivisionError("somewhere"))
     with pytest.raises(ZeroDivisionError, match="somewhere"):
         main()
+
+
+def test_any_stream_will_do(failing: list[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not only a text file whose encoding can be changed."""
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    failing.append(OutOfRange("A dose is refused"))
+    with pytest.raises(SystemExit):
+        main()
+    assert stream.getvalue() == "afterglow: A dose is refused.\n"
 
 
 def test_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -31,6 +31,7 @@ from afterglow.therapy.population import (
     load_population,
     normal_points,
     parse_population,
+    population_markdown,
     typical_chain,
 )
 from afterglow.therapy.setting import Condition, Control, Enrolment, Setting
@@ -322,6 +323,28 @@ def test_nobody_is_nobody() -> None:
     people = draw(count=0)
     assert len(people) == 0
     assert people.further_deviates(2).shape == (0, 2)
+
+
+@pytest.mark.parametrize("condition", [Condition.DEPRESSION, Condition.PAIN])
+def test_some_of_the_patients_are_taken_with_all_that_is_theirs(condition: Condition) -> None:
+    everyone = draw(population=load_population(condition), count=8)
+    chosen = np.array([6, 0, 6])
+    some = everyone.take(chosen)
+    assert len(some) == 3
+    theirs, taken = arrays(everyone), arrays(some)
+    assert theirs.keys() == taken.keys()
+    for name, values in theirs.items():
+        assert np.array_equal(taken[name], values[chosen]), name
+
+
+def test_the_page_lists_every_parameter_and_condition() -> None:
+    page = population_markdown()
+    for condition in Condition:
+        population = load_population(condition)
+        assert population.evidence in page
+        for name, parameter in population.parameters.items():
+            assert f"`{name}`" in page
+            assert f" {parameter.typical:g} " in page
 
 
 @pytest.mark.parametrize("condition", Condition)

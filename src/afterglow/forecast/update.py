@@ -15,14 +15,10 @@ import numpy as np
 
 from afterglow.forecast.answer import ForecastInput, Method
 from afterglow.forecast.filter import MoodState, ScaleState, advance, observe, start_state
-from afterglow.quantities import rate_from_half_life
-from afterglow.therapy.course import course_table
-from afterglow.therapy.exposure import drive_inputs, regimen_drive, regimen_plasma
-from afterglow.therapy.kinetics import FloatArray, concentration, lagged
+from afterglow.therapy.kinetics import FloatArray
 from afterglow.therapy.population import (
     Belief,
     Circumstances,
-    Drive,
     Population,
     VirtualPatients,
     build_patients,
@@ -30,8 +26,9 @@ from afterglow.therapy.population import (
     normal_points,
 )
 from afterglow.therapy.regimen import Regimen
-from afterglow.therapy.relief import Execution, Relief, drug_relief, simulate_relief
+from afterglow.therapy.relief import Execution, Relief
 from afterglow.therapy.setting import Condition, Enrolment
+from afterglow.therapy.treated import simulate_treated, treated_table
 
 N_PARTICLES = 20_480
 N_LAPLACE = 4_096
@@ -144,34 +141,7 @@ def relief_of(
     execution: Execution = Execution.COMPILED,
 ) -> Relief:
     """Relief of virtual patients under this patient's sessions; no sessions, no relief."""
-    slow = population.drive is Drive.EFFECT_COMPARTMENT
-    treated = bool(regimen.administrations)
-    modes = regimen_drive(regimen, patients.pk) if treated and not slow else None
-    inputs = drive_inputs(regimen)
-    table = course_table(
-        inputs if modes else (),
-        channels=modes.channels if modes else (),
-        sessions_h=regimen.starts_h,
-        times_h=times_h,
-    )
-    relief = simulate_relief(
-        table,
-        modes=modes,
-        weight_kg=patients.weight_kg,
-        chain=patients.chain,
-        readout=patients.readout,
-        execution=execution,
-    )
-    if slow and treated and patients.effect_half_time_h is not None:
-        site = lagged(regimen_plasma(regimen, patients.pk), rate_from_half_life(1.0) / patients.effect_half_time_h)
-        level = concentration(site, inputs, times_h, weight_kg=patients.weight_kg)
-        relief = Relief(
-            times_h=times_h,
-            drug=drug_relief(level, patients.readout),
-            expectancy=relief.expectancy,
-            care=relief.care,
-        )
-    return relief
+    return simulate_treated(patients, regimen, treated_table(population, regimen, times_h), execution=execution)
 
 
 def scale_states(scales: tuple[LinkedScale, ...], patients: VirtualPatients) -> list[ScaleState]:

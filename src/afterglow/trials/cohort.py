@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from afterglow.quantities import rate_from_half_life
-from afterglow.therapy.course import CourseTable, course_table
-from afterglow.therapy.exposure import drive_inputs, regimen_drive, regimen_plasma
-from afterglow.therapy.kinetics import FloatArray, concentration, lagged
+from afterglow.therapy.kinetics import FloatArray
 from afterglow.therapy.population import (
     Circumstances,
-    Drive,
     Population,
     VirtualPatients,
     draw_patients,
 )
 from afterglow.therapy.regimen import Regimen
-from afterglow.therapy.relief import Execution, MoodFluctuation, Relief, ScaleLink, drug_relief, simulate_relief
+from afterglow.therapy.relief import Execution, MoodFluctuation, Relief, ScaleLink
+from afterglow.therapy.treated import simulate_treated, treated_table
 
 CHUNK = 16_384
 
@@ -106,7 +103,7 @@ def simulate_cohort(
     total = n_draws * patients_per_draw
     execution = execution or Execution.for_courses(total)
     step = max(1, chunk // patients_per_draw) * patients_per_draw
-    table: CourseTable | None = None
+    table = treated_table(population, plan.regimen, times_h, sessions_h=plan.sessions_h)
     for first in range(0, total, step):
         patients = draw_patients(
             population,
@@ -116,11 +113,10 @@ def simulate_cohort(
             count=min(step, total - first),
             patients_per_draw=patients_per_draw,
         )
-        relief, table = _relief(population, plan, patients, times_h, execution=execution, table=table)
         points = plan.highest - plan.lowest
         yield CohortChunk(
             patients=patients,
-            relief=relief,
+            relief=simulate_treated(patients, plan.regimen, table, execution=execution),
             baseline=_baseline(plan, patients.baseline_deviate),
             link=ScaleLink(
                 name=plan.scale,
@@ -134,41 +130,6 @@ def simulate_cohort(
                 sd=patients.mood_sd, correlation_h=population.parameters["mood_correlation_h"].typical
             ),
         )
-
-
-def _relief(
-    population: Population,
-    plan: ArmPlan,
-    patients: VirtualPatients,
-    times_h: FloatArray,
-    *,
-    execution: Execution,
-    table: CourseTable | None,
-) -> tuple[Relief, CourseTable]:
-    """Relief of one chunk; the table is the same for every chunk and is made once."""
-    drug_given = bool(plan.regimen.administrations)
-    inputs = drive_inputs(plan.regimen)
-    slow = population.drive is Drive.EFFECT_COMPARTMENT
-    modes = regimen_drive(plan.regimen, patients.pk) if drug_given and not slow else None
-    table = table or course_table(
-        inputs if modes else (),
-        channels=modes.channels if modes else (),
-        sessions_h=plan.sessions_h,
-        times_h=times_h,
-    )
-    relief = simulate_relief(
-        table,
-        modes=modes,
-        weight_kg=patients.weight_kg,
-        chain=patients.chain,
-        readout=patients.readout,
-        execution=execution,
-    )
-    if drug_given and slow and patients.effect_half_time_h is not None:
-        site = lagged(regimen_plasma(plan.regimen, patients.pk), rate_from_half_life(1.0) / patients.effect_half_time_h)
-        level = concentration(site, inputs, times_h, weight_kg=patients.weight_kg)
-        relief = replace(relief, drug=drug_relief(level, patients.readout))
-    return relief, table
 
 
 def _baseline(plan: ArmPlan, deviates: FloatArray) -> FloatArray:

@@ -248,11 +248,8 @@ def _response_data(answer: ReplicationAnswer, course: ArmTrajectory, courses: Se
 def _thresholds(answer: ReplicationAnswer, baseline: float) -> Iterable[Threshold]:
     observe = answer.protocol.observe
     if observe and observe.response_fraction is not None:
-        yield Threshold(
-            name="Response",
-            definition="of the mean",
-            score=baseline * (1 - observe.response_fraction),
-        )
+        fall = format_percent(100 * observe.response_fraction, predicted=False)
+        yield Threshold(name="Response", definition=f"{fall} fall", score=baseline * (1 - observe.response_fraction))
     if observe and observe.remission_at_most is not None:
         yield Threshold(
             name="Remission", definition=f"{observe.remission_at_most:g} or less", score=observe.remission_at_most

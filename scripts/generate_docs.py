@@ -5,6 +5,10 @@ python scripts/generate_docs.py [--check]
 
 from __future__ import annotations
 
+import contextlib
+import io
+import re
+import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,7 +36,37 @@ def documents() -> dict[str, str]:
         "reference/population.md": population_markdown(),
         "validation/exposure.md": exposure_validation_markdown(),
         **{f"reference/{name}": text for name, text in evidence_markdown().items()},
+        **{
+            f"tutorial/{path.name}": _run(path.read_text(encoding="utf-8")) for path in (DOCS / "tutorial").glob("*.md")
+        },
     }
+
+
+def _run(page: str) -> str:
+    """The page with the output of its commands and programs as they are now.
+
+    A `console` block holds one command and its output; a `python` block is followed by a `text` block with its output.
+    """
+    with contextlib.chdir(DOCS.parent):
+        page = re.sub(r"```console\n\$ (.*)\n[^`]*```", lambda match: _console(match[1]), page)
+        return re.sub(r"```python\n([^`]*)```\n\n```text\n[^`]*```", lambda match: _program(match[1]), page)
+
+
+def _console(command: str) -> str:
+    program, *words = shlex.split(command)
+    if program == "cat":
+        output = "".join(Path(word).read_text(encoding="utf-8") for word in words)
+    else:
+        output = CliRunner().invoke(app, words, prog_name=program).output
+    lines = "\n".join(line.rstrip() for line in output.strip("\n").splitlines())
+    return f"```console\n$ {command}\n{lines}\n```"
+
+
+def _program(code: str) -> str:
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        exec(compile(code, "tutorial", "exec"), {})  # noqa: S102  our own page, run so that it cannot go stale
+    return f"```python\n{code}```\n\n```text\n{said.getvalue()}```"
 
 
 def _commands() -> str:

@@ -125,7 +125,7 @@ def _print_outlook(answer: ForecastAnswer, trajectory: Trajectory) -> None:
 
     out = console()
     facts = [
-        (figure.label, ", ".join(part for part in (f"{figure.value} {figure.unit}".strip(), figure.note) if part))
+        (figure.label, ": ".join(part for part in (f"{figure.value} {figure.unit}".strip(), figure.note) if part))
         for figure in key_figures(answer, trajectory)
     ]
     parts = parts_of_change(answer, trajectory)
@@ -168,5 +168,5 @@ def _print_trajectory(answer: ForecastAnswer, trajectory: Trajectory) -> None:
             ]
         )
     name = found.scale if found.unit == "points" else f"{found.scale}, {found.unit}"
-    headings = ["Day", f"Next {name}", "50 %", "90 %", "Control arm", "Relapsed by then"]
+    headings = ["Day", f"Next {name}", "50 %", "90 %", "Control arm", "Relapse if stopped"]
     print_table(console(), headings, rows, numeric=range(1, len(headings)))

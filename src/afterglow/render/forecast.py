@@ -184,17 +184,17 @@ def _score(value: float) -> str:
 
 def _sentence(data: ForecastData) -> str:
     name, fan = data.score_name, data.fan
-    said = []
+    interval = format_range(format_number(fan.lo90[-1]), format_number(fan.hi90[-1]))
+    expects = f"the model expects {format_number(fan.median[-1])} (90 % {interval}) on {data.day(fan.time_h[-1])}"
+    said = f"{expects[0].upper()}{expects[1:]}"
     if data.scores:
         last = data.scores[-1]
         since = "" if data.baseline is None else f", from {_score(data.baseline)} before treatment"
-        said.append(f"{name} was {_score(last.value)}{data.unit} on {data.day(last.time_h)}{since}")
-    interval = format_range(format_number(fan.lo90[-1]), format_number(fan.hi90[-1]))
-    said.append(f"the model expects {format_number(fan.median[-1])} (90 % {interval}) on {data.day(fan.time_h[-1])}")
+        said = f"{name} was {_score(last.value)}{data.unit} on {data.day(last.time_h)}{since}; {expects}"
     headline, about = format_due(data.due, data.calendar)
     if data.due.on_h is not None:
-        about = f"the last day with a chance of relapse under {100 * data.due.limit:g} %"
-    return f"{'; '.join(said)}. {headline}: {about[0].lower()}{about[1:].rstrip('.')}.".replace(":.", ".")
+        about = f"The last day with a chance of relapse under {100 * data.due.limit:g} %"
+    return f"{said}. {headline}. {about.rstrip('.')}."
 
 
 def _table(data: ForecastData) -> Table:
@@ -327,27 +327,27 @@ def _score_panel(data: ForecastData, canvas: Canvas, box: Box, times: Scale) -> 
     control = values.points(times, data.relief.time_h, data.control)
     pieces += [draw_fan(data.fan, box, times, values), curve(control, "control", 1.5, "6 4")]
     measured = [(times(score.time_h), values(score.value)) for score in data.scores]
-    named = _name_on_line(control, measured, left=box.left, right=times(data.now_h), top=box.top)
+    number, number_px = _name_baseline(data, measured, box)
+    named = _name_on_line(control, measured, left=max(box.left, number_px), right=times(data.now_h), top=box.top)
     if named is None and not canvas.narrow:
         ends.append(EndLabel(at_px=control[-1][1], name="Control arm", tone="control"))
     pieces.append(named or NOTHING)
-    pieces.append(observed_marks(data.scores, times, values, joined_within_h=_JOINED_WITHIN_H))
-    if data.baseline is not None and data.scores:
-        pieces.append(_name_baseline(data, measured, box))
+    pieces += [observed_marks(data.scores, times, values, joined_within_h=_JOINED_WITHIN_H), number]
     if not canvas.narrow:
         pieces.append(draw_end_labels(ends, box))
     return join(*pieces)
 
 
-def _name_baseline(data: ForecastData, measured: Sequence[Point], box: Box) -> Markup:
-    """The number beside the last score before treatment."""
+def _name_baseline(data: ForecastData, measured: Sequence[Point], box: Box) -> tuple[Markup, float]:
+    """The number beside the last score before treatment, and where it ends, px."""
     first_session = min((dose.time_h for dose in data.sessions if not dose.planned), default=data.now_h)
     before = [i for i, score in enumerate(data.scores) if score.time_h <= first_session]
     if not before or before[-1] == len(data.scores) - 1:
-        return NOTHING
+        return NOTHING, box.left
     x, y = measured[before[-1]]
     number = _score(data.scores[before[-1]].value)
-    return text(number, x + 9, max(y + 5, box.top + 12), tone="ink", size_px=14.0, bold=True, halo=True)
+    words = text(number, x + 9, max(y + 5, box.top + 12), tone="ink", size_px=14.0, bold=True, halo=True)
+    return words, x + 9 + text_width(number, 14.0, bold=True)
 
 
 def _name_on_line(

@@ -28,7 +28,7 @@ _TABLE_STEP_DAYS: Final = 7
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RelapseData:
-    """The chance of having reached relapse by each day from now on.
+    """The chance of having reached relapse by each day from now on without another session.
 
     Attributes:
         days: increasing, from 0, which is `now_h` on the calendar.
@@ -118,7 +118,7 @@ def _relapse_sentence(data: RelapseData) -> str:
     if half is not None:
         median = f"an even chance by {format_day(data.calendar.at(_at_h(data, half)).date())}"
     return (
-        f"Chance of having reached relapse ({data.definition}) without another session than those planned: "
+        f"Chance of having reached relapse ({data.definition}) without another session: "
         f"{_percent(data.chance[0])} now, {_percent(data.chance[-1])} by {format_day(last)}; {median}."
     )
 

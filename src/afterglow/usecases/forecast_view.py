@@ -161,7 +161,7 @@ def relapse_data(answer: ForecastAnswer, relapse: RelapseForecast) -> RelapseDat
     """The chance of relapse by day, for its picture."""
     found = answer.forecast
     return RelapseData(
-        title="Chance of having reached relapse",
+        title="Chance of relapse without another session",
         calendar=Calendar(origin_at=found.given.origin_at, zone=answer.zone),
         now_h=found.given.now_h,
         days=tuple(day for day, _ in relapse.p_by_day),
@@ -288,7 +288,7 @@ def _score_figures(answer: ForecastAnswer) -> Iterator[KeyFigure]:
     yield KeyFigure(
         label=f"Since baseline of {written(baseline)}",
         value=written(change, signed=True),
-        unit=f"{format_number(share)} %",
+        unit="% of baseline" if is_percent(answer) else f"points, {format_number(share)} %",
         note=_reached(answer, last.value),
     )
 

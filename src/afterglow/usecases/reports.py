@@ -246,10 +246,11 @@ def _response_data(answer: ReplicationAnswer, course: ArmTrajectory, courses: Se
 
 
 def _thresholds(answer: ReplicationAnswer, baseline: float) -> Iterable[Threshold]:
-    observe = answer.protocol.observe
-    if observe and observe.response_fraction is not None:
+    observe, scale = answer.protocol.observe, answer.protocol.scale()
+    if observe and scale and observe.response_fraction is not None:
         fall = format_percent(100 * observe.response_fraction, predicted=False)
-        yield Threshold(name="Response", definition=f"{fall} fall", score=baseline * (1 - observe.response_fraction))
+        score = scale.lowest + (baseline - scale.lowest) * (1 - observe.response_fraction)
+        yield Threshold(name="Response", definition=f"{fall} fall", score=score)
     if observe and observe.remission_at_most is not None:
         yield Threshold(
             name="Remission", definition=f"{observe.remission_at_most:g} or less", score=observe.remission_at_most

@@ -137,7 +137,7 @@ def test_a_pictures_grid_holds_the_times_people_read_and_stays_small(days: str) 
     assert grid[0] == 0.0
     assert grid[-1] == pytest.approx(last + 2 / 3 + 24, abs=1e-6)
     for start in (0.0, last):
-        for readable in READABLE_TIMES_H:
+        for readable in (t for t in READABLE_TIMES_H if start + t < grid[-1]):
             assert np.min(np.abs(grid - (start + readable))) < 1e-6
 
 

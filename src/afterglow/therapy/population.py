@@ -25,6 +25,7 @@ from afterglow.therapy.kinetics import FloatArray
 from afterglow.therapy.plasticity import Plasticity
 from afterglow.therapy.relief import ReadOut
 from afterglow.therapy.setting import Condition, Control, Enrolment, Setting
+from afterglow.therapy.variation import PLAUSIBLE_WEIGHT_KG
 
 _FILE = Path(__file__).parent / "data" / "population.yaml"
 _PER_PATIENT = (
@@ -329,7 +330,8 @@ def build_patients(
     own = dict(zip(population.varying, persons.T[len(PK_DEVIATIONS) : -1], strict=True))
     doubt = dict(zip((*population.uncertain, *_TRIAL_EFFECTS), doubts.T, strict=True))
     build = _Builder(population=population, doubt=doubt, own=own, n=count)
-    weight = build.value("weight_kg", typical=circumstances.weight_kg)
+    # Nobody is drawn beyond the weights that kinetics accepts.
+    weight = np.clip(build.value("weight_kg", typical=circumstances.weight_kg), *PLAUSIBLE_WEIGHT_KG)
     pk = PkVariation(
         weight_kg=weight, deviations=dict(zip(PK_DEVIATIONS, persons.T[: len(PK_DEVIATIONS)], strict=True))
     )

@@ -22,7 +22,7 @@ from afterglow.records import Record, read_record
 from afterglow.therapy.kinetics import FloatArray
 
 REFERENCE_WEIGHT_KG = 70.0  # of every allometric model here, see their units "per 70 kg"
-_PLAUSIBLE_WEIGHT_KG = (20.0, 350.0)  # Assumption: catches a weight in grams or of a child, not an unusual adult.
+PLAUSIBLE_WEIGHT_KG = (20.0, 350.0)  # Assumption: catches a weight in grams or of a child, not an unusual adult.
 
 PK_DEVIATIONS: tuple[str, ...] = (
     "central_volume",
@@ -71,7 +71,7 @@ class PkVariation:
     ancestry: Ancestry = Ancestry.OTHER
 
     def __post_init__(self) -> None:
-        low, high = _PLAUSIBLE_WEIGHT_KG
+        low, high = PLAUSIBLE_WEIGHT_KG
         bad = self.weight_kg[~((self.weight_kg >= low) & (self.weight_kg <= high))]
         if bad.size:
             raise OutOfRange("Body weight is refused", observed=f"{bad[0]:g} kg", allowed=f"{low:g} to {high:g} kg")

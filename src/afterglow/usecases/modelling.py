@@ -31,7 +31,7 @@ from afterglow.trials import ArmTrajectory, Prediction, Replication, Statistic, 
 
 N_PROFILE_PATIENTS = 2048
 # Times after the first dose that people read off: part of every grid.
-READABLE_TIMES_H = (1 / 3, 2 / 3, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 24.0)
+READABLE_TIMES_H = (1 / 3, 2 / 3, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 24.0, 48.0, 72.0, 96.0, 120.0)
 _MOST_TIMES = 600  # of a picture, besides those that people read off
 _SAME_TIME = 0.02  # Published times are rounded (0.083 d for 2 h): within 2 % they are the same time.
 

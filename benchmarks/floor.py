@@ -28,7 +28,7 @@ from numba import njit, set_num_threads
 from afterglow.therapy import kernel
 from afterglow.therapy.relief import readout_rows
 
-_ROWS, _REPEATS, _ROUNDS = 64, 200, 25
+_ROWS, _REPEATS, _ROUNDS = 64, 200, 5_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -66,7 +66,7 @@ def measured(*, quick: bool) -> Iterator[str]:
         "keeps it. Errors are of the people that both ran. The ratio is taken round by round; the median."
     )
     yield ratios(results, rtols)
-    yield from arithmetic(measure(), kernel_us(8_192 if quick else 32_768, rounds=5 if quick else 15))
+    yield from arithmetic(measure(), kernel_us(CHUNK, rounds=20 if quick else 100))
     yield "## Cold start"
     yield rows(("a new process", "s"), ((name, f"{s:.2f}") for name, s in cold_starts(times=1 if quick else 3).items()))
     yield "## Memory"

@@ -192,11 +192,12 @@ def _expectancy(table: CourseTable, readout: ReadOut) -> FloatArray:
 
 
 def _care(table: CourseTable, readout: ReadOut) -> FloatArray:
-    begun = table.times_h > 0
-    progress = np.where(begun, 1.0 - np.exp2(-np.maximum(table.times_h, 0.0) / CARE_HALF_TIME_H), 0.0)
-    inflation = readout.inflation[:, None] * begun
-    left: FloatArray = (1.0 - inflation) * (1.0 - readout.care[:, None] * progress)
-    return 1.0 - left
+    """N = 1 - (1 - N0)(1 - nu p), multiplied out so that one pass over the array is enough."""
+    begun = (table.times_h > 0).astype(np.float64)
+    progress = begun - begun * np.exp2(-np.maximum(table.times_h, 0.0) / CARE_HALF_TIME_H)
+    share: FloatArray = np.multiply.outer(readout.care * (1.0 - readout.inflation), progress)
+    share += np.multiply.outer(readout.inflation, begun)
+    return share
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

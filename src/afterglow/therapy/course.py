@@ -9,7 +9,6 @@ depend on the course alone, never on a patient: every patient of every batch use
 from __future__ import annotations
 
 import functools
-import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -187,33 +186,37 @@ class _Builder:
         self.steps: list[tuple[int, int, int, int]] = []
 
     def cut(self) -> None:
-        jumps = sorted({t for given in self.inputs for t in (given.start_h, given.start_h + given.duration_h)})
-        if not jumps:
+        if not self.inputs:
             return
-        spans = [(given.start_h, given.start_h + given.duration_h) for given in self.inputs]
-        ends = [end for _, end in spans]
+        begins = np.array([given.start_h for given in self.inputs])
+        ends = begins + np.array([given.duration_h for given in self.inputs])
+        jumps, ended = np.unique([begins, ends]), np.sort(ends)
         horizons = [
-            last + self.horizon_h
-            for last in ends
-            if not any(start < last + self.horizon_h and last < end for start, end in spans)
+            end + self.horizon_h
+            for end in ended
+            if not np.any((begins < end + self.horizon_h) & (end < ends))  # nothing given before the block is gone
         ]
-        marks = _distinct([*jumps, *horizons, *(t for t in self.times if t > jumps[0])])
-        stop = max(self.times, default=jumps[0])
-        for start, end in itertools.pairwise(marks):
-            if start >= stop:
-                break
-            running = [g for g in self.inputs if g.start_h < (start + end) / 2 < g.start_h + g.duration_h]
-            given = [g for g in self.inputs if g.duration_h == 0 and abs(g.start_h - start) <= _TIME_RESOLUTION_H]
-            ended = max((t for t in ends if t <= start + _TIME_RESOLUTION_H), default=-math.inf)
-            driven = bool(running) or start - ended < self.horizon_h - _TIME_RESOLUTION_H
-            jump = max(t for t in jumps if t <= start + _TIME_RESOLUTION_H)
-            asked = np.flatnonzero(np.abs(self.times - end) <= _TIME_RESOLUTION_H)
+        marks = np.array(_distinct([*jumps, *horizons, *self.times[self.times > jumps[0]]]))
+        start, end = marks[:-1], marks[1:]
+        asked = start < max(self.times, default=jumps[0])
+        start, end = start[asked], end[asked]
+        middle = ((start + end) / 2)[:, None]
+        running = (begins < middle) & (middle < ends)
+        at_start = (begins == ends) & (np.abs(begins - start[:, None]) <= _TIME_RESOLUTION_H)
+        last_end = np.append(-np.inf, ended)[np.searchsorted(ended, start + _TIME_RESOLUTION_H, side="right")]
+        runs = running.any(axis=1)
+        driven = runs | (start - last_end < self.horizon_h - _TIME_RESOLUTION_H)
+        jump = jumps[np.searchsorted(jumps, start + _TIME_RESOLUTION_H, side="right") - 1]
+        time = np.searchsorted(self.times, end - _TIME_RESOLUTION_H)
+        time[np.append(self.times, np.inf)[time] > end + _TIME_RESOLUTION_H] = -1
+        for step in range(len(start)):
+            since, until = float(start[step] - jump[step]), float(end[step] - jump[step])
             self.steps.append(
                 (
-                    self._panel(start - jump, end - jump, driven=driven, running=bool(running)),
-                    self._row(self.rates, running, per_hour=True),
-                    self._row(self.boluses, given, per_hour=False) if given else -1,
-                    int(asked[0]) if asked.size else -1,
+                    self._panel(since, until, driven=bool(driven[step]), running=bool(runs[step])),
+                    self._row(self.rates, running[step], per_hour=True) if runs[step] else 0,
+                    self._row(self.boluses, at_start[step], per_hour=False) if at_start[step].any() else -1,
+                    int(time[step]),
                 )
             )
 
@@ -224,9 +227,9 @@ class _Builder:
         panel = _Panel(round(since, 9), round(until, 9), driven, running)
         return self.panels.setdefault(panel, len(self.panels))
 
-    def _row(self, rows: dict[tuple[float, ...], int], inputs: list[Input], *, per_hour: bool) -> int:
+    def _row(self, rows: dict[tuple[float, ...], int], which: NDArray[np.bool_], *, per_hour: bool) -> int:
         row = np.zeros((len(self.channels), 2))
-        for given in inputs:
+        for given in (self.inputs[i] for i in np.flatnonzero(which).tolist()):
             amount = np.array([given.amount_mg, given.amount_mg_per_kg])
             row[self.channels.index(given.channel)] += amount / given.duration_h if per_hour else amount
         return rows.setdefault(tuple(row.ravel().tolist()), len(rows))

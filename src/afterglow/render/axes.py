@@ -234,7 +234,7 @@ def draw_time_axis(box: Box, scale: Scale, *, origin: str) -> Markup:
 
 def draw_calendar_axis(box: Box, scale: Scale, calendar: Calendar, now_h: float) -> Markup:
     """The axis line under the box with its dates, today's in bold; a date too close to it is left out."""
-    ticks = calendar_ticks(calendar, now_h, scale.low, scale.high, max(2, int((box.right - box.left) / 56)))
+    ticks = calendar_ticks(calendar, now_h, scale.low, scale.high, max(2, int((box.right - box.left) / 54)))
     today = min(max(scale(now_h), box.left + 8), box.right - 8)
     room = 10 + text_width("Today", AXIS_PX, bold=True) / 2
     pieces = [line((box.left, box.bottom), (box.right, box.bottom), "edge")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import Final
 
 import numpy as np
 
@@ -23,6 +24,8 @@ from afterglow.render.marks import LINE_PX, Series, band, rectangle, side_text
 from afterglow.render.svg import AXIS_PX, NOTHING, Markup, area, curve, join, text
 from afterglow.render.text import wrap_text
 from afterglow.render.tokens import DRUG_LAYERS, colour
+
+_LABEL_PX: Final = 34.0  # of "50 %" in bold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,10 +129,12 @@ def draw_fan(fan: Fan, box: Box, times: Scale, values: Scale) -> Markup:
         band(times, values, fan.time_h, fan.lo50, fan.hi50, tone="predicted-50"),
         curve(values.points(times, fan.time_h, fan.median), "predicted", 2.25),
     ]
-    for label, outer, inner in (("50 %", fan.lo50[-1], fan.median[-1]), ("90 %", fan.lo90[-1], fan.lo50[-1])):
-        if values(outer) - values(inner) >= 14:
-            middle = (values(outer) + values(inner)) / 2 + 4.5
-            pieces.append(text(label, box.right - 14, middle, tone="ink", bold=True, anchor="end"))
+    x = box.right - _LABEL_PX / 2 - 10
+    xs = [times(time_h) for time_h in fan.time_h]
+    median, lo50, lo90 = (float(np.interp(x, xs, [values(v) for v in s])) for s in (fan.median, fan.lo50, fan.lo90))
+    for label, outer, inner in (("50 %", lo50, median), ("90 %", lo90, lo50)):
+        if outer - inner >= 14:
+            pieces.append(text(label, x, (outer + inner) / 2 + 4.5, tone="ink", bold=True, anchor="middle"))
     return join(*pieces)
 
 

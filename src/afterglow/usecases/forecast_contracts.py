@@ -15,7 +15,7 @@ from afterglow.quantities import Dose, DrugForm, Rate
 from afterglow.scales import Definition, instrument
 from afterglow.therapy.regimen import DoseAdministration, InfusionStep, Regimen, Route
 from afterglow.therapy.setting import Condition
-from afterglow.usecases.forecasting import ForecastAnswer
+from afterglow.usecases.forecasting import ForecastAnswer, definition_used
 
 Document = dict[str, Any]
 SCHEMA = "afterglow.forecast/1"
@@ -195,13 +195,13 @@ def _definitions(found: Forecast) -> Document:
 
 
 def _definition(definitions: tuple[Definition, ...]) -> Document | None:
-    if not definitions:
+    used = definition_used(definitions)
+    if used is None:
         return None
-    first = definitions[0]
     return {
-        "text": first.text,
-        "source": list(first.provenance.source),
-        "verified": str(first.provenance.verified),
+        "text": used.text,
+        "source": list(used.provenance.source),
+        "verified": str(used.provenance.verified),
     }
 
 
@@ -213,7 +213,8 @@ def _relapse(found: Forecast) -> Document | None:
         "definition": relapse.definition,
         "source": relapse.source,
         "score_at_least": _number(relapse.score_at_least),
-        "reached": relapse.reached,
+        "state": str(relapse.state),
+        "reason": relapse.reason,
         "median_days": _number(relapse.median_days),
         "p_by_day": [[_number(day), _number(chance)] for day, chance in relapse.p_by_day],
     }

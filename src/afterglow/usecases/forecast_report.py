@@ -23,7 +23,7 @@ from afterglow.usecases.forecast_view import (
     sentences,
     written,
 )
-from afterglow.usecases.forecasting import ForecastAnswer
+from afterglow.usecases.forecasting import ForecastAnswer, definition_used
 
 _ALWAYS = (WarningCode.PROVISIONAL, WarningCode.UPPER_BOUND)
 
@@ -67,15 +67,14 @@ def _forecast(answer: ForecastAnswer, trajectory: Trajectory) -> list[Section]:
     parts = parts_of_change(answer, trajectory)
     if parts is not None:
         judged.insert(0, _parts_table(answer, parts))
-    outlook: list[Block] = [relapse_chart(relapse_data(answer, found.relapse))] if found.relapse else []
-    intervals = interval_data(answer)
-    if intervals is not None:
-        outlook.append(interval_chart(intervals))
-    return [
+    relapse, intervals = relapse_data(answer), interval_data(answer)
+    outlook: list[Block] = [] if relapse is None else [relapse_chart(relapse)]
+    outlook += [] if intervals is None else [interval_chart(intervals)]
+    sections = [
         Section(heading="Course and forecast", blocks=tuple(picture)),
         Section(heading="What it says", blocks=tuple(judged)),
-        Section(heading="The coming weeks", blocks=tuple(outlook)),
     ]
+    return [*sections, Section(heading="The coming weeks", blocks=tuple(outlook))] if outlook else sections
 
 
 def _no_forecast(answer: ForecastAnswer) -> list[Section]:
@@ -167,6 +166,7 @@ def _definitions(found: Forecast) -> Section:
 
 
 def _definition(what: str, definitions: tuple[Definition, ...]) -> Iterator[tuple[str, str, str]]:
-    for one in definitions[:1]:
-        cited = [sources()[key].citation for key in one.provenance.source]
-        yield what, one.text, "; ".join(cited) or str(one.provenance.verified)
+    used = definition_used(definitions)
+    if used is not None:
+        cited = [sources()[key].citation for key in used.provenance.source]
+        yield what, used.text, "; ".join(cited) or f"{used.provenance.verified}, no source read"

@@ -19,7 +19,7 @@ from afterglow.render.panels import Fan, Relief, SeverityBand, Threshold
 from afterglow.render.report import KeyFigure
 from afterglow.render.text import format_day, format_number, format_parts, format_percent, format_points
 from afterglow.scales import Definition, band_of, instrument, score_total
-from afterglow.usecases.forecasting import ForecastAnswer
+from afterglow.usecases.forecasting import ForecastAnswer, definition_used
 
 _SHORTEST_AHEAD_H, _LONGEST_AHEAD_H, _LONGEST_BACK_H = (days * HOURS_PER_DAY for days in (42, 91, 280))
 _ROOM_H = 3 * HOURS_PER_DAY  # after the last mark of the picture
@@ -126,7 +126,7 @@ def _severity(scale: str) -> Iterator[SeverityBand]:
 def _thresholds(answer: ForecastAnswer) -> Iterator[Threshold]:
     """Response, remission and relapse as lines, each with the highest or lowest score that counts."""
     found = answer.forecast
-    if found.baseline is None:
+    if found.baseline is None or found.relapse is None:
         return
     scale = link_scales(found.given)[-1]
     response, remission = response_and_remission(scale, found.baseline)
@@ -139,27 +139,24 @@ def _thresholds(answer: ForecastAnswer) -> Iterator[Threshold]:
         score = remission if below is None else below
         words = f"{format_number(score)} or less" if below is None else f"under {format_number(below)}"
         yield Threshold(name="Remission", definition=words, score=score)
-    if found.relapse is not None:
-        words = f"{_relapse_score(found.relapse, whole=scale.whole_numbers)} or more"
-        yield Threshold(name="Relapse rule", definition=words, score=found.relapse.score_at_least, dotted=True)
+    score = found.relapse.score_at_least
+    yield Threshold(name="Relapse rule", definition=f"{written(score)} or more", score=score, dotted=True)
 
 
 def _cut_below(definitions: tuple[Definition, ...]) -> float | None:
     """The cut-off of a definition that a score must lie under, as in "total <5"."""
-    rule = definitions[0].rule if definitions else None
+    used = definition_used(definitions)
+    rule = used.rule if used else None
     if isinstance(rule, Comparison) and rule.op == "<" and isinstance(rule.value, int | float):
         return float(rule.value)
     return None
 
 
-def _relapse_score(relapse: RelapseForecast, *, whole: bool) -> str:
-    """The lowest score that counts as relapse, as it would be written down."""
-    return format_number(math.ceil(relapse.score_at_least - 1e-9) if whole else relapse.score_at_least)
-
-
-def relapse_data(answer: ForecastAnswer, relapse: RelapseForecast) -> RelapseData:
-    """The chance of relapse by day, for its picture."""
-    found = answer.forecast
+def relapse_data(answer: ForecastAnswer) -> RelapseData | None:
+    """The chance of relapse by day, for its picture; None where there is no relief to lose."""
+    found, relapse = answer.forecast, answer.forecast.relapse
+    if relapse is None or not relapse.p_by_day:
+        return None
     return RelapseData(
         title="Chance of relapse without another session",
         calendar=Calendar(origin_at=found.given.origin_at, zone=answer.zone),
@@ -254,13 +251,15 @@ def sentences(answer: ForecastAnswer) -> tuple[str, ...]:
 
 
 def _relapse_sentence(answer: ForecastAnswer, relapse: RelapseForecast) -> str:
-    if relapse.reached:
-        return f"Relapse ({relapse.definition}) is more likely than not reached already"
+    """When the chance of relapse becomes even, or why there is none to tell."""
+    if relapse.reached or not relapse.p_by_day:
+        return relapse.reason
+    what = f"Relapse ({relapse.definition}) without another session"
     if relapse.median_days is None:
-        return f"Relapse ({relapse.definition}) stays under an even chance throughout the forecast"
+        return f"{what} stays under an even chance throughout the forecast"
     given = answer.forecast.given
     day = format_day(answer.at(given.now_h + HOURS_PER_DAY * relapse.median_days).date(), weekday=True)
-    return f"Relapse ({relapse.definition}) has an even chance by {day}"
+    return f"{what} has an even chance by {day}"
 
 
 def _unit(answer: ForecastAnswer) -> str:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from afterglow.errors import InputError, NoModel, OutOfRange, WrongOrder
 from afterglow.forecast import DEFAULT_LIMIT, Forecast, ForecastInput, PatientScore, forecast
+from afterglow.predicates import Comparison
 from afterglow.protocol import CourseRecord, RecordedEvent, RecordedSession, TrialProtocol
 from afterglow.protocol.course import hours_between
 from afterglow.protocol.treatment import LONGEST_COURSE_H
 from afterglow.quantities import HOURS_PER_DAY, format_duration
-from afterglow.scales import instrument, instruments
+from afterglow.scales import Definition, instrument, instruments
 from afterglow.therapy.regimen import Regimen, repeat
 from afterglow.therapy.setting import Condition
 
@@ -120,6 +122,15 @@ def forecast_input(
         limit=limit,
         seed=seed,
     )
+
+
+def definition_used(definitions: Sequence[Definition]) -> Definition | None:
+    """The definition of response or remission that a forecast goes by: the first with a single cut-off.
+
+    >>> definition_used(instrument("PHQ-9").remission).text
+    'total <5'
+    """
+    return next((one for one in definitions if isinstance(one.rule, Comparison)), None)
 
 
 def _check_times(course: CourseRecord, now: datetime) -> None:

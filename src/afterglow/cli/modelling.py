@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import typer
@@ -14,8 +14,10 @@ from afterglow.protocol import read_protocol
 from afterglow.protocol.treatment import LONGEST_COURSE_H
 from afterglow.quantities import format_duration, parse_duration_h, parse_weight_kg
 from afterglow.therapy.exposure import Site, typical
-from afterglow.trials import Parts
-from afterglow.usecases.modelling import ExposureAnswer, ReplicationAnswer
+
+if TYPE_CHECKING:  # other commands must not load the model
+    from afterglow.trials import Parts
+    from afterglow.usecases.modelling import ExposureAnswer, ReplicationAnswer
 
 ProtocolFile = Annotated[Path, typer.Argument(metavar="PROTOCOL", help="A protocol file (YAML).", show_default=False)]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Same seed, same virtual patients.")]

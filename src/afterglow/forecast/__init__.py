@@ -12,6 +12,7 @@ from afterglow.forecast.answer import (
     PatientScore,
     RelapseForecast,
     RelapseRule,
+    RelapseState,
     Trajectory,
     WarningCode,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "PatientScore",
     "RelapseForecast",
     "RelapseRule",
+    "RelapseState",
     "Trajectory",
     "WarningCode",
     "forecast",

@@ -36,6 +36,22 @@ class WarningCode(StrEnum):
     OUT_OF_RANGE = "outside_calibrated_range"
     UNUSUAL_DOSE = "unusual_dose"
     UPPER_BOUND = "drug_part_upper_bound"
+    NO_SCORE = "no_score"
+
+
+class RelapseState(StrEnum):
+    """Where the person stands with relapse; only who is well can relapse.
+
+    well: more likely than not under the cut-off now. reached: was under it after a session and is over it now.
+    not_improved: no score after a session has been under it. unknown: no score after a session, and more likely over
+    it than not. not_started: no session yet.
+    """
+
+    WELL = "well"
+    REACHED = "reached"
+    NOT_IMPROVED = "not_improved"
+    UNKNOWN = "unknown"
+    NOT_STARTED = "not_started"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,9 +150,10 @@ class Trajectory:
 
     Args:
         times_h: h since the origin.
-        median, lo50, hi50, lo90, hi90: of the next score that would be written down, on the forecast's scale.
+        median, lo50, hi50, lo90, hi90: of the next score that would be written down, on the forecast's scale; before
+            now, of a score as the model sees that day with mood left open.
         drug, expectancy, care: points of relief credited to each on average.
-        control: expected score of the same person in a control arm (no drug; the same visits).
+        control: expected score of the same person without the drug, believing the same at the same visits.
         p_response, p_remission: chance that a score written that day would show it; nan where it is not defined.
         drug_layers: (n_sessions, n_days), what each session, given and planned, adds to `drug`; empty unless asked for.
     """
@@ -158,15 +175,17 @@ class Trajectory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RelapseForecast:
-    """When relapse, as defined, is reached.
+    """When relapse, as defined, is reached if no further session is given: of the true score, judged once a day.
 
     Args:
         definition: in words, with the scale and its cut-off.
         source: on whose authority.
         score_at_least: the cut-off.
-        median_days: after now; None when later than the horizon.
-        p_by_day: (days after now, chance of having reached it).
-        reached: whether the person is at or above the cut-off now.
+        median_days: after now; None when later than the horizon, or where there is no relief to lose.
+        p_by_day: (days after now, chance of having reached it); empty where there is no relief to lose.
+        reached: whether relief was there and is more likely than not lost now.
+        state: where the person stands.
+        reason: that in a sentence.
     """
 
     definition: str
@@ -175,6 +194,8 @@ class RelapseForecast:
     median_days: float | None
     p_by_day: tuple[tuple[float, float], ...]
     reached: bool
+    state: RelapseState
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,9 +1,13 @@
-"""How likely a patient's scores are for each virtual patient, and what they leave unknown of mood and level.
+"""How likely a patient's scores are for each candidate, and what they leave unknown of his mood.
 
-Given the modelled relief, the mood fluctuation x (Ornstein-Uhlenbeck) and the true level before treatment of each scale
-are linear in every score, and errors are independent. So a small Kalman filter per virtual patient gives the exact
-likelihood of all scores together (autocorrelated mood is not counted twice) and the distribution of x and levels now.
-The product of level and x is linearised around the level, the one approximation.
+A candidate is a virtual patient with a level before treatment on every scale. Given him, a score is
+
+    lowest + level (1 - rho (1 - y0)) + level rho sqrt(y0) x + error
+
+with x the mood fluctuation (Ornstein-Uhlenbeck): linear in the one unknown x, with independent errors. So a scalar
+Kalman filter for each candidate gives the exact likelihood of all scores together, of any scales, (autocorrelated mood
+is not counted twice) and the distribution of x at the last of them. Rounding to whole points counts as error; that a
+score ends with its scale is left out.
 """
 
 from __future__ import annotations
@@ -14,103 +18,93 @@ import numpy as np
 
 from afterglow.therapy.kinetics import FloatArray
 
-_ROUNDING_VARIANCE = 1.0 / 12.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScaleState:
-    """What is known of one scale before the scores are used.
-
-    Args:
-        level: points above the scale's lowest score before treatment, prior mean.
-        level_sd: its standard deviation; 0 where one score before treatment defines it.
-        following: (n,) or a number, how far the scale follows the state.
-        error_sd: (n,) or a number, measurement error in points.
-        whole_numbers: whether scores are rounded.
-    """
-
-    level: float
-    level_sd: float
-    following: FloatArray | float
-    error_sd: FloatArray | float
-    whole_numbers: bool
-
-    @property
-    def noise_variance(self) -> FloatArray:
-        """Variance of a written score around the true one."""
-        variance: FloatArray = np.square(np.asarray(self.error_sd)) + _ROUNDING_VARIANCE * self.whole_numbers
-        return variance
+ROUNDING_VARIANCE = 1.0 / 12.0  # of a score rounded to whole points
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MoodState:
-    """Mood and levels of n virtual patients at one time, normal given the patient.
+    """Mood x of n candidates at one time, normal for each of them.
 
     Args:
         at_h: the time.
-        mean: (n, 1 + n_scales), x first, then each scale's level less its prior mean.
-        covariance: (n, 1 + n_scales, 1 + n_scales).
-        log_likelihood: (n,), of all scores used.
+        mean, variance: (n,), of x, as a fraction of the level before treatment.
+        log_likelihood: (n,), of all scores used so far.
         surprises: (n,) each, how far each score lay from what was expected, in standard deviations.
     """
 
     at_h: float
     mean: FloatArray
-    covariance: FloatArray
+    variance: FloatArray
     log_likelihood: FloatArray
     surprises: tuple[FloatArray, ...] = ()
 
-
-def start_state(n: int, scales: list[ScaleState], *, at_h: float, mood_sd: FloatArray, stationary: bool) -> MoodState:
-    """Before any score: x is zero at a baseline score that defines the level, else stationary."""
-    size = 1 + len(scales)
-    covariance = np.zeros((n, size, size))
-    if stationary:
-        covariance[:, 0, 0] = mood_sd**2
-    for i, scale in enumerate(scales, start=1):
-        covariance[:, i, i] = scale.level_sd**2
-    return MoodState(at_h=at_h, mean=np.zeros((n, size)), covariance=covariance, log_likelihood=np.zeros(n))
+    def take(self, chosen: np.ndarray[tuple[int], np.dtype[np.int64]]) -> MoodState:
+        """Some of the candidates, by position; their surprises are left behind."""
+        mean, variance, likelihood = self.mean[chosen], self.variance[chosen], self.log_likelihood[chosen]
+        return MoodState(at_h=self.at_h, mean=mean, variance=variance, log_likelihood=likelihood)
 
 
-def advance(state: MoodState, *, to_h: float, mood_sd: FloatArray, correlation_h: float) -> MoodState:
-    """The same knowledge at a later time: x forgets, levels stay."""
-    keep = float(np.exp(-(to_h - state.at_h) / correlation_h))
-    mean, covariance = state.mean.copy(), state.covariance.copy()
-    mean[:, 0] *= keep
-    covariance[:, 0, :] *= keep
-    covariance[:, :, 0] *= keep
-    covariance[:, 0, 0] += mood_sd**2 * (1.0 - keep * keep)
-    return replace(state, at_h=to_h, mean=mean, covariance=covariance)
-
-
-def loading(scale: ScaleState, place: int, left: FloatArray, size: int) -> FloatArray:
-    """How a true score above the scale's lowest depends on (x, levels): (n, size); `left` is (n,)."""
-    out = np.zeros((len(left), size))
-    out[:, 0] = scale.level * np.asarray(scale.following) * np.sqrt(np.maximum(left, 0.0))
-    out[:, 1 + place] = 1.0 - np.asarray(scale.following) * (1.0 - left)
-    return out
-
-
-def observe(state: MoodState, scale: ScaleState, place: int, *, score: float, left: FloatArray) -> MoodState:
-    """Take in one score.
+def start_mood(mood_sd: FloatArray, *, at_h: float, stationary: bool) -> MoodState:
+    """Mood before any score: anything it can be, or zero at a score that defines the level.
 
     Args:
-        state: knowledge at the time of the score.
-        scale: the score's scale; `place` is its position among the scales.
-        place: see above.
-        score: points above the scale's lowest.
-        left: (n,), modelled symptoms left at that time.
+        mood_sd: (n,), stationary standard deviation of x.
+        at_h: when.
+        stationary: whether x may be anything.
+
+    >>> start_mood(np.array([0.25]), at_h=0.0, stationary=True).variance
+    array([0.0625])
     """
-    h = loading(scale, place, left, state.mean.shape[1])
-    expected = scale.level * h[:, 1 + place] + np.einsum("nd,nd->n", h, state.mean)
-    spread = np.einsum("nde,ne->nd", state.covariance, h)
-    variance = np.einsum("nd,nd->n", h, spread) + scale.noise_variance
-    surprise = score - expected
-    gain = spread / variance[:, None]
+    nothing = np.zeros(len(mood_sd))
     return MoodState(
-        at_h=state.at_h,
-        mean=state.mean + gain * surprise[:, None],
-        covariance=state.covariance - gain[:, :, None] * spread[:, None, :],
-        log_likelihood=state.log_likelihood - 0.5 * (np.log(2.0 * np.pi * variance) + surprise**2 / variance),
-        surprises=(*state.surprises, surprise / np.sqrt(variance)),
+        at_h=at_h, mean=nothing, variance=mood_sd**2 if stationary else nothing, log_likelihood=np.zeros(len(mood_sd))
+    )
+
+
+def advance(mood: MoodState, *, to_h: float, mood_sd: FloatArray, correlation_h: float) -> MoodState:
+    """The same knowledge at a later time: x forgets where it was.
+
+    Args:
+        mood: knowledge now.
+        to_h: the later time.
+        mood_sd: (n,).
+        correlation_h: time constant.
+
+    >>> low = MoodState(at_h=0.0, mean=np.ones(1), variance=np.zeros(1), log_likelihood=np.zeros(1))
+    >>> advance(low, to_h=240.0, mood_sd=np.array([0.25]), correlation_h=240.0).mean.round(3)
+    array([0.368])
+    """
+    keep = float(np.exp(-(to_h - mood.at_h) / correlation_h))
+    variance = keep**2 * mood.variance + (1.0 - keep**2) * mood_sd**2
+    return replace(mood, at_h=to_h, mean=keep * mood.mean, variance=variance)
+
+
+def observe(
+    mood: MoodState, *, score: float, expected: FloatArray, swing: FloatArray, noise_variance: FloatArray
+) -> MoodState:
+    """Take in one score at the time of `mood`.
+
+    Args:
+        mood: knowledge before it.
+        score: points.
+        expected: (n,), the score without fluctuation or error.
+        swing: (n,), points by which a unit of x moves it.
+        noise_variance: (n,), of the written score around the true one, points squared.
+
+    >>> before = start_mood(np.array([0.25]), at_h=0.0, stationary=True)
+    >>> two = np.array([20.0])
+    >>> after = observe(before, score=25.0, expected=two, swing=two, noise_variance=np.array([25.0]))
+    >>> after.mean.tolist(), after.surprises[0].round(3).tolist()  # the prior and the error weigh the same
+    ([0.125], [0.707])
+    """
+    shared = swing * mood.variance
+    variance = swing * shared + noise_variance
+    surprise = score - expected - swing * mood.mean
+    squared = surprise**2 / variance
+    return MoodState(
+        at_h=mood.at_h,
+        mean=mood.mean + shared / variance * surprise,
+        variance=mood.variance * noise_variance / variance,
+        log_likelihood=mood.log_likelihood - 0.5 * (np.log(2.0 * np.pi * variance) + squared),
+        surprises=(*mood.surprises, surprise / np.sqrt(variance)),
     )

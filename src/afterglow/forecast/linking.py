@@ -1,41 +1,138 @@
-"""How a patient's scores hang on the model: the scales, their levels before treatment, and the clinic's cut-offs."""
+"""How a patient's scores hang on the model: scales, their levels before treatment, and what counts as relapse.
+
+One score of a scale before treatment defines its level, and mood is zero there, as at a trial's baseline score. Several
+scores of one scale show that the level itself is uncertain: then every measured level is free, mood is stationary, and
+all of them are evidence. A scale without any is assumed to start like other patients', with wide doubt.
+"""
 
 from __future__ import annotations
+
+import math
+from dataclasses import dataclass
 
 import numpy as np
 
 from afterglow.errors import InputError, NoModel
 from afterglow.forecast.answer import ForecastInput, PatientScore, RelapseRule
-from afterglow.forecast.update import LinkedScale
-from afterglow.predicates import Comparison, Condition
-from afterglow.scales import Direction, Instrument, instrument
+from afterglow.forecast.filter import ROUNDING_VARIANCE
+from afterglow.predicates import Comparison
+from afterglow.scales import Definition, Direction, instrument
+from afterglow.therapy.kinetics import FloatArray
+from afterglow.therapy.population import VirtualPatients
 
-UNKNOWN_LEVEL, UNKNOWN_LEVEL_SD = 0.55, 0.12  # Assumption: level before treatment as a share of the scale's range
-_LEVEL_FREEDOM = 0.25  # Assumption: sd of a level that several scores before treatment settle, share of the range
+UNKNOWN_LEVEL, UNKNOWN_LEVEL_SD = 0.55, 0.12  # Assumption (ADR 0009): level of a patient, share of the scale's range
+_LEVEL_FREEDOM = 0.25  # Assumption (ADR 0009): sd of a level that several scores before treatment tell of, same share
+_LEAST_LEVEL = 0.05  # Assumption (ADR 0009): nobody with less, in the same share, is treated
 _NO_SCORE_SCALE = "MADRS"  # what a forecast without any score is written on
-_LOSS = 0.5  # relapse without a published cut-off: less than half of the improvement that makes a response
+_WITHOUT_RESPONSE = 0.5  # the improvement that makes a response, on a scale that defines none
+_LOSS = 0.5  # policy (ADR 0009): the share of that improvement whose loss is relapse, without a published cut-off
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkedScale:
+    """One scale of the patient's scores.
+
+    Args:
+        name: as the scores name it.
+        lowest, highest: range in points, or in percent of baseline.
+        whole_numbers: whether only whole scores exist.
+        self_report: whether patients rate themselves.
+        percent: whether scores are known in percent of baseline only.
+        level: before treatment, above `lowest`; its middle where it is uncertain.
+        level_sd: doubt about it; 0 where it is defined.
+        defined_at_h: when the level was defined, and mood zero; None where it is uncertain.
+        measured: whether any score tells of the level.
+    """
+
+    name: str
+    lowest: float
+    highest: float
+    whole_numbers: bool
+    self_report: bool
+    percent: bool
+    level: float
+    level_sd: float
+    defined_at_h: float | None
+    measured: bool
+
+    def following(self, patients: VirtualPatients) -> FloatArray:
+        """How far the scale follows each patient's state: (n,)."""
+        return patients.following_self_report if self.self_report else np.ones(len(patients))
+
+    def noise_variance(self, patients: VirtualPatients) -> FloatArray:
+        """Variance of a written score around the true one: (n,)."""
+        share = patients.error_self_report if self.self_report else patients.error_clinician
+        variance: FloatArray = (share * (self.highest - self.lowest)) ** 2 + ROUNDING_VARIANCE * self.whole_numbers
+        return variance
+
+    def levels(self, deviates: FloatArray) -> FloatArray:
+        """The levels that standard-normal deviates stand for."""
+        span = self.highest - self.lowest
+        return np.clip(self.level + self.level_sd * deviates, _LEAST_LEVEL * span, span)
+
+    def value(self, score: PatientScore) -> float:
+        """A score in the unit of this scale."""
+        return score.points if score.points is not None else 100.0 * (score.fraction_of_baseline or 0.0)
 
 
 def link_scales(given: ForecastInput) -> tuple[LinkedScale, ...]:
     """Every scale of the scores, the one of the last score last.
 
     Raises: NoModel for a scale without a total, or on which higher is better; InputError for a scale given both in
-        points and as a percentage, or without any symptoms before treatment.
+        points and as a percentage, or without any symptoms before treatment. `about` is the scale's name.
+
+    >>> from datetime import UTC, datetime
+    >>> from afterglow.therapy.regimen import Regimen
+    >>> from afterglow.therapy.setting import Condition
+    >>> before = PatientScore(at_h=-1.0, scale="PHQ-9", points=21.0)
+    >>> given = ForecastInput(origin_at=datetime(2026, 3, 2, tzinfo=UTC), now_h=0.0, condition=Condition.DEPRESSION,
+    ...                       scores=(before,), given=Regimen())
+    >>> (scale,) = link_scales(given)
+    >>> scale.level, scale.level_sd, scale.defined_at_h
+    (21.0, 0.0, -1.0)
     """
     names = list(dict.fromkeys(score.scale for score in given.scores)) or [_NO_SCORE_SCALE]
     if given.scores:
         names.remove(given.scores[-1].scale)
         names.append(given.scores[-1].scale)
-    return tuple(_link(name, given) for name in names)
+    first_h = min((*given.given.starts_h, *given.planned.starts_h), default=math.inf)
+    before = {
+        name: [s for s in given.scores if s.scale == name and s.at_h <= first_h and s.points is not None]
+        for name in names
+    }
+    uncertain = any(len(scores) > 1 for scores in before.values())
+    return tuple(_link(name, given, before[name], first_h=first_h, uncertain=uncertain) for name in names)
 
 
-def _link(name: str, given: ForecastInput) -> LinkedScale:
+def mood_start_h(scales: tuple[LinkedScale, ...]) -> float | None:
+    """When mood is zero by definition; None where it may be anything."""
+    if any(scale.level_sd > 0 and scale.measured for scale in scales):
+        return None
+    return max((scale.defined_at_h for scale in scales if scale.defined_at_h is not None), default=None)
+
+
+def evidence(given: ForecastInput, scales: tuple[LinkedScale, ...]) -> list[tuple[PatientScore, int]]:
+    """The scores that tell of the patient, each with the place of its scale: those that define a level tell nothing."""
+    places = {scale.name: place for place, scale in enumerate(scales)}
+    start = mood_start_h(scales)
+    found = []
+    for score in given.scores:
+        defined = scales[places[score.scale]].defined_at_h
+        if (defined is None or score.at_h > defined) and (start is None or score.at_h >= start):
+            found.append((score, places[score.scale]))
+    return found
+
+
+def _link(
+    name: str, given: ForecastInput, before: list[PatientScore], *, first_h: float, uncertain: bool
+) -> LinkedScale:
     known = instrument(name)
     if known.range is None or known.direction is not Direction.HIGHER_IS_WORSE:
         raise NoModel(
             f"{name} cannot be forecast",
             observed="no total" if known.range is None else "higher is better",
             allowed="a severity scale with a total score",
+            about=name,
         )
     own = [score for score in given.scores if score.scale == name]
     percent = {score.points is None for score in own}
@@ -43,6 +140,7 @@ def _link(name: str, given: ForecastInput) -> LinkedScale:
         raise InputError(
             f"{name} is given both in points and as a percentage of baseline",
             next_step="Give all its scores in the same way, so that they can be linked",
+            about=name,
         )
     if percent == {True}:
         return LinkedScale(
@@ -54,9 +152,22 @@ def _link(name: str, given: ForecastInput) -> LinkedScale:
             percent=True,
             level=100.0,
             level_sd=0.0,
+            defined_at_h=_percent_defined_h(own, first_h if first_h <= given.now_h else None),
+            measured=True,
         )
     lowest, highest = map(float, known.range)
-    level, level_sd = _level(name, [s for s in own if s.at_h <= _first_session_h(given)], lowest, highest)
+    span = highest - lowest
+    level, level_sd = UNKNOWN_LEVEL * span, UNKNOWN_LEVEL_SD * span
+    if before:
+        level = float(np.mean([score.points for score in before if score.points is not None])) - lowest
+        level_sd = _LEVEL_FREEDOM * span if uncertain else 0.0
+    if level <= 0:
+        raise InputError(
+            f"{name} shows no symptoms before treatment, so there is nothing to relieve",
+            observed=f"{level + lowest:g} points",
+            allowed=f"over {lowest:g} points",
+            about=name,
+        )
     return LinkedScale(
         name=name,
         lowest=lowest,
@@ -66,55 +177,57 @@ def _link(name: str, given: ForecastInput) -> LinkedScale:
         percent=False,
         level=level,
         level_sd=level_sd,
+        defined_at_h=before[0].at_h if before and not uncertain else None,
+        measured=bool(before),
     )
 
 
-def _level(name: str, before: list[PatientScore], lowest: float, highest: float) -> tuple[float, float]:
-    """Points above the lowest score before treatment: known from one score, settled by several, assumed from none."""
-    span = highest - lowest
-    if not before:
-        return UNKNOWN_LEVEL * span, UNKNOWN_LEVEL_SD * span
-    level = float(np.mean([score.points or 0.0 for score in before])) - lowest
-    if level <= 0:
-        raise InputError(
-            f"{name} shows no symptoms before treatment, so there is nothing to relieve",
-            observed=f"{level + lowest:g} points",
-            allowed=f"over {lowest:g} points",
-        )
-    return level, 0.0 if len(before) == 1 else _LEVEL_FREEDOM * span
-
-
-def _first_session_h(given: ForecastInput) -> float:
-    return min((*given.given.starts_h, *given.planned.starts_h), default=np.inf)
-
-
-def cut_off(conditions: tuple[Condition, ...], *, lowest: float, baseline: float) -> float | None:
-    """The highest score that still meets a definition of response or remission; None where there is no definition."""
-    for condition in conditions:
-        if not isinstance(condition, Comparison) or isinstance(condition.value, tuple | str):
-            continue
-        value = float(condition.value)
-        if condition.fact == "total":
-            return value if condition.op == "<=" else value - 1.0
-        if condition.fact == "change_pct":
-            return lowest + (baseline - lowest) * (1.0 + value / 100.0)
-        if condition.fact == "change":
-            return baseline + value
-    return None
+def _percent_defined_h(own: list[PatientScore], first_h: float | None) -> float:
+    """When a percentage's baseline was: at the last 100 % before treatment, else at the first session or score."""
+    whole = [s.at_h for s in own if s.fraction_of_baseline == 1.0 and (first_h is None or s.at_h <= first_h)]
+    return max(whole, default=own[0].at_h if first_h is None else first_h)
 
 
 def response_and_remission(scale: LinkedScale, baseline: float) -> tuple[float | None, float | None]:
-    """Highest score that is a response, and a remission, on this scale."""
+    """Highest score that is a response, and a remission, on this scale; None where it defines none.
+
+    Args:
+        scale: the scale.
+        baseline: score before treatment.
+    """
     known = instrument(scale.name)
-    response = cut_off(_rules(known, "response"), lowest=scale.lowest, baseline=baseline)
-    if scale.percent:
-        return 50.0 if response is not None else None, None
-    return response, cut_off(_rules(known, "remission"), lowest=scale.lowest, baseline=baseline)
+    response = _highest(known.response, scale, baseline)
+    return response, None if scale.percent else _highest(known.remission, scale, baseline)
+
+
+def _highest(definitions: tuple[Definition, ...], scale: LinkedScale, baseline: float) -> float | None:
+    """The highest score that meets the first definition that has one; changes in points mean nothing in percent."""
+    for definition in definitions:
+        rule = definition.rule
+        if not isinstance(rule, Comparison) or not isinstance(rule.value, int | float):
+            continue
+        value = float(rule.value)
+        if rule.fact == "change_pct":
+            return scale.lowest + (baseline - scale.lowest) * (1.0 + value / 100.0)
+        if scale.percent:
+            continue
+        if rule.fact == "change":
+            return baseline + value
+        if rule.fact == "total":
+            return value - 1.0 if rule.op == "<" and scale.whole_numbers else value
+    return None
 
 
 def relapse_rule(given: ForecastInput, scale: LinkedScale, baseline: float) -> RelapseRule:
     """The clinic's rule, else the scale's published cut-off, else the loss of half the improvement that is a response.
 
+    A published cut-off that is no better than the person's own level before treatment cannot tell relief from its loss,
+    and is passed over. On whole-number scales the cut-off is the lowest whole score that counts.
+
+    Args:
+        given: the input, with the clinic's rule if there is one.
+        scale: the scale.
+        baseline: score before treatment.
     Raises: InputError if the clinic's rule is on another scale.
     """
     if given.relapse is not None:
@@ -125,23 +238,31 @@ def relapse_rule(given: ForecastInput, scale: LinkedScale, baseline: float) -> R
                 allowed=scale.name,
             )
         return given.relapse
-    known = instrument(scale.name)
-    for definition in known.relapse if not scale.percent else ():
-        rule = definition.rule
-        if (
-            isinstance(rule, Comparison)
-            and (rule.fact, rule.op) == ("total", ">=")
-            and isinstance(rule.value, int | float)
-        ):
-            source = f"{definition.text} ({', '.join(definition.provenance.source)})"
-            return RelapseRule(scale=scale.name, score_at_least=float(rule.value), source=source)
-    half = scale.lowest + (baseline - scale.lowest) * (1.0 - _LOSS * 0.5)
+    published = None if scale.percent else _published_relapse(scale)
+    if published is not None and published.score_at_least < baseline:
+        return published
+    response, _ = response_and_remission(scale, baseline)
+    if response is None:
+        response = scale.lowest + (baseline - scale.lowest) * (1.0 - _WITHOUT_RESPONSE)
+    cut_off = baseline - _LOSS * (baseline - response)
+    if scale.whole_numbers:
+        cut_off = float(math.ceil(cut_off - 1e-9))
+    why = (
+        "no published cut-off"
+        if published is None
+        else f"the published cut-off of {published.score_at_least:g} is not under this person's level before treatment"
+    )
     return RelapseRule(
         scale=scale.name,
-        score_at_least=half,
-        source="policy, no published cut-off: half of the improvement that makes a response is lost",
+        score_at_least=cut_off,
+        source=f"policy, because {why}: half of the improvement that makes a response is lost",
     )
 
 
-def _rules(known: Instrument, what: str) -> tuple[Condition, ...]:
-    return tuple(definition.rule for definition in getattr(known, what) if definition.rule is not None)
+def _published_relapse(scale: LinkedScale) -> RelapseRule | None:
+    for definition in instrument(scale.name).relapse:
+        rule = definition.rule
+        if isinstance(rule, Comparison) and rule.fact == "total" and isinstance(rule.value, int | float):
+            source = f"{definition.text} ({', '.join(definition.provenance.source)})"
+            return RelapseRule(scale=scale.name, score_at_least=float(rule.value), source=source)
+    return None

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from afterglow.forecast.answer import ForecastInput, ForecastWarning, Method, WarningCode
-from afterglow.forecast.update import LinkedScale, Posterior
+from afterglow.forecast.linking import LinkedScale
+from afterglow.forecast.update import Posterior
 from afterglow.quantities import HOURS_PER_DAY, DrugForm
 from afterglow.scales import reliable_change, score_total
 from afterglow.therapy.exposure import check_doses
@@ -11,57 +14,86 @@ from afterglow.therapy.population import Population
 from afterglow.therapy.regimen import Regimen, Route
 from afterglow.therapy.setting import Condition
 
-_STALE_DAYS = 28.0
-_CALIBRATED_ROUTES = {(DrugForm.RACEMIC_KETAMINE, Route.IV), (DrugForm.ESKETAMINE, Route.INTRANASAL)}
+STALE_DAYS = 28.0  # policy (ADR 0009): older than the longest usual maintenance interval
+UNLIKELY = 0.01  # policy (ADR 0009): a misfit that one in a hundred of the model's own patients would show
+_CALIBRATED = {(DrugForm.RACEMIC_KETAMINE, Route.IV), (DrugForm.ESKETAMINE, Route.INTRANASAL)}
 _REFERENCE_WEIGHT_KG = 70.0
 
 
 def warnings_of(
     given: ForecastInput, population: Population, scales: tuple[LinkedScale, ...], posterior: Posterior
 ) -> tuple[ForecastWarning, ...]:
-    """Every warning that applies, in a fixed order."""
-    found: list[tuple[WarningCode, str]] = []
-    if population.status != "calibrated":
-        found.append((WarningCode.PROVISIONAL, f"The model is {population.status}. {population.evidence}"))
-    if posterior.method is Method.LAPLACE:
-        found.append((WarningCode.LAPLACE, f"The patient is unlike most of the population: {posterior.reason}."))
-    if posterior.method is Method.NONE:
-        found.append((WarningCode.FAR, f"No forecast: {posterior.reason}."))
-    last = scales[-1]
-    if last.percent:
-        found.append((WarningCode.PERCENT_ONLY, f"{last.name} is known as a percentage of baseline only."))
-    elif (
-        last.level_sd > 0 and given.scores and min(s.at_h for s in given.scores) > min(given.given.starts_h, default=0)
-    ):
-        found.append((WarningCode.NO_BASELINE, "No score before treatment: its level is assumed, with wide doubt."))
-    if given.scores and given.now_h - given.scores[-1].at_h > _STALE_DAYS * HOURS_PER_DAY:
-        age = (given.now_h - given.scores[-1].at_h) / HOURS_PER_DAY
-        found.append((WarningCode.STALE, f"The last score is {age:.0f} days old."))
-    sessions = (*given.given.administrations, *given.planned.administrations)
-    if given.condition is Condition.DEPRESSION:
-        strange = {
-            f"{s.drug.replace('_', ' ')} {s.route}" for s in sessions if (s.drug, s.route) not in _CALIBRATED_ROUTES
-        }
-        if strange:
-            text = f"{', '.join(sorted(strange))}: the model rests on racemic ketamine iv and nasal esketamine."
-            found.append((WarningCode.OUT_OF_RANGE, text))
-    elif sessions:
-        found.append((WarningCode.OUT_OF_RANGE, f"{given.condition.replace('_', ' ')}: {population.evidence}"))
-    weight = given.weight_kg or _REFERENCE_WEIGHT_KG
-    found += [(WarningCode.UNUSUAL_DOSE, text) for text in check_doses(Regimen(sessions), weight_kg=weight)]
-    if given.given.administrations:
-        found.append((WarningCode.UPPER_BOUND, "The part credited to the drug is an upper bound."))
-        found.append(
-            (WarningCode.EXTRAPOLATION, "No trial has compared these intervals. This is the model's extrapolation.")
-        )
+    """Every warning that applies, in a fixed order.
+
+    Args:
+        given: the input.
+        population: of the condition.
+        scales: of the scores, the last score's last.
+        posterior: what the scores say.
+    Raises: OutOfRange for a dose outside the absolute limits.
+    """
+    found = (
+        *_of_model(given, population),
+        *_of_fit(posterior),
+        *_of_scores(given, scales[-1]),
+        *_of_sessions(given, population),
+    )
     return tuple(ForecastWarning(code=code, text=text) for code, text in found)
 
 
-def reliable_change_sentence(given: ForecastInput) -> str | None:
-    """The last score against the first of its scale; None without two scores in points."""
+def _of_model(given: ForecastInput, population: Population) -> Iterator[tuple[WarningCode, str]]:
+    if population.status != "calibrated":
+        yield WarningCode.PROVISIONAL, f"The model is {population.status}. {population.evidence}"
+    if given.given.administrations:
+        yield WarningCode.UPPER_BOUND, "The part credited to the drug is an upper bound."
+        yield WarningCode.EXTRAPOLATION, "No trial has compared these intervals. This is the model's extrapolation."
+
+
+def _of_fit(posterior: Posterior) -> Iterator[tuple[WarningCode, str]]:
+    if posterior.method is Method.NONE:
+        yield WarningCode.FAR, f"No forecast: {posterior.reason}."
+        return
+    if posterior.method is Method.LAPLACE:
+        yield WarningCode.LAPLACE, f"The patient is unlike most of the population: {posterior.reason}."
+    if posterior.misfit is not None and posterior.misfit < UNLIKELY:
+        text = f"The model explains these scores badly: under {100 * UNLIKELY:g} % of its patients fit so poorly."
+        yield WarningCode.FAR, text
+
+
+def _of_scores(given: ForecastInput, scale: LinkedScale) -> Iterator[tuple[WarningCode, str]]:
     if not given.scores:
-        return None
-    name = given.scores[-1].scale
+        yield WarningCode.NO_SCORE, "No score is known: this is what the population does, not this person."
+        return
+    if scale.percent:
+        yield WarningCode.PERCENT_ONLY, f"{scale.name} is known as a percentage of baseline only."
+    if not scale.measured:
+        text = f"No {scale.name} score before treatment: its level is assumed, with wide doubt."
+        yield WarningCode.NO_BASELINE, text
+    age_days = (given.now_h - given.scores[-1].at_h) / HOURS_PER_DAY
+    if age_days > STALE_DAYS:
+        yield WarningCode.STALE, f"The last score is {age_days:.0f} days old."
+
+
+def _of_sessions(given: ForecastInput, population: Population) -> Iterator[tuple[WarningCode, str]]:
+    sessions = (*given.given.administrations, *given.planned.administrations)
+    if given.condition is not Condition.DEPRESSION:
+        yield WarningCode.OUT_OF_RANGE, f"{given.condition.replace('_', ' ')}: {population.evidence}"
+    strange = {f"{s.drug.replace('_', ' ')} {s.route}" for s in sessions if (s.drug, s.route) not in _CALIBRATED}
+    if strange and given.condition is not Condition.PAIN:
+        text = f"{', '.join(sorted(strange))}: the model rests on racemic ketamine iv and nasal esketamine."
+        yield WarningCode.OUT_OF_RANGE, text
+    weight_kg = _REFERENCE_WEIGHT_KG if given.weight_kg is None else given.weight_kg
+    for text in check_doses(Regimen(sessions), weight_kg=weight_kg):
+        yield WarningCode.UNUSUAL_DOSE, text
+
+
+def reliable_change_sentence(given: ForecastInput) -> str | None:
+    """The last score against the first of its scale; None without two scores in points.
+
+    Args:
+        given: the input.
+    """
+    name = given.scores[-1].scale if given.scores else ""
     own = [score.points for score in given.scores if score.scale == name and score.points is not None]
     if len(own) < 2:
         return None

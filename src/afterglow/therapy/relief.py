@@ -93,7 +93,10 @@ class Relief:
     @property
     def left(self) -> FloatArray:
         """y0: symptoms left as a fraction of baseline, before mood fluctuation."""
-        return (1.0 - self.drug) * (1.0 - self.expectancy) * (1.0 - self.care)
+        left: FloatArray = 1.0 - self.drug
+        left *= 1.0 - self.expectancy
+        left *= 1.0 - self.care
+        return left
 
     def shares(self) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Fraction of baseline credited to drug, expectancy and care: the Shapley average over their orders.
@@ -193,6 +196,8 @@ def _expectancy(table: CourseTable, readout: ReadOut) -> FloatArray:
 
 def _care(table: CourseTable, readout: ReadOut) -> FloatArray:
     """N = 1 - (1 - N0)(1 - nu p), multiplied out so that one pass over the array is enough."""
+    if not (readout.inflation.any() or readout.care.any()):  # as in a clinic
+        return np.zeros((len(readout.care), len(table.times_h)))
     begun = (table.times_h > 0).astype(np.float64)
     progress = begun - begun * np.exp2(-np.maximum(table.times_h, 0.0) / CARE_HALF_TIME_H)
     share: FloatArray = np.multiply.outer(readout.care * (1.0 - readout.inflation), progress)

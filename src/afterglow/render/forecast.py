@@ -200,7 +200,7 @@ def _sentence(data: ForecastData) -> str:
 def _table(data: ForecastData) -> Table:
     points = "% of baseline" if data.percent else "points"
     headings = (
-        "Day", "What", data.score_name, "From baseline", "50 % range", "90 % range", "Control arm",
+        "Day", "What", data.score_name, "Change", "50 %", "90 %", "Control arm",
         "Drug", "Expectancy", "Care and time", NOT_EXPLAINED,
     )  # fmt: skip
     rows = [(score.time_h, 0, _score_row(data, score)) for score in data.scores]
@@ -238,13 +238,13 @@ def _score_row(data: ForecastData, score: ObservedPoint) -> tuple[str, ...]:
 
 
 def _session_row(data: ForecastData, i: int, dose: DoseMark) -> tuple[str, ...]:
-    """A session, with what it holds of today's relief."""
+    """A session, with what it holds of today's relief under what the drug is credited with."""
     layers = data.relief.drug_layers
-    what = f"{'Planned session' if dose.planned else 'Session'} {i + 1}, {dose.label}"
+    held = ""
     if len(layers) == len(data.sessions) and not dose.planned:
-        held = float(np.interp(data.now_h, data.relief.time_h, layers[i]))
-        what += f"; {format_points(held)} of today's relief"
-    return (data.day(dose.time_h, weekday=True, year=True), what, *[""] * 9)
+        held = f"{format_points(float(np.interp(data.now_h, data.relief.time_h, layers[i])))} today"
+    what = f"{'Planned session' if dose.planned else 'Session'} {i + 1}, {dose.label}"
+    return (data.day(dose.time_h, weekday=True, year=True), what, *[""] * 5, held, *[""] * 3)
 
 
 def _forecast_row(data: ForecastData, i: int) -> tuple[str, ...]:
@@ -271,10 +271,10 @@ def _draw(data: ForecastData, canvas: Canvas) -> Drawing:
     headline, about = format_due(data.due, data.calendar)
     heading = [headline, *wrap_text(about, AXIS_PX, canvas.width_px - 4)]
     top = 14 + LINE_PX * len(heading) + 18
-    score_box = Box(left=left, top=top, right=right, bottom=top + 250)
+    score_box = Box(left=left, top=top, right=right, bottom=top + 235)
     lane = Box(left=left, top=score_box.bottom + 14, right=right, bottom=score_box.bottom + 14 + LANE_PX)
     strip_top = lane.bottom + 18 + (22.0 if canvas.narrow else 0.0)
-    strip = Box(left=left, top=strip_top, right=right, bottom=strip_top + 160)
+    strip = Box(left=left, top=strip_top, right=right, bottom=strip_top + 145)
     rests = _rests(data)
     unit = "relief in % of baseline" if data.percent else "points of relief"
     pieces = [
@@ -318,6 +318,7 @@ def _score_panel(data: ForecastData, canvas: Canvas, box: Box, times: Scale) -> 
     pieces = [
         draw_severity(data.severity, canvas, box, values),
         draw_value_axis(box, values, ticks, tick_labels(ticks)),
+        draw_fan(data.fan, box, times, values),
     ]
     ends = []
     for threshold in data.thresholds:
@@ -325,7 +326,7 @@ def _score_panel(data: ForecastData, canvas: Canvas, box: Box, times: Scale) -> 
         pieces.append(line((box.left, y), (box.right, y), "ink2", 1.0, "2 3" if threshold.dotted else None))
         ends.append(EndLabel(at_px=y, name=threshold.name, details=(threshold.definition,)))
     control = values.points(times, data.relief.time_h, data.control)
-    pieces += [draw_fan(data.fan, box, times, values), curve(control, "control", 1.5, "6 4")]
+    pieces.append(curve(control, "control", 1.5, "6 4"))
     measured = [(times(score.time_h), values(score.value)) for score in data.scores]
     number, number_px = _name_baseline(data, measured, box)
     named = _name_on_line(control, measured, left=max(box.left, number_px), right=times(data.now_h), top=box.top)

@@ -83,7 +83,8 @@ class ResponseData:
         mean: the predicted mean score.
         lo50, hi50, lo90, hi90: ranges of the mean of a trial of this size.
         drug, expectancy, care: the parts of the fall, points.
-        observed, observed_control: measured means.
+        observed, observed_control: measured means, or what `observed_name` says they are.
+        observed_name: how the key and the table name them.
         control_mean: predicted mean score of the control arm at `time_h`; empty when there is none.
         sessions: in time order.
         drug_layers: the drug part split by session, oldest first, each at `time_h`; empty when not split.
@@ -108,6 +109,7 @@ class ResponseData:
     drug_layers: tuple[Series, ...] = ()
     thresholds: tuple[Threshold, ...] = ()
     severity: tuple[SeverityBand, ...] = ()
+    observed_name: str = "Measured mean"
 
 
 # The afterglow of one session
@@ -277,7 +279,7 @@ def _response_table(data: ResponseData) -> Table:
         for points in (data.observed, data.observed_control)
     )
     rows += [
-        (format_duration(hours), "measured", active.get(hours, ""), "", "", control.get(hours, ""), *[""] * len(parts))
+        (format_duration(hours), data.observed_name, active.get(hours, ""), "", "", control.get(hours, ""), *[""] * len(parts))
         for hours in sorted({*active, *control})
     ]
     sessions = f"; {name_doses(data.sessions)}" if data.sessions else ""
@@ -317,9 +319,9 @@ def _draw_response(data: ResponseData, canvas: Canvas) -> Drawing:
 def _response_key(data: ResponseData, canvas: Canvas) -> list[tuple[Mark, str]]:
     shown: list[tuple[bool, Mark, str]] = [
         (True, "median, 50 and 90 %", "Predicted mean, 50 % and 90 % of such trials"),
-        (bool(data.observed), "measured", "Measured mean"),
+        (bool(data.observed), "measured", data.observed_name),
         (bool(data.control_mean), "control", "Control arm, predicted"),
-        (bool(data.observed_control), "measured control", "Control arm, measured"),
+        (bool(data.observed_control), "measured control", f"{data.observed_name}, control arm"),
         (bool(data.sessions), "dose", "Session"),
         (canvas.narrow, "drug", "Drug"),
         (canvas.narrow, "expectancy", "Expectancy"),

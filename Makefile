@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --fork-strategy fewest --python-version 3.11 \
+COMPILE := $(BIN)/uv pip compile --quiet --system-certs --universal --generate-hashes --fork-strategy fewest --python-version 3.11 \
   --no-emit-index-url --no-emit-find-links --no-annotate --no-header --group build
 .DEFAULT_GOAL := help
 .PHONY: help demo test check docs bench lock lock-check clean
@@ -48,8 +48,10 @@ lock-check: $(VENV)/test.done
 	  cp requirements/$$lock.txt $(VENV)/$$lock.lock; \
 	  extra=; [ $$lock = run ] || extra="--extra $$lock -c requirements/run.txt"; \
 	  only="--only-binary :all:"; [ $$lock = bench ] && only=; \
-	  $(COMPILE) $$only pyproject.toml $$extra -o $(VENV)/$$lock.lock && \
-	  cmp -s requirements/$$lock.txt $(VENV)/$$lock.lock || { echo "requirements/$$lock.txt does not follow pyproject.toml: run 'make lock'"; exit 1; }; \
+	  $(COMPILE) $$only pyproject.toml $$extra -o $(VENV)/$$lock.lock || { \
+	    echo "requirements/$$lock.txt could not be checked: resolving it needs the package index"; exit 1; }; \
+	  cmp -s requirements/$$lock.txt $(VENV)/$$lock.lock || { \
+	    echo "requirements/$$lock.txt does not follow pyproject.toml: run 'make lock'"; exit 1; }; \
 	done
 
 clean: ## remove what the other targets made

@@ -456,7 +456,7 @@ def test_response_parts_add_up_as_shown_in_every_row() -> None:
 
 def test_response_shows_both_arms_measured_and_predicted() -> None:
     chart = CHARTS["response"]
-    assert ("24 h", "measured", "19.8 (17.2 to 22.4)", "", "", "28.9 (26.1 to 31.7)") in [
+    assert ("24 h", "Measured mean", "19.8 (17.2 to 22.4)", "", "", "28.9 (26.1 to 31.7)") in [
         row[:6] for row in chart.table.rows
     ]
     root = tree(chart, narrow=False)
@@ -486,7 +486,7 @@ def test_response_alone_needs_no_control_arm_layers_bands_or_sessions() -> None:
     assert "Severe" in words(tree(CHARTS["response"], narrow=False))
     assert "Severe" not in said
     assert "session" not in chart.table.caption
-    assert ("24 h", "measured", "20.0") in [row[:3] for row in chart.table.rows]
+    assert ("24 h", "Measured mean", "20.0") in [row[:3] for row in chart.table.rows]
 
 
 def test_severity_bands_beyond_the_axis_are_left_out() -> None:

@@ -157,7 +157,9 @@ def test_a_replication_report_holds_its_numbers(protocol: TrialProtocol) -> None
 def test_the_role_of_the_published_trial_is_named() -> None:
     page = check_page(replication(MURROUGH))
     assert "Calibration figures, not a prediction" in page.text
-    assert "4 figures of this trial are known from memory only and are not shown." in page.text
+    assert "4 figures of this trial are known from memory only and not shown." in page.text
+    assert "knows the baseline of this trial from memory only" in page.text
+    assert "Measured mean" not in page.text
     answer = answered(MURROUGH)
     assert answer.trial is not None
     held_out = replace(answer, trial=replace(answer.trial, role=Role.HELD_OUT))

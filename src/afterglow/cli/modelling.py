@@ -213,10 +213,8 @@ def _print_replication(answer: ReplicationAnswer) -> None:
     out.print(
         f"Points are of {replication.predictions[0].scale}; pp: percentage points; parts are points of the change."
     )
-    for note in replication.notes:
+    for note in answer.notes:
         out.print(f"Note: {note}")
-    if answer.recalled_left_out:
-        out.print(f"Note: {answer.recalled_left_out} figures of this trial are known from memory only and not shown.")
 
 
 def _parts_cells(parts: Parts) -> list[str]:

@@ -279,7 +279,15 @@ def _response_table(data: ResponseData) -> Table:
         for points in (data.observed, data.observed_control)
     )
     rows += [
-        (format_duration(hours), data.observed_name, active.get(hours, ""), "", "", control.get(hours, ""), *[""] * len(parts))
+        (
+            format_duration(hours),
+            data.observed_name,
+            active.get(hours, ""),
+            "",
+            "",
+            control.get(hours, ""),
+            *[""] * len(parts),
+        )
         for hours in sorted({*active, *control})
     ]
     sessions = f"; {name_doses(data.sessions)}" if data.sessions else ""

@@ -494,6 +494,11 @@ def _notes(protocol: TrialProtocol, evidence: str, status: str) -> tuple[str, ..
             "The part credited to the drug is an upper bound: from scores alone only drug and expectancy together "
             "are identified."
         )
+        notes.append(
+            "The dose curve of the provisional model is nearly flat, as in the trials behind it: it is no ground for "
+            "choosing a dose."
+        )
+    notes.append("Expectancy has no onset in this model: the first hours after a session are not to be read.")
     if protocol.observe and protocol.observe.relapse:
         notes.append(
             "Relapse is judged among those at risk at "

@@ -56,7 +56,7 @@ def replicate_document(answer: ReplicationAnswer) -> Document:
             _prediction(prediction, observed)
             for prediction, observed in zip(replication.predictions, answer.observed, strict=True)
         ],
-        "notes": list(replication.notes),
+        "notes": list(answer.notes),
     }
 
 

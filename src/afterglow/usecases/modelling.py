@@ -103,6 +103,22 @@ class ReplicationAnswer:
     recalled_left_out: int
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader must know: of the model, and of what stands beside it."""
+        notes = [*self.replication.notes]
+        if self.trial is not None and self.protocol.trial is not None:
+            named = (self.protocol.trial.active, self.protocol.trial.control)
+            baselines = [self.trial.arm(name).baseline for name in named if name is not None]
+            if any(b is not None and b.provenance.verified is Verified.RECALLED for b in baselines):
+                notes.append(
+                    "The evidence knows the baseline of this trial from memory only: predicted scores rest on the "
+                    "protocol's baseline, which is not confirmed."
+                )
+        if self.recalled_left_out:
+            notes.append(f"{self.recalled_left_out} figures of this trial are known from memory only and not shown.")
+        return tuple(notes)
+
+    @property
     def standing(self) -> str:
         """What the comparison is worth, in one sentence."""
         if self.trial is None:

@@ -42,6 +42,7 @@ STATISTIC_NAMES = {
     Statistic.REMISSION_PCT: "Remission",
     Statistic.RELAPSE_PCT: "Relapse",
 }
+PUT_BELOW = "Published change, below the protocol's baseline"
 _AFTERGLOW_DAYS = 28.0
 
 
@@ -124,9 +125,7 @@ def replicate_report(answer: ReplicationAnswer, courses: Sequence[ArmTrajectory]
     ]
     if Arm.ACTIVE in protocol.arms and protocol.condition is not Condition.PAIN:
         sections.append(Section(heading="The afterglow of one session", blocks=(_afterglow(answer),)))
-    notes = [*replication.notes]
-    if answer.recalled_left_out:
-        notes.append(f"{answer.recalled_left_out} figures of this trial are known from memory only and are not shown.")
+    notes = answer.notes
     cited = [key for _, o in pairs if o for key in o.figure.provenance.source]
     sections += [
         Section(heading="What this rests on", blocks=tuple(Paragraph(text=note) for note in notes)),
@@ -242,6 +241,7 @@ def _response_data(answer: ReplicationAnswer, course: ArmTrajectory, courses: Se
         observed_control=_observed_points(answer, Arm.CONTROL, baseline) if control else (),
         drug_layers=tuple(series(layer) for layer in course.drug_layers),
         thresholds=tuple(_thresholds(answer, baseline)),
+        observed_name=PUT_BELOW,
     )
 
 
@@ -258,19 +258,18 @@ def _thresholds(answer: ReplicationAnswer, baseline: float) -> Iterable[Threshol
 
 
 def _observed_points(answer: ReplicationAnswer, arm: Arm, baseline: float) -> tuple[ObservedPoint, ...]:
-    """Published means as scores; a published change is put below the protocol's baseline."""
+    """Published changes, put below the protocol's baseline: not scores that anybody measured."""
     points: dict[float, ObservedPoint] = {}
     for prediction, observed in zip(answer.replication.predictions, answer.observed, strict=True):
         if prediction.arm is not arm or observed is None:
             continue
-        if prediction.statistic not in {Statistic.MEAN_CHANGE, Statistic.MEAN_SCORE}:
+        if prediction.statistic is not Statistic.MEAN_CHANGE:
             continue
-        origin = baseline if prediction.statistic is Statistic.MEAN_CHANGE else 0.0
         points[prediction.time_h] = ObservedPoint(
             time_h=prediction.time_h,
-            value=origin + observed.value,
-            low=None if observed.low is None else origin + observed.low,
-            high=None if observed.high is None else origin + observed.high,
+            value=baseline + observed.value,
+            low=None if observed.low is None else baseline + observed.low,
+            high=None if observed.high is None else baseline + observed.high,
         )
     return tuple(points[time] for time in sorted(points))
 

@@ -29,7 +29,8 @@ class MoodState:
         at_h: the time.
         mean, variance: (n,), of x, as a fraction of the level before treatment.
         log_likelihood: (n,), of all scores used so far.
-        surprises: (n,) each, how far each score lay from what was expected, in standard deviations.
+        surprises: (n,) each, points by which each score differed from what was expected.
+        spreads: (n,) each, standard deviation of that difference.
     """
 
     at_h: float
@@ -37,6 +38,7 @@ class MoodState:
     variance: FloatArray
     log_likelihood: FloatArray
     surprises: tuple[FloatArray, ...] = ()
+    spreads: tuple[FloatArray, ...] = ()
 
     def take(self, chosen: np.ndarray[tuple[int], np.dtype[np.int64]]) -> MoodState:
         """Some of the candidates, by position; their surprises are left behind."""
@@ -94,17 +96,17 @@ def observe(
     >>> before = start_mood(np.array([0.25]), at_h=0.0, stationary=True)
     >>> two = np.array([20.0])
     >>> after = observe(before, score=25.0, expected=two, swing=two, noise_variance=np.array([25.0]))
-    >>> after.mean.tolist(), after.surprises[0].round(3).tolist()  # the prior and the error weigh the same
-    ([0.125], [0.707])
+    >>> after.mean.tolist(), after.surprises[0].tolist()  # the prior and the error weigh the same
+    ([0.125], [5.0])
     """
     shared = swing * mood.variance
     variance = swing * shared + noise_variance
     surprise = score - expected - swing * mood.mean
-    squared = surprise**2 / variance
     return MoodState(
         at_h=mood.at_h,
         mean=mood.mean + shared / variance * surprise,
         variance=mood.variance * noise_variance / variance,
-        log_likelihood=mood.log_likelihood - 0.5 * (np.log(2.0 * np.pi * variance) + squared),
-        surprises=(*mood.surprises, surprise / np.sqrt(variance)),
+        log_likelihood=mood.log_likelihood - 0.5 * (np.log(2.0 * np.pi * variance) + surprise**2 / variance),
+        surprises=(*mood.surprises, surprise),
+        spreads=(*mood.spreads, np.sqrt(variance)),
     )

@@ -5,46 +5,43 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from afterglow.forecast.answer import ForecastInput, ForecastWarning, Method, WarningCode
+from afterglow.forecast.candidates import Case
 from afterglow.forecast.linking import LinkedScale
 from afterglow.forecast.update import Posterior
 from afterglow.quantities import HOURS_PER_DAY, DrugForm
 from afterglow.scales import reliable_change, score_total
 from afterglow.therapy.exposure import check_doses
-from afterglow.therapy.population import Population
-from afterglow.therapy.regimen import Regimen, Route
+from afterglow.therapy.regimen import Route
 from afterglow.therapy.setting import Condition
 
 STALE_DAYS = 28.0  # policy (ADR 0009): older than the longest usual maintenance interval
-UNLIKELY = 0.01  # policy (ADR 0009): a misfit that one in a hundred of the model's own patients would show
+UNLIKELY = 0.001  # policy (ADR 0009): a misfit that one in a thousand of the model's own patients would show
 _CALIBRATED = {(DrugForm.RACEMIC_KETAMINE, Route.IV), (DrugForm.ESKETAMINE, Route.INTRANASAL)}
 _REFERENCE_WEIGHT_KG = 70.0
 
 
-def warnings_of(
-    given: ForecastInput, population: Population, scales: tuple[LinkedScale, ...], posterior: Posterior
-) -> tuple[ForecastWarning, ...]:
+def warnings_of(case: Case, posterior: Posterior) -> tuple[ForecastWarning, ...]:
     """Every warning that applies, in a fixed order.
 
     Args:
-        given: the input.
-        population: of the condition.
-        scales: of the scores, the last score's last.
+        case: the patient.
         posterior: what the scores say.
     Raises: OutOfRange for a dose outside the absolute limits.
     """
     found = (
-        *_of_model(given, population),
+        *_of_model(case),
         *_of_fit(posterior),
-        *_of_scores(given, scales[-1]),
-        *_of_sessions(given, population),
+        *_of_scores(case.given, case.scales[-1]),
+        *_of_sessions(case),
     )
     return tuple(ForecastWarning(code=code, text=text) for code, text in found)
 
 
-def _of_model(given: ForecastInput, population: Population) -> Iterator[tuple[WarningCode, str]]:
+def _of_model(case: Case) -> Iterator[tuple[WarningCode, str]]:
+    population = case.population
     if population.status != "calibrated":
         yield WarningCode.PROVISIONAL, f"The model is {population.status}. {population.evidence}"
-    if given.given.administrations:
+    if case.given.given.administrations:
         yield WarningCode.UPPER_BOUND, "The part credited to the drug is an upper bound."
         yield WarningCode.EXTRAPOLATION, "No trial has compared these intervals. This is the model's extrapolation."
 
@@ -56,8 +53,10 @@ def _of_fit(posterior: Posterior) -> Iterator[tuple[WarningCode, str]]:
     if posterior.method is Method.LAPLACE:
         yield WarningCode.LAPLACE, f"The patient is unlike most of the population: {posterior.reason}."
     if posterior.misfit is not None and posterior.misfit < UNLIKELY:
-        text = f"The model explains these scores badly: under {100 * UNLIKELY:g} % of its patients fit so poorly."
-        yield WarningCode.FAR, text
+        yield (
+            WarningCode.FAR,
+            "The model explains these scores badly: fewer than one in 1,000 of its patients fit so poorly.",
+        )
 
 
 def _of_scores(given: ForecastInput, scale: LinkedScale) -> Iterator[tuple[WarningCode, str]]:
@@ -74,16 +73,20 @@ def _of_scores(given: ForecastInput, scale: LinkedScale) -> Iterator[tuple[Warni
         yield WarningCode.STALE, f"The last score is {age_days:.0f} days old."
 
 
-def _of_sessions(given: ForecastInput, population: Population) -> Iterator[tuple[WarningCode, str]]:
-    sessions = (*given.given.administrations, *given.planned.administrations)
+def _of_sessions(case: Case) -> Iterator[tuple[WarningCode, str]]:
+    given = case.given
     if given.condition is not Condition.DEPRESSION:
-        yield WarningCode.OUT_OF_RANGE, f"{given.condition.replace('_', ' ')}: {population.evidence}"
-    strange = {f"{s.drug.replace('_', ' ')} {s.route}" for s in sessions if (s.drug, s.route) not in _CALIBRATED}
+        yield WarningCode.OUT_OF_RANGE, f"{given.condition.replace('_', ' ')}: {case.population.evidence}"
+    strange = {
+        f"{s.drug.replace('_', ' ')} {s.route}"
+        for s in case.sessions.administrations
+        if (s.drug, s.route) not in _CALIBRATED
+    }
     if strange and given.condition is not Condition.PAIN:
         text = f"{', '.join(sorted(strange))}: the model rests on racemic ketamine iv and nasal esketamine."
         yield WarningCode.OUT_OF_RANGE, text
     weight_kg = _REFERENCE_WEIGHT_KG if given.weight_kg is None else given.weight_kg
-    for text in check_doses(Regimen(sessions), weight_kg=weight_kg):
+    for text in check_doses(case.sessions, weight_kg=weight_kg):
         yield WarningCode.UNUSUAL_DOSE, text
 
 

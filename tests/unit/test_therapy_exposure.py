@@ -450,3 +450,15 @@ def test_every_assumption_says_what_it_rests_on() -> None:
         assert assumption.basis in {"assumed", "derived"}
         assert assumption.source
         assert assumption.note
+
+
+@pytest.mark.parametrize(
+    ("hours", "accepted"), [(0.02, False), (0.03, True), (240.0, True), (241.0, False), (21_600.0, False)]
+)
+def test_an_infusion_runs_between_two_minutes_and_ten_days(hours: float, *, accepted: bool) -> None:
+    given = Regimen((session(RACEMIC, Route.IV, HALF, infusion_h=hours),))
+    if accepted:
+        check_doses(given, weight_kg=70.0)
+    else:
+        with pytest.raises(OutOfRange, match="infusion length of racemic ketamine"):
+            check_doses(given, weight_kg=70.0)

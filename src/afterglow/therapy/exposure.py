@@ -268,7 +268,7 @@ def oral_prolonged_release_area(dose_mg: float, variation: PkVariation) -> Float
 
 @cache
 def dose_guardrails() -> Mapping[tuple[DrugForm, Route, str], Guardrail]:
-    """Limits of a dose by drug form, route and unit (mg or mg/kg a session, mg/kg/h of a long infusion).
+    """Limits by drug form, route and unit: mg or mg/kg a session, mg/kg/h of a long infusion, h of any infusion.
 
     >>> dose_guardrails()[ESKETAMINE, Route.INTRANASAL, "mg"].absolute
     (0, 84)
@@ -277,7 +277,7 @@ def dose_guardrails() -> Mapping[tuple[DrugForm, Route, str], Guardrail]:
     file = read_record(Path(__file__).parent / "data", "dose_guardrails.yaml")
     for record in file.records("guardrails"):
         drug, route, unit = record.word("drug", DrugForm), record.word("route", Route), record.text("unit")
-        what = "rate" if unit.endswith("/h") else "dose"
+        what = {"h": "infusion length", "mg/kg/h": "rate"}.get(unit, "dose")
         provenance = Provenance(source=record.texts("source"), verified=Verified.POLICY, note=record.text("note"))
         found[drug, route, unit] = record.close(
             Guardrail(
@@ -306,26 +306,27 @@ def check_doses(regimen: Regimen, *, weight_kg: float) -> tuple[str, ...]:
     """
     unusual = []
     for session in regimen.administrations:
-        guardrail, value = _limited(session, weight_kg)
-        guardrail.check(value)
-        if not guardrail.is_usual(value):
-            low, high = guardrail.usual
-            limits = f"{low:g} to {high:g} {guardrail.unit}"
-            unusual.append(f"{guardrail.name}, {value:.3g} {guardrail.unit}, is outside the usual {limits}.")
+        for guardrail, value in _limited(session, weight_kg):
+            guardrail.check(value)
+            if not guardrail.is_usual(value):
+                low, high = guardrail.usual
+                limits = f"{low:g} to {high:g} {guardrail.unit}"
+                unusual.append(f"{guardrail.name}, {value:.3g} {guardrail.unit}, is outside the usual {limits}.")
     return tuple(dict.fromkeys(unusual))
 
 
-def _limited(session: DoseAdministration, weight_kg: float) -> tuple[Guardrail, float]:
+def _limited(session: DoseAdministration, weight_kg: float) -> list[tuple[Guardrail, float]]:
+    """What of a session is limited: how long it runs, and its rate if that is long, else its dose."""
     limits = dose_guardrails()
     key = (session.drug, session.route)
     amount = session.amount_mg(weight_kg)
+    length = [(limits[*key, "h"], session.duration_h)] if session.duration_h > 0 else []
     if session.duration_h > _LONG_INFUSION_H:
         rates = [step.rate.over(1.0).amount_mg(weight_kg) for step in session.steps] or [amount / session.duration_h]
-        fastest = max(rates, key=abs)
-        return limits[*key, "mg/kg/h"], fastest / weight_kg
+        return [*length, (limits[*key, "mg/kg/h"], max(rates, key=abs) / weight_kg)]
     if (*key, "mg") in limits:
-        return limits[*key, "mg"], amount
-    return limits[*key, "mg/kg"], amount / weight_kg
+        return [*length, (limits[*key, "mg"], amount)]
+    return [*length, (limits[*key, "mg/kg"], amount / weight_kg)]
 
 
 def _any_early(sessions: tuple[DoseAdministration, ...], times_h: FloatArray) -> bool:

@@ -134,3 +134,20 @@ def test_refusals() -> None:
         simulate_acute(Regimen(), typical(), [1.0])
     with pytest.raises(OutOfRange, match="mg/kg"):
         simulate_acute(Regimen((infusion(5.0),)), typical(), [1.0])
+
+
+@pytest.mark.parametrize(
+    ("drug", "route", "dose"),
+    [
+        (ESKETAMINE, Route.INTRANASAL, Dose(mg=28.0)),
+        (RACEMIC, Route.INTRANASAL, Dose(mg=50.0)),
+        (RACEMIC, Route.SUBLINGUAL, Dose(mg=100.0)),
+        (RACEMIC, Route.ORAL, Dose(mg=100.0)),
+        (RACEMIC, Route.IM, Dose(mg_per_kg=0.5)),
+    ],
+)
+def test_nobody_is_ready_before_the_drug_has_peaked(drug: DrugForm, route: Route, dose: Dose) -> None:
+    found = acute(DoseAdministration(at_h=0.0, drug=drug, route=route, dose=dose))
+    assert found.ready[0] == 0.0
+    assert found.ready_median_h > 0.1
+    assert any(note.startswith("Observation:") for note in found.notes)

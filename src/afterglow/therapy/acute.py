@@ -27,7 +27,7 @@ from afterglow.errors import InputError
 from afterglow.evidence import SpreadKind, fact
 from afterglow.quantities import HOURS_PER_MINUTE, Dose, DrugForm, nmol_per_ml_to_ng_per_ml
 from afterglow.therapy.exposure import PkVariation, check_doses, drive_inputs, drive_model, regimen_drive, typical
-from afterglow.therapy.kinetics import FloatArray, concentration, peak
+from afterglow.therapy.kinetics import BoolArray, FloatArray, concentration, peak
 from afterglow.therapy.regimen import DoseAdministration, Regimen, Route
 from afterglow.therapy.variation import erf, given, read_assumptions
 
@@ -85,7 +85,7 @@ class AcuteEffects:
         systolic_mmhg, diastolic_mmhg, heart_rate_bpm: rise over the value before the session.
         marked_systolic_rise: probability of a systolic rise of 40 mmHg or more.
         ready: probability that from this time on nothing is left: neither dissociated nor sedated, systolic rise
-            below 10 mmHg; 0 until all of the last session's drug has been given.
+            below 10 mmHg; 0 until all of the last session's drug has been given and the person's own peak is past.
         ready_median_h, ready_90_h: hours after the start of the last session at which half and nine in ten are
             likely ready; infinite if later than 12 h.
         sources: facts of the evidence the numbers come from.
@@ -142,7 +142,8 @@ def simulate_acute(
     ahead = np.maximum.accumulate(later[:, ::-1], axis=1)[:, ::-1]  # highest level from each grid time on
     older = age_years is not None and age_years >= _assumed("older_from_years")
     systolic, diastolic, heart_rate = _reference_rises(older=older)
-    ready = np.where(grid >= given_by_h, _likely_ready(ahead, systolic), 0.0)
+    own_peak_h = np.maximum(grid[np.argmax(later, axis=1)], given_by_h)[:, None]  # nobody is ready before it
+    ready = _likely_ready(ahead, systolic, past=grid >= own_peak_h)
     following = np.searchsorted(grid, times)
     from_now = np.maximum(now, np.append(ahead, ahead[:, -1:] * 0.0, axis=1)[:, following])
     low, middle, high = np.quantile(now, (0.05, 0.5, 0.95), axis=0)
@@ -160,12 +161,19 @@ def simulate_acute(
         diastolic_mmhg=_rise(relative, diastolic),
         heart_rate_bpm=_rise(relative, heart_rate),
         marked_systolic_rise=1.0 - _below(relative, systolic, _assumed("marked_systolic_rise_mmhg")).mean(axis=0),
-        ready=np.where(times >= given_by_h, _likely_ready(from_now, systolic), 0.0),
+        ready=_likely_ready(from_now, systolic, past=times >= own_peak_h),
         ready_median_h=_first(grid - last.at_h, ready, 0.5),
         ready_90_h=_first(grid - last.at_h, ready, 0.9),
         sources=(*_SOURCES, *_AGE_SOURCES[older]),
-        notes=(*_NOTES, *warnings),
+        notes=(*_NOTES, _observation_rule(last), *warnings),
     )
+
+
+def _observation_rule(last: DoseAdministration) -> str:
+    """The rule that stands above the prediction of readiness."""
+    if last.drug is DrugForm.ESKETAMINE and last.route is Route.INTRANASAL:
+        return "Observation: the label asks for at least 2 h after the first device (spravato_label)."
+    return "Observation: no label covers this use; the site's rule decides."
 
 
 def _affected(level: FloatArray, threshold: NormalDist) -> FloatArray:
@@ -185,11 +193,14 @@ def _rise(relative: FloatArray, rise: NormalDist) -> Rise:
     return Rise(mean=mean, sd=np.sqrt(variance))
 
 
-def _likely_ready(ahead: FloatArray, systolic: NormalDist) -> FloatArray:
-    """Probability that no effect is left; who is sensitive to dissociation is also sensitive to sedation."""
+def _likely_ready(ahead: FloatArray, systolic: NormalDist, *, past: BoolArray) -> FloatArray:
+    """Probability that no effect is left; who is sensitive to dissociation is also sensitive to sedation.
+
+    `past` says who is past his peak: whoever feels nothing yet is not ready.
+    """
     affected = np.maximum(_affected(ahead, _dissociation_threshold()), _affected(ahead, _sedation_threshold()))
     calm: FloatArray = (1.0 - affected) * _below(ahead / _reference_peak(), systolic, _assumed("pressure_back_mmhg"))
-    ready: FloatArray = calm.mean(axis=0)
+    ready: FloatArray = (calm * past).mean(axis=0)
     return ready
 
 

@@ -130,7 +130,10 @@ EARLY_VENOUS = (
     "standard infusion: this model describes arterial blood."
 )
 _RACEMIC_NOSE = "Published bioavailabilities of nasal racemate differ 3 to 4 fold: a band, not a point."
-_INJECTED = "No human absorption data were found for this route: absorption is an assumed band, without patient spread."
+_INJECTED = (
+    "No human absorption data were found for this route: absorption is an assumed band, without patient spread. Do not "
+    "compare its peak or acute effects with an infusion's."
+)
 _SWALLOWED = "Oral absorption rate is borrowed from esketamine; inhibitors and inducers of CYP3A4 or CYP2B6 change it."
 _DERIVED_ARTERY = "Derived: absorption of the intranasal model on the pooled arterial disposition, with the same area."
 _LOZENGE = "Lozenges that are swallowed early behave more like an oral dose."

@@ -295,7 +295,7 @@ def test_a_report_that_cannot_be_written_leaves_nothing_behind(run: Run, tmp_pat
     path.mkdir()
     code, _, err = run("evidence", "claims", "--report", str(path))
     assert code == 2
-    assert f"The report {path} cannot be written" in err
+    assert "--report is refused" in err
     assert list(tmp_path.iterdir()) == [path]
     assert list(path.iterdir()) == []
 

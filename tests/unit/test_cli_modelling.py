@@ -142,7 +142,7 @@ def test_exposure_as_text(run: Run) -> None:
 
 def test_asked_times_sites_and_weights(run: Run) -> None:
     said = text_of(
-        run, "expose", MURROUGH, "--site", "arterial", "--times", "2 h, 45 min", "--weight", "80 kg", "--seed", "7"
+        run, "expose", MURROUGH, "--site", "arterial", "--times", "45 min, 2 h", "--weight", "80 kg", "--seed", "7"
     )
     assert "Concentrations, arterial plasma, ng/mL" in said
     assert "median weight 80 kg" in said
@@ -231,7 +231,7 @@ def test_a_report_that_cannot_be_written_leaves_nothing_behind(run: Run, command
     for path in (tmp_path / "a file" / "out.html", tmp_path):
         code, _, err = run(command, MURROUGH, "--report", str(path))
         assert code == 2
-        assert f"afterglow: The report {path} cannot be written; found " in err
+        assert f"afterglow: --report is refused; found {str(path)!r}, " in err
         assert "Choose a file in a folder that you may write to." in err
     assert [one.name for one in tmp_path.iterdir()] == ["a file"]
     assert (tmp_path / "a file").read_text() == "mine"
@@ -247,7 +247,7 @@ def test_a_report_that_cannot_be_written_leaves_nothing_behind(run: Run, command
         (("--times", "1 h,"), "--times cannot be read; found ''"),
         (("--times", "90"), "--times needs a unit; found '90'"),
         (("--times", "3 fortnights"), "--times has no known unit"),
-        (("--times", "1 h, -2 h"), "--times lies outside the course; found -2 h; allowed: 0 to"),
+        (("--times", "-2 h, 1 h"), "--times lies outside the course; found -2 h; allowed: 0 to"),
         (("--times", "11 y"), "--times"),
         (("--times", "4000 d"), "--times lies outside the course; found 96000 h"),
         (("--times", "nan h"), "--times cannot be read"),
@@ -346,8 +346,32 @@ def test_a_title_is_printed_as_it_is(run: Run, write: Write) -> None:
 
 
 def test_parsers_of_options() -> None:
-    assert parse_times("2 h, 30 min, 2 h") == [0.5, 2.0]
+    assert parse_times("30 min, 2 h") == [0.5, 2.0]
     assert parse_times("0") == [0.0]
     assert parse_weight("80 kg") == 80.0
     with pytest.raises(InputError):
         parse_times("")
+
+
+@pytest.mark.parametrize("name", ["mine.yaml", "mine.html", "out.txt", "a/b/out.html"])
+def test_a_report_never_replaces_another_file(run: Run, name: str, tmp_path: Path) -> None:
+    target = tmp_path / name
+    if target.parent == tmp_path:
+        target.write_text("mine")
+    code, said, err = run("expose", MURROUGH, "--report", str(target))
+    assert (code, said) == (2, "")
+    assert "--report is refused" in err
+    assert target.parent != tmp_path or target.read_text() == "mine"
+
+
+def test_a_report_replaces_an_earlier_one_and_makes_one_folder(run: Run, tmp_path: Path) -> None:
+    for _ in range(2):
+        code, _, err = run("expose", MURROUGH, "--report", str(tmp_path / "out" / "again.html"))
+        assert (code, err.startswith("Report: ")) == (0, True)
+
+
+@pytest.mark.parametrize("times", ["2 h, 1 h", "1 h, 1 h", "60 min, 1 h"])
+def test_times_are_asked_for_in_order_and_once(run: Run, times: str) -> None:
+    code, said, err = run("expose", MURROUGH, "--times", times)
+    assert (code, said) == (2, "")
+    assert "--times must increase" in err

@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from afterglow.cli.modelling import AsJson, Report, Seed
-from afterglow.cli.output import console, named, print_facts, print_json, print_table, progress, write_report
+from afterglow.cli.modelling import AsJson, Seed
+from afterglow.cli.output import Report, console, named, print_facts, print_json, print_table, progress, write_report
 from afterglow.errors import InputError
 from afterglow.protocol import CourseRecord, place_in_protocol, read_course, read_protocol, read_time
 from afterglow.quantities import parse_percent
@@ -71,16 +71,16 @@ def forecast_command(
             raise fault.at(place_in_protocol(plan, key)) from None
         with named(course):
             raise
+    if report is not None:
+        from afterglow.usecases.forecast_report import forecast_report  # noqa: PLC0415
+
+        write_report(report, forecast_report(answer))
     if as_json:
         from afterglow.usecases.forecast_contracts import forecast_document  # noqa: PLC0415
 
         print_json(forecast_document(answer))
     else:
         _print_forecast(answer)
-    if report is not None:
-        from afterglow.usecases.forecast_report import forecast_report  # noqa: PLC0415
-
-        write_report(report, forecast_report(answer))
 
 
 def parse_now(text: str, course: CourseRecord) -> datetime:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,7 +16,7 @@ from afterglow.cli.knowledge_text import (
     print_trial,
     print_trials,
 )
-from afterglow.cli.output import print_json, progress, write_report
+from afterglow.cli.output import Report, print_json, progress, write_report
 from afterglow.evidence import PoolingMethod, StudiedCondition, trial, trials_where
 from afterglow.provenance import Role
 from afterglow.scales import instrument
@@ -46,9 +45,6 @@ class MethodName(StrEnum):
 _METHODS = {MethodName.PM: PoolingMethod.PAULE_MANDEL, MethodName.DL: PoolingMethod.DERSIMONIAN_LAIRD}
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON (a versioned schema) instead of text.")]
-Report = Annotated[
-    Path | None, typer.Option("--report", metavar="OUT.html", help="Also write a self-contained report with pictures.")
-]
 
 
 @evidence_app.callback(invoke_without_command=True)
@@ -119,12 +115,12 @@ def claims_command(as_json: AsJson = False, report: Report = None) -> None:
 
     Example: afterglow evidence claims --report out/claims.html
     """
+    if report is not None:
+        write_report(report, claims_report())
     if as_json:
         print_json(claims_document())
     else:
         print_claims()
-    if report is not None:
-        write_report(report, claims_report())
 
 
 @evidence_app.command("pool")
@@ -146,12 +142,12 @@ def pool_command(
     with progress("Pooling") as done:
         answer = pooled_outcome(outcome, method=_METHODS[method])
         done(1.0)
+    if report is not None:
+        write_report(report, pool_report(answer))
     if as_json:
         print_json(pool_document(answer))
     else:
         print_pool(answer)
-    if report is not None:
-        write_report(report, pool_report(answer))
 
 
 def scales_command(

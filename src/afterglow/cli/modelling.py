@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import typer
 
-from afterglow.cli.output import console, named, print_json, print_table, progress, write_report
-from afterglow.errors import OutOfRange
+from afterglow.cli.output import Report, console, named, print_json, print_table, progress, write_report
+from afterglow.errors import OutOfRange, WrongOrder
 from afterglow.protocol import read_protocol
 from afterglow.protocol.treatment import LONGEST_COURSE_H
 from afterglow.quantities import format_duration, parse_duration_h, parse_weight_kg
@@ -22,9 +23,6 @@ if TYPE_CHECKING:  # other commands must not load the model
 ProtocolFile = Annotated[Path, typer.Argument(metavar="PROTOCOL", help="A protocol file (YAML).", show_default=False)]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Same seed, same virtual patients.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON (a versioned schema) instead of text.")]
-Report = Annotated[
-    Path | None, typer.Option("--report", metavar="OUT.html", help="Also write a self-contained report with pictures.")
-]
 
 
 def expose_command(
@@ -58,16 +56,16 @@ def expose_command(
     read = read_protocol(protocol)
     with named(protocol):
         answer = expose(read, site=site, times_h=times_h, weight_kg=weight_kg, seed=seed)
-    if as_json:
-        print_json(expose_document(answer))
-    else:
-        _print_exposure(answer)
     if report is not None:
         from afterglow.usecases.reports import expose_report  # noqa: PLC0415
 
         # A picture shows the whole course, whatever times the table was asked for.
         pictured = answer if times_h is None else expose(read, site=site, weight_kg=weight_kg, seed=seed)
         write_report(report, expose_report(pictured))
+    if as_json:
+        print_json(expose_document(answer))
+    else:
+        _print_exposure(answer)
 
 
 def replicate_command(protocol: ProtocolFile, seed: Seed = 0, as_json: AsJson = False, report: Report = None) -> None:
@@ -81,14 +79,14 @@ def replicate_command(protocol: ProtocolFile, seed: Seed = 0, as_json: AsJson = 
     read = read_protocol(protocol)
     with named(protocol), progress("Virtual patients") as done:
         answer = replicate_beside_published(read, seed=seed, progress=done)
-    if as_json:
-        print_json(replicate_document(answer))
-    else:
-        _print_replication(answer)
     if report is not None:
         from afterglow.usecases.reports import replicate_report  # noqa: PLC0415
 
         write_report(report, replicate_report(answer, trajectories(read, seed=seed)))
+    if as_json:
+        print_json(replicate_document(answer))
+    else:
+        _print_replication(answer)
 
 
 def parse_times(text: str) -> list[float]:
@@ -99,7 +97,14 @@ def parse_times(text: str) -> list[float]:
     >>> parse_times("1 h, 2 d")
     [1.0, 48.0]
     """
-    times_h = sorted({parse_duration_h(one, what="--times") for one in text.split(",")})
+    times_h = [parse_duration_h(one, what="--times") for one in text.split(",")]
+    for before, after in pairwise(times_h):
+        if not before < after:
+            raise WrongOrder(
+                "--times must increase",
+                observed=f"{format_duration(after)} after {format_duration(before)}",
+                next_step="Put the times in order, each once",
+            )
     for time_h in (times_h[0], times_h[-1]):
         if not 0 <= time_h <= LONGEST_COURSE_H:
             raise OutOfRange(

@@ -9,8 +9,9 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -66,13 +67,66 @@ def print_facts(out: Console, facts: Sequence[tuple[str, str | Text]]) -> None:
     out.print(grid)
 
 
+def _checked_report(path: Path | None) -> Path | None:
+    """Refuse a place for a report before anything is computed: never another file, never a wrong folder.
+
+    Raises: UnwritableFile.
+    """
+    if path is None:
+        return None
+    problem = _problem(path)
+    if problem is not None:
+        raise UnwritableFile(
+            "--report is refused",
+            observed=f"{str(path)!r}, {problem}",
+            allowed="a new file, or an earlier report, that ends in .html",
+            next_step="Choose a file in a folder that you may write to",
+        )
+    return path
+
+
+def _problem(path: Path) -> str | None:
+    """What is wrong with the place of a report; one missing folder is made later."""
+    if path.suffix.lower() not in {".html", ".htm"}:
+        return "which does not end in .html"
+    if path.is_dir():
+        return "which is a folder"
+    folder = path.parent if path.parent.exists() else path.parent.parent
+    if not folder.is_dir():
+        return "whose folder does not exist"
+    if not os.access(folder, os.W_OK):
+        return "whose folder may not be written to"
+    if path.exists():
+        try:
+            with path.open(encoding="utf-8", errors="replace") as old:
+                start = old.read(4096)
+        except OSError:
+            return "which cannot be read"
+        if not (start.startswith("<!doctype html>") and "<title>" in start):
+            return "which exists and is no report"
+    return None
+
+
+Report = Annotated[
+    Path | None,
+    typer.Option(
+        "--report",
+        metavar="OUT.html",
+        help="Also write a self-contained report with pictures.",
+        callback=_checked_report,
+        show_default=False,
+    ),
+]
+"""The option of every command that has a picture."""
+
+
 def write_report(path: Path, html: str) -> None:
     """Write a whole report or nothing, and say where it is.
 
     Raises: UnwritableFile if it cannot be written.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as part:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -122,8 +122,8 @@ class Outlook:
         given = case.given
         self.days_h: FloatArray = given.now_h + HOURS_PER_DAY * np.arange(horizon_days + 1, dtype=np.float64)
         self.noise = _noise(given.seed, case.correlation_h)
-        start = float(np.random.default_rng([given.seed, N_AHEAD]).random())
-        chosen, weights = thin(posterior.weights, N_AHEAD, start)
+        self._start = float(np.random.default_rng([given.seed, N_AHEAD]).random())
+        chosen, weights = thin(posterior.weights, N_AHEAD, self._start)
         candidates, mood = posterior.candidates.take(chosen), posterior.mood.take(chosen)
         mood_sd = candidates.patients.mood_sd
         self.everyone = Group(
@@ -131,12 +131,20 @@ class Outlook:
             weights=weights,
             mood=advance(mood, to_h=given.now_h, mood_sd=mood_sd, correlation_h=case.correlation_h),
         )
-        self.some = self.everyone.some(N_PARTS, start)
-        self.few = self.some.some(N_LAYERS, start)
         level = self.scale.level
         if self.scale.level_sd > 0:
             level = float(np.sum(posterior.weights * posterior.candidates.levels[-1]))
         self.baseline = self.scale.lowest + level
+
+    @cached_property
+    def some(self) -> Group:
+        """`N_PARTS` of everyone."""
+        return self.everyone.some(N_PARTS, self._start)
+
+    @cached_property
+    def few(self) -> Group:
+        """`N_LAYERS` of them."""
+        return self.some.some(N_LAYERS, self._start)
 
     def relief(self, group: Group, regimen: Regimen, times_h: FloatArray) -> Relief:
         """Relief of a group under sessions."""
@@ -229,8 +237,9 @@ class ScoreDistribution:
         """(n_levels, n_days)."""
         below = np.cumsum(self.mass, axis=1)
         edges = self.scale.lowest + self.span * (np.arange(self.bins) + 1.0) / self.bins
-        edges[0] = self.scale.lowest  # where scores held by the scale's end lie
-        return np.array([np.interp(levels, day, edges) for day in below]).reshape(-1, len(levels)).T
+        edges[0] = self.scale.lowest  # scores held by the scale's ends lie on them
+        found = np.array([np.interp(levels, day, edges) for day in below]).reshape(-1, len(levels))
+        return np.where(np.array(levels) > below[:, -2:-1], self.scale.highest, found).T
 
     def at_most(self, limit: float | None) -> FloatArray:
         """Chance by day of a written score of at most `limit`; nan where there is no limit."""

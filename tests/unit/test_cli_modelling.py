@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import re
 import shlex
 import sys
@@ -137,7 +138,12 @@ def test_exposure_as_text(run: Run) -> None:
     ):
         assert words in said
     assert re.search(r"40 min \d+ \(\d+ to \d+\)", said)
-    assert "2 sessions" in text_of(run, "expose", DALY)
+    assert "Observation: no label covers this use" in said
+    nasal = text_of(run, "expose", DALY)
+    assert "2 sessions" in nasal
+    assert "last session + 40 min" in nasal
+    assert re.search(r"Area, ng/mL·h \S+ not shown: too high", nasal)
+    assert nasal.count("Observation: the label asks for at least 2 h after the first device") == 1
 
 
 def test_asked_times_sites_and_weights(run: Run) -> None:
@@ -157,7 +163,7 @@ def test_an_effect_that_outlasts_the_horizon_is_said_so(run: Run, monkeypatch: p
         return replace(simulate_acute(*args, **options), ready_median_h=float("inf"))
 
     monkeypatch.setattr(modelling, "simulate_acute", late)
-    assert "half of people by later than 12 h" in text_of(run, "expose", MURROUGH)
+    assert "half of people by later than 12 h after the end" in text_of(run, "expose", MURROUGH)
 
 
 @pytest.mark.parametrize("example", sorted(path.name for path in EXAMPLES.glob("*.yaml")))
@@ -362,6 +368,20 @@ def test_a_report_never_replaces_another_file(run: Run, name: str, tmp_path: Pat
     assert (code, said) == (2, "")
     assert "--report is refused" in err
     assert target.parent != tmp_path or target.read_text() == "mine"
+
+
+def test_a_report_makes_no_folder_at_the_root_and_replaces_nothing_that_is_locked(run: Run, tmp_path: Path) -> None:
+    assert run("expose", MURROUGH, "--report", "/no-such-folder/out.html")[0] == 2
+    assert not Path("/no-such-folder").exists()
+    report = tmp_path / "out.html"
+    assert run("expose", MURROUGH, "--report", str(report))[0] == 0
+    with pytest.MonkeyPatch.context() as patch:  # whoever may do everything cannot be locked out
+        patch.setattr(os, "access", lambda path, mode: not (Path(path) == report and mode & os.W_OK))
+        _, _, err = run("expose", MURROUGH, "--report", str(report))
+        assert "which may not be written to" in err
+        patch.setattr(os, "access", lambda path, mode: not (Path(path) == tmp_path and mode & os.W_OK))
+        _, _, err = run("expose", MURROUGH, "--report", str(report))
+        assert "whose folder may not be written to" in err
 
 
 def test_a_report_replaces_an_earlier_one_and_makes_one_folder(run: Run, tmp_path: Path) -> None:

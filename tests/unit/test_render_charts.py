@@ -581,7 +581,8 @@ def test_forest_marks_are_diamonds_squares_and_hollow_when_unsure() -> None:
     assert sorted(map(str, diamonds)) == sorted([ink, surface, ink, surface])
     assert sorted(map(str, squares)) == sorted([ink] * 3 + [surface] + [ink, surface])
     assert CHARTS["forest"].summary == (
-        "Standardised difference: 6 effects from 0.12 to 1.13; the 95 % interval reaches no effect in 2."
+        "Standardised difference: 4 contrasts of trials and 2 pooled or published results, from 0.12 to 1.13; "
+        "the 95 % interval reaches no effect in 2."
     )
 
 

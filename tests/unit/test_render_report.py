@@ -39,7 +39,7 @@ VERDICTS: tuple[Verdict, ...] = ("supported", "partly supported", "overstated", 
 
 
 def claim(verdict: Verdict, key: str = "C1") -> Claim:
-    return Claim(key=key, claim="It helps", verdict=verdict, numbers="0.5 (0.1 to 0.9)", action="Show the number")
+    return Claim(key=key, claim="It helps", verdict=verdict, numbers=("0.5 (0.1 to 0.9)",), action="Show the number")
 
 
 def report(said: str = "Plain words", foot: str = "Afterglow 0.1, seed 0") -> str:

@@ -27,7 +27,7 @@ from afterglow.usecases.knowledge import (
     ShownEffect,
     arm_words,
     checked_words,
-    evidence_words,
+    cited_words,
     figure_time,
     figure_value,
     figure_words,
@@ -221,10 +221,7 @@ def print_claims() -> None:
             (claim.id, Text(typeset(claim.claim), style="bold")),
             ("", _verdict_words(claim.verdict)),
         ]
-        said += [
-            ("", f"{evidence_words(part)} [{', '.join(part.provenance.source) or 'no source'}]")
-            for part in claim.evidence
-        ]
+        said += [("", cited_words(part)) for part in claim.evidence]
         print_facts(out, [*said, ("", f"Afterglow ({claim.action_kind}): {typeset(claim.action)}")])
     out.print()
     out.print("The keys in brackets are spelt out in the report (--report OUT.html) and in the JSON (--json).")

@@ -18,8 +18,10 @@ from rich.table import Table
 from rich.text import Text
 
 from afterglow.errors import AfterglowError, Place, UnwritableFile
+from afterglow.render.report import GENERATOR
 
 _PLAIN_WIDTH = 110  # columns when the output is not a terminal
+_REPORT_HEAD = 1024  # characters in which a report says what made it
 _NAME_WIDTH = 24  # columns of a name beside what it says; longer ones wrap
 
 
@@ -92,19 +94,17 @@ def _problem(path: Path) -> str | None:
     if path.is_dir():
         return "which is a folder"
     folder = path.parent if path.parent.exists() else path.parent.parent
-    if not folder.is_dir():
+    if not folder.is_dir() or (folder != path.parent and folder.resolve() == Path(path.anchor or "/")):
         return "whose folder does not exist"
     if not os.access(folder, os.W_OK):
         return "whose folder may not be written to"
-    if path.exists():
-        try:
-            with path.open(encoding="utf-8", errors="replace") as old:
-                start = old.read(4096)
-        except OSError:
-            return "which cannot be read"
-        if not (start.startswith("<!doctype html>") and "<title>" in start):
-            return "which exists and is no report"
-    return None
+    if not path.exists():
+        return None
+    if not path.is_file() or not os.access(path, os.R_OK | os.W_OK):
+        return "which may not be written to"
+    with path.open(encoding="utf-8", errors="replace") as old:
+        ours = f'name="generator" content="{GENERATOR}"' in old.read(_REPORT_HEAD)
+    return None if ours else "which exists and is no report of Afterglow"
 
 
 Report = Annotated[
@@ -114,6 +114,7 @@ Report = Annotated[
         metavar="OUT.html",
         help="Also write a self-contained report with pictures.",
         callback=_checked_report,
+        readable=False,  # the callback says it in our words
         show_default=False,
     ),
 ]

@@ -220,7 +220,7 @@ class Figure:
         text: a finding stated in words alone.
         favours: which arm of a contrast did better, where a sign could be read either way.
         n, events: patients behind the figure, where not the whole arm, and how many of them had the event.
-        do_not_fit: the publication contradicts itself here; kept for the record only.
+        do_not_fit: the publication contradicts itself or others here; kept for the record only, never drawn.
     """
 
     arm: str | None

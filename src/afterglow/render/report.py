@@ -20,6 +20,9 @@ from afterglow.render.chart import Chart, Table
 from afterglow.render.svg import NOTHING, Markup, element, escape
 from afterglow.render.tokens import TOKENS, colour, css_variables
 
+GENERATOR: Final = "Afterglow"
+"""What a report says made it, near its beginning: only such a file is ever replaced by another report."""
+
 Verdict = Literal["supported", "partly supported", "overstated", "contradicted", "citation not found"]
 
 
@@ -58,12 +61,12 @@ class Notice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """One popular claim as it stands in the ledger."""
+    """One popular claim as it stands in the ledger; `numbers` are its pieces of evidence, each with its source."""
 
     key: str
     claim: str
     verdict: Verdict
-    numbers: str
+    numbers: tuple[str, ...]
     action: str
 
 
@@ -89,7 +92,7 @@ def claims_section(claims: Sequence[Claim], *, heading: str = "What is claimed, 
     """The claims ledger as a section: the tally, then each claim with verdict, numbers and what follows from it.
 
     Examples:
-        >>> one = Claim(key="C1", claim="It works", verdict="overstated", numbers="n = 3", action="Say so")
+        >>> one = Claim(key="C1", claim="It works", verdict="overstated", numbers=("n = 3",), action="Say so")
         >>> claims_section([one]).blocks[0].claims[0].verdict
         'overstated'
     """
@@ -123,6 +126,7 @@ def report_html(*, title: str, subtitle: str, sections: Sequence[Section], foot:
         element("meta", http_equiv="Content-Security-Policy", content=policy),
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
+        element("meta", name="generator", content=GENERATOR),
         element("title", escape(title)),
         element("style", style),
     )
@@ -333,7 +337,7 @@ def _ledger(ledger: ClaimsLedger) -> Markup:
             element("td", escape(claim.key), role="cell"),
             element("th", escape(claim.claim), scope="row", role="rowheader"),
             element("td", _verdict(claim.verdict), role="cell"),
-            element("td", escape(claim.numbers), role="cell"),
+            element("td", *(element("div", escape(one)) for one in claim.numbers), NOTHING, role="cell"),
             element("td", escape(claim.action), role="cell"),
             role="row",
         )

@@ -325,9 +325,10 @@ def _forest_sentence(data: ForestData) -> str:
     rows = [row for group in data.groups for row in group.rows]
     reaching = sum(_reaches(data, row) for row in rows)
     low, high = min(row.effect for row in rows), max(row.effect for row in rows)
+    trials = sum(row.kind == "trial" for row in rows)
     return (
-        f"{data.measure}: {len(rows)} effects from {data.number(low)} to {data.number(high)}; "
-        f"the 95 % interval reaches no effect in {reaching}."
+        f"{data.measure}: {trials} contrasts of trials and {len(rows) - trials} pooled or published results, "
+        f"from {data.number(low)} to {data.number(high)}; the 95 % interval reaches no effect in {reaching}."
     )
 
 

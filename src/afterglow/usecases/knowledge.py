@@ -236,6 +236,9 @@ class PoolAnswer:
             )
         if self.is_ratio:
             said.append(f"Pooled as {self.pool.outcome.unit}s and shown as {self.unit}s; τ² is on the log scale.")
+        doubted = dict.fromkeys(found.label for found in self.published if found.figure.do_not_fit)
+        if doubted:
+            said.append(f"In doubt, so listed but not drawn (see the caveats): {', '.join(doubted)}.")
         if self.recalled_left_out:
             said.append(f"Published results known from memory only and left out: {self.recalled_left_out}.")
         return tuple(said)
@@ -417,7 +420,7 @@ def figure_value(figure: Figure) -> str:
         parts.append(f"n = {figure.n}")
     parts += [str(figure.p)] if figure.p else []
     parts += [typeset(figure.text)] if figure.text else []
-    parts += ["the publication contradicts itself here"] if figure.do_not_fit else []
+    parts += ["in doubt, kept for the record only"] if figure.do_not_fit else []
     return "; ".join(part for part in parts if part)
 
 
@@ -425,6 +428,11 @@ def evidence_words(part: ClaimEvidence) -> str:
     """A piece of evidence on a claim; what is from memory says so."""
     text = typeset(part.text)
     return text if part.may_be_shown_as_fact else f"{FROM_MEMORY.capitalize()}: {text}"
+
+
+def cited_words(part: ClaimEvidence) -> str:
+    """A piece of evidence on a claim with the keys of its sources in brackets."""
+    return f"{evidence_words(part)} [{', '.join(part.provenance.source) or 'no source'}]"
 
 
 def checked_words(provenance: Provenance) -> str:

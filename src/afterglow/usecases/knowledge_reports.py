@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from afterglow import __version__
-from afterglow.evidence import Claim, claims, source
+from afterglow.evidence import PREDICTION_FORMULA, Claim, claims, source
 from afterglow.provenance import Role, Verified
 from afterglow.render import report
 from afterglow.render.chart import Chart, Column, Table
@@ -26,7 +26,7 @@ from afterglow.usecases.knowledge import (
     SIGN_WARNING,
     PoolAnswer,
     ShownRow,
-    evidence_words,
+    cited_words,
     figure_time,
     figure_value,
     figure_words,
@@ -49,6 +49,7 @@ def pool_report(answer: PoolAnswer) -> str:
                 KeyFigures(figures=tuple(_key_figures(answer))),
                 *([Notice(text=" ".join(answer.notes))] if answer.notes else []),
                 _forest(answer),
+                *_how_predicted(answer),
                 *_drawn_caveats(answer),
             ),
         ),
@@ -75,7 +76,7 @@ def claims_report() -> str:
     note = Notice(text=f"{recalled} pieces of evidence are from memory and say so: they are not to be quoted.")
     sections = [
         Section(heading=ledger.heading, blocks=(*ledger.blocks, note)),
-        Section(heading="Where the evidence was read", blocks=(_claim_sources(found),)),
+        Section(heading="Sources", blocks=(_claim_sources(found),)),
     ]
     return report_html(
         title="What ketamine therapy does, and what is only said of it",
@@ -107,6 +108,11 @@ def _key_figures(answer: PoolAnswer) -> Iterable[KeyFigure]:
             note=f"τ² {format_number(pooled.tau2, 2)}; Q {format_number(pooled.q, 1)} on {pooled.q_df} df, "
             f"p = {format_number(pooled.q_p, 2)}",
         )
+
+
+def _how_predicted(answer: PoolAnswer) -> Iterable[Paragraph]:
+    if answer.prediction95 is not None:
+        yield Paragraph(text=f"Prediction interval: {PREDICTION_FORMULA}.")
 
 
 def _forest(answer: PoolAnswer) -> Chart:
@@ -253,10 +259,7 @@ def _ledger_claim(claim: Claim) -> report.Claim:
         key=claim.id,
         claim=typeset(claim.claim),
         verdict=claim.verdict.value,
-        # What is from memory comes last, so that its mark cannot be read as covering a confirmed figure.
-        numbers=" ".join(
-            evidence_words(part) for part in sorted(claim.evidence, key=lambda part: is_recalled(part.provenance))
-        ),
+        numbers=tuple(map(cited_words, claim.evidence)),
         action=typeset(claim.action),
     )
 
@@ -267,9 +270,9 @@ def _claim_sources(found: Sequence[Claim]) -> Table:
         for key in source_keys(part.provenance for part in claim.evidence):
             cited_by.setdefault(key, []).append(claim.id)
     return Table(
-        caption="Every source of the ledger",
-        columns=tuple(Column(heading=heading) for heading in ("Source", "Claims", "Read", "Page")),
-        rows=tuple((*_citation(key)[:1], ", ".join(ids), *_citation(key)[1:]) for key, ids in cited_by.items()),
+        caption="Every source of the ledger, by the key that stands with the evidence",
+        columns=tuple(Column(heading=heading) for heading in ("Key", "Citation", "Read", "Page", "Claims")),
+        rows=tuple((key, *_citation(key), ", ".join(ids)) for key, ids in cited_by.items()),
     )
 
 

@@ -73,9 +73,9 @@ def doses(draw: st.DrawFn, drug: DrugForm, route: Route) -> tuple[Dose | None, I
     if route is Route.IM:
         return per_kg, None
     rates = st.floats(0.0, 0.1).map(lambda amount: Rate(mg_per_kg_per_h=amount))
-    step = st.builds(InfusionStep, rate=rates, duration_h=st.floats(0.01, 30.0))
+    step = st.builds(InfusionStep, rate=rates, duration_h=st.floats(0.04, 30.0))
     infusion: Infusion = draw(
-        st.one_of(st.just(0.0), st.floats(0.01, 2.0), st.lists(step, min_size=1, max_size=3).map(tuple))
+        st.one_of(st.just(0.0), st.floats(0.04, 2.0), st.lists(step, min_size=1, max_size=3).map(tuple))
     )
     return (None if isinstance(infusion, tuple) else per_kg), infusion
 
@@ -117,7 +117,11 @@ def protocols(draw: st.DrawFn) -> TrialProtocol:
         relapse=draw(st.sampled_from([None, relapse])),
     )
     published = trial(draw(st.sampled_from(trial_keys())))
-    arms = st.sampled_from([arm.id for arm in published.arms] or [""])
+    fitting = [
+        arm.id
+        for arm in published.arms
+        if arm.form in {None, drug} and arm.route in {None, route} and (arm.dose is None or dose in {None, arm.dose})
+    ]
     return TrialProtocol(
         drug=drug,
         route=route,
@@ -132,7 +136,7 @@ def protocols(draw: st.DrawFn) -> TrialProtocol:
         population=population,
         observe=draw(st.sampled_from([None, observe])),
         title=draw(st.one_of(st.none(), titles)),
-        trial=PublishedArms(key=published.key, active=draw(arms)) if published.arms else None,
+        trial=PublishedArms(key=published.key, active=draw(st.sampled_from(fitting))) if fitting else None,
     )
 
 

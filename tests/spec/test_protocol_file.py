@@ -389,3 +389,24 @@ def test_the_reference_page_names_every_key_once_per_section() -> None:
     assert "| `drug` | `racemic_ketamine` \\| `esketamine` | required | what is given |" in page
     assert "| `enrolment` | `trial` \\| `clinic` | `trial` |" in page
     assert all(line.count(" | ") in {1, 3} for line in page.splitlines() if line.startswith("| `"))
+
+
+@pytest.mark.parametrize(
+    ("link", "said"),
+    [
+        ("{key: daly2018, active: esk84, control: placebo}", "Arm esk84 of daly2018 had another treatment"),
+        ("{key: fava2020, active: ket10, control: midaz}", "Arm ket10 of fava2020 had another treatment"),
+        (
+            "{key: murrough2013_ajp, active: ket05, control: ket05}",
+            "Arm ket05 of murrough2013_ajp had another comparator",
+        ),
+    ],
+)
+def test_figures_of_another_treatment_never_stand_beside_a_prediction(link: str, said: str) -> None:
+    example = (Path(__file__).parents[2] / "examples" / "murrough2013.yaml").read_text(encoding="utf-8")
+    own = "{key: murrough2013_ajp, active: ket05, control: midaz}"
+    assert own in example
+    with pytest.raises(InputError) as refused:
+        parse_protocol(example.replace(own, link), file="my.yaml")
+    assert str(refused.value).startswith("my.yaml:21: ")
+    assert said in str(refused.value)

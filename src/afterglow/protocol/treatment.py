@@ -67,7 +67,10 @@ def check_dose(given: DoseAdministration, *, weight_kg: float | None) -> None:
     try:
         check_doses(Regimen((given,)), weight_kg=REFERENCE_WEIGHT_KG if weight_kg is None else weight_kg)
     except OutOfRange as fault:
-        fault.about = "infusion" if given.steps else "dose"
-        if weight_kg is None:
+        too_long = "infusion length" in fault.refused
+        fault.about = "infusion" if given.steps or too_long else "dose"
+        if too_long:
+            fault.next_step = f"Correct the infusion, {format_duration(given.duration_h)} as it stands"
+        elif weight_kg is None and given.dose is not None and given.dose.mg_per_kg is None:
             fault.next_step = f"Correct the dose, or give the body weight: {REFERENCE_WEIGHT_KG:g} kg was assumed"
         raise

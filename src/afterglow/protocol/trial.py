@@ -259,6 +259,7 @@ class TrialProtocol:
         _check_control(self)
         _check_scales(self)
         _check_relapse(self)
+        _check_published(self)
 
     def regimen(self) -> Regimen:
         """The sessions of the active arm.
@@ -542,3 +543,44 @@ def _check_relapse(protocol: TrialProtocol) -> None:
                 next_step="Move the times, or give observe.relapse.judged",
                 about=about,
             )
+
+
+_COMPARATOR_WORDS = {
+    Control.MIDAZOLAM: ("midazolam",),
+    Control.SALINE: ("saline", "placebo"),
+    Control.PLACEBO_SPRAY: ("placebo",),
+}
+
+
+def _check_published(protocol: TrialProtocol) -> None:
+    """Figures of another treatment must never stand beside a prediction as if they agreed with it."""
+    named = protocol.trial
+    if named is None:
+        return
+    published = trial(named.key)
+    active = published.arm(named.active)
+    asked = f"{protocol.drug} {protocol.route} {protocol.dose or ''}".strip()
+    told = f"{active.form or active.drug} {active.route or ''} {active.dose or ''}".strip()
+    differs = (
+        (active.form is not None and active.form is not protocol.drug)
+        or (active.route is not None and active.route.value != protocol.route.value)
+        or (active.dose is not None and protocol.dose is not None and active.dose != protocol.dose)
+    )
+    if differs:
+        raise OutOfRange(
+            f"Arm {named.active} of {named.key} had another treatment than this protocol",
+            observed=asked,
+            allowed=told,
+            next_step="Name the arm that had this treatment, or leave out trial",
+            about="trial.active",
+        )
+    words = _COMPARATOR_WORDS.get(protocol.control, ())
+    comparator = "" if named.control is None else published.arm(named.control).drug.lower()
+    if words and comparator and not any(word in comparator for word in words):
+        raise OutOfRange(
+            f"Arm {named.control} of {named.key} had another comparator than this protocol",
+            observed=str(protocol.control),
+            allowed=comparator,
+            next_step="Name the arm that had this control, or leave out trial",
+            about="trial.control",
+        )

@@ -9,13 +9,14 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from afterglow.forecast import ForecastInput, Method, PatientScore
+from afterglow.forecast import ForecastInput, Method, PatientScore, WarningCode, search
 from afterglow.forecast.candidates import N_PARTICLES, case_of, circumstances_of, prior_candidates, prior_deviates
 from afterglow.forecast.filter import MoodState
 from afterglow.forecast.linking import evidence, link_scales, mood_start_h, relapse_rule, response_and_remission
 from afterglow.forecast.outlook import Group, Outlook, ScoreDistribution, thin
 from afterglow.forecast.proof import Design, prove, simulate_patients
 from afterglow.forecast.update import infer
+from afterglow.forecast.warnings import warnings_of
 from afterglow.forecast.weighting import weigh
 from afterglow.quantities import Dose, DrugForm
 from afterglow.therapy.regimen import DoseAdministration, Regimen, Route, repeat
@@ -105,6 +106,32 @@ def test_response_and_remission_of_scales_with_other_definitions() -> None:
     assert response_and_remission(sds, 20.0) == (None, None)
     (share,) = link_scales(course((24, "PCL-5", 0.5), percent=True))
     assert response_and_remission(share, 100.0) == (None, None)
+
+
+def test_a_published_relapse_cut_off_must_lie_under_the_own_level() -> None:
+    given = course((-1, "MADRS", 34))
+    (madrs,) = link_scales(given)
+    assert relapse_rule(given, madrs, 34.0).score_at_least == 22.0
+    own = relapse_rule(given, madrs, 21.0)
+    assert own.score_at_least == 16.0
+    assert "the published cut-off of 22 is not under this person's level" in own.source
+
+
+def test_a_search_that_stops_far_from_the_mode_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    points = [(-1.0, "PHQ-9", 20.0), (24.0, "PHQ-9", 27.0), (25.0, "PHQ-9", 0.0), (26.0, "PHQ-9", 27.0)]
+    case = case_of(course(*points))
+    assert infer(case).method is Method.LAPLACE
+    monkeypatch.setattr(search, "_ITERATIONS", 1)
+    short = infer(case)
+    assert short.method is Method.NONE
+    assert "did not settle" in short.reason
+
+
+def test_a_calibrated_model_is_not_called_provisional() -> None:
+    case = case_of(course((-1, "PHQ-9", 21)))
+    calibrated = replace(case, population=replace(case.population, status="calibrated"))
+    codes = [{one.code for one in warnings_of(one, infer(one))} for one in (case, calibrated)]
+    assert codes[0] - codes[1] == {WarningCode.PROVISIONAL}
 
 
 def test_circumstances_are_those_of_a_clinic() -> None:

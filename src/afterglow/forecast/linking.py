@@ -202,20 +202,23 @@ def response_and_remission(scale: LinkedScale, baseline: float) -> tuple[float |
 
 def _highest(definitions: tuple[Definition, ...], scale: LinkedScale, baseline: float) -> float | None:
     """The highest score that meets the first definition that has one; changes in points mean nothing in percent."""
-    for definition in definitions:
-        rule = definition.rule
-        if not isinstance(rule, Comparison) or not isinstance(rule.value, int | float):
-            continue
-        value = float(rule.value)
+    facts = {"change_pct"} if scale.percent else {"change_pct", "change", "total"}
+    for rule, value, _ in _comparisons(definitions, facts):
         if rule.fact == "change_pct":
             return scale.lowest + (baseline - scale.lowest) * (1.0 + value / 100.0)
-        if scale.percent:
-            continue
         if rule.fact == "change":
             return baseline + value
-        if rule.fact == "total":
-            return value - 1.0 if rule.op == "<" and scale.whole_numbers else value
+        return value - 1.0 if rule.op == "<" and scale.whole_numbers else value
     return None
+
+
+def _comparisons(definitions: tuple[Definition, ...], facts: set[str]) -> list[tuple[Comparison, float, Definition]]:
+    """The rules among definitions that compare one of these facts with a number."""
+    return [
+        (one.rule, float(one.rule.value), one)
+        for one in definitions
+        if isinstance(one.rule, Comparison) and one.rule.fact in facts and isinstance(one.rule.value, int | float)
+    ]
 
 
 def relapse_rule(given: ForecastInput, scale: LinkedScale, baseline: float) -> RelapseRule:
@@ -260,9 +263,7 @@ def relapse_rule(given: ForecastInput, scale: LinkedScale, baseline: float) -> R
 
 
 def _published_relapse(scale: LinkedScale) -> RelapseRule | None:
-    for definition in instrument(scale.name).relapse:
-        rule = definition.rule
-        if isinstance(rule, Comparison) and rule.fact == "total" and isinstance(rule.value, int | float):
-            source = f"{definition.text} ({', '.join(definition.provenance.source)})"
-            return RelapseRule(scale=scale.name, score_at_least=float(rule.value), source=source)
+    for _, cut_off, definition in _comparisons(instrument(scale.name).relapse, {"total"}):
+        source = f"{definition.text} ({', '.join(definition.provenance.source)})"
+        return RelapseRule(scale=scale.name, score_at_least=cut_off, source=source)
     return None

@@ -108,7 +108,7 @@ def simulate_patients(design: Design, *, count: int, seed: int) -> tuple[Simulat
     true = (level - scale.lowest)[:, None] * (1.0 - following * (1.0 - left) + following * np.sqrt(left) * x)
     error_sd = np.sqrt(scale.noise_variance(people.patients))[:, None]
     written = np.round(scale.lowest + true + error_sd * rng.standard_normal(left.shape))
-    scores = np.clip(written, scale.lowest, scale.highest)
+    scores = np.clip(written, scale.lowest, scale.highest) + 0.0  # no score is written as -0
     known = len(design.score_days)
     return tuple(
         SimulatedPatient(

@@ -17,6 +17,8 @@ _WIDER = 1.15  # the proposal in directions that scores inform, over the normal 
 _FREEDOM = 5.0  # of its t-distribution, for the same reason
 _INFORMED = 1.05  # curvature, in units of the prior's, from which a direction counts as informed
 _LEAST_VARIANCE = 1e-6  # along an informed direction, in units of the prior's
+_SAMPLES = 4
+_ENOUGH, _RELIABLE = 1_500.0, 0.5  # effective draws, and Pareto shape, that need no better sample
 _ITERATIONS = 15
 _STEP = 1e-3  # of central differences
 _SETTLED = 1e-4  # gain of log density that ends the search
@@ -84,9 +86,10 @@ class _Proposal:
 def search(case: Case, deviates: FloatArray, mood: MoodState) -> Found:
     """Draws around the most likely deviates.
 
-    Damped Gauss-Newton finds the mode; draws with the curvature there give a first weighted sample, whose mean and
-    covariance along the informed directions place the second one, which is returned. The squared distance of mode
-    and scores from what was expected is chi-squared with one degree for each score, were the model linear.
+    Damped Gauss-Newton finds the mode; the curvature there places a first weighted sample. Its mean and covariance
+    along the informed directions place the next one, until one has enough effective draws; the one with most is
+    returned. The squared distance of mode and scores from what was expected is chi-squared with one degree for each
+    score, were the model linear.
 
     Args:
         case: the patient, with at least one score that is evidence.
@@ -100,22 +103,22 @@ def search(case: Case, deviates: FloatArray, mood: MoodState) -> Found:
     informed = int(np.sum(values > _INFORMED))
     sd = 1.0 / np.sqrt(values)
     rng = np.random.default_rng([case.given.seed, N_DRAWS])
-    first = _Proposal(middle=mode, directions=directions, root=np.diag(_WIDER * sd[:informed]), sd=sd[informed:])
-    drawn, proposed = first.draw(rng)
-    weights, _, _ = weigh(_run(case, drawn).density - proposed)
-    middle = np.sum(drawn * weights[:, None], axis=0)
-    along = (drawn - middle) @ directions[:, :informed]
-    covariance = np.einsum("n,ni,nj->ij", weights, along, along) + _LEAST_VARIANCE * np.eye(informed)
-    second = replace(first, middle=middle, root=_WIDER * np.linalg.cholesky(covariance))
-    drawn, proposed = second.draw(rng)
-    found = _run(case, drawn)
-    return Found(
-        candidates=found.candidates,
-        left=found.left,
-        mood=found.mood,
-        log_weights=found.density - proposed,
-        misfit=misfit,
-    )
+    proposal = _Proposal(middle=mode, directions=directions, root=np.diag(_WIDER * sd[:informed]), sd=sd[informed:])
+    samples = []
+    for _ in range(_SAMPLES):
+        drawn, proposed = proposal.draw(rng)
+        found = _run(case, drawn)
+        log_weights = found.density - proposed
+        weights, ess, khat = weigh(log_weights)
+        samples.append((ess, found, log_weights))
+        if ess >= _ENOUGH and (khat is None or khat <= _RELIABLE):
+            break
+        middle = np.sum(drawn * weights[:, None], axis=0)
+        along = (drawn - middle) @ directions[:, :informed]
+        covariance = np.einsum("n,ni,nj->ij", weights, along, along) + _LEAST_VARIANCE * np.eye(informed)
+        proposal = replace(proposal, middle=middle, root=_WIDER * np.linalg.cholesky(covariance))
+    _, found, log_weights = max(samples, key=lambda sample: sample[0])
+    return Found(candidates=found.candidates, left=found.left, mood=found.mood, log_weights=log_weights, misfit=misfit)
 
 
 def _run(case: Case, deviates: FloatArray) -> _Batch:

@@ -141,8 +141,6 @@ def test_exposure_as_text(run: Run) -> None:
     assert "Observation: no label covers this use" in said
     nasal = text_of(run, "expose", DALY)
     assert "2 sessions" in nasal
-    assert "last session + 40 min" in nasal
-    assert re.search(r"Area, ng/mL·h \S+ not shown: too high", nasal)
     assert nasal.count("Observation: the label asks for at least 2 h after the first device") == 1
 
 
@@ -163,7 +161,7 @@ def test_an_effect_that_outlasts_the_horizon_is_said_so(run: Run, monkeypatch: p
         return replace(simulate_acute(*args, **options), ready_median_h=float("inf"))
 
     monkeypatch.setattr(modelling, "simulate_acute", late)
-    assert "half of people by later than 12 h after the end" in text_of(run, "expose", MURROUGH)
+    assert "half of people by later than 12 h" in text_of(run, "expose", MURROUGH)
 
 
 @pytest.mark.parametrize("example", sorted(path.name for path in EXAMPLES.glob("*.yaml")))

@@ -106,6 +106,14 @@ def circumstances_of(given: ForecastInput) -> Circumstances:
     """A clinic patient is not a trial arm: open treatment, no screening inflation, no trial care.
 
     Age counts only as over or under the threshold, and weight is put in later, so that few priors serve all patients.
+
+    >>> from datetime import UTC, datetime
+    >>> from afterglow.forecast.answer import PatientScore
+    >>> before = PatientScore(at_h=0.0, scale="PHQ-9", points=21.0)
+    >>> given = ForecastInput(origin_at=datetime(2026, 3, 2, tzinfo=UTC), now_h=0.0, condition=Condition.DEPRESSION,
+    ...                       scores=(before,), given=Regimen(), age_years=71.0)
+    >>> circumstances_of(given).age_mean_years
+    65.0
     """
     sessions = (*given.given.administrations, *given.planned.administrations)
     old = given.age_years is not None and given.age_years >= AGE_THRESHOLD_YEARS

@@ -105,14 +105,36 @@ def link_scales(given: ForecastInput) -> tuple[LinkedScale, ...]:
 
 
 def mood_start_h(scales: tuple[LinkedScale, ...]) -> float | None:
-    """When mood is zero by definition; None where it may be anything."""
+    """When mood is zero by definition; None where it may be anything.
+
+    >>> from datetime import UTC, datetime
+    >>> from afterglow.therapy.regimen import Regimen
+    >>> from afterglow.therapy.setting import Condition
+    >>> known = ((-30.0, 20.0), (-1.0, 22.0))
+    >>> scores = tuple(PatientScore(at_h=at, scale="PHQ-9", points=points) for at, points in known)
+    >>> given = ForecastInput(origin_at=datetime(2026, 3, 2, tzinfo=UTC), now_h=24.0, condition=Condition.DEPRESSION,
+    ...                       scores=scores, given=Regimen())
+    >>> mood_start_h(link_scales(given)) is None  # two scores before treatment: the level is uncertain
+    True
+    """
     if any(scale.level_sd > 0 and scale.measured for scale in scales):
         return None
     return max((scale.defined_at_h for scale in scales if scale.defined_at_h is not None), default=None)
 
 
 def evidence(given: ForecastInput, scales: tuple[LinkedScale, ...]) -> list[tuple[PatientScore, int]]:
-    """The scores that tell of the patient, each with the place of its scale: those that define a level tell nothing."""
+    """The scores that tell of the patient, each with the place of its scale: those that define a level tell nothing.
+
+    >>> from datetime import UTC, datetime
+    >>> from afterglow.therapy.regimen import Regimen
+    >>> from afterglow.therapy.setting import Condition
+    >>> known = ((-1.0, 21.0), (24.0, 9.0))
+    >>> scores = tuple(PatientScore(at_h=at, scale="PHQ-9", points=points) for at, points in known)
+    >>> given = ForecastInput(origin_at=datetime(2026, 3, 2, tzinfo=UTC), now_h=24.0, condition=Condition.DEPRESSION,
+    ...                       scores=scores, given=Regimen())
+    >>> [(score.at_h, place) for score, place in evidence(given, link_scales(given))]  # no session: both are before
+    [(-1.0, 0), (24.0, 0)]
+    """
     places = {scale.name: place for place, scale in enumerate(scales)}
     start = mood_start_h(scales)
     found = []
@@ -194,6 +216,15 @@ def response_and_remission(scale: LinkedScale, baseline: float) -> tuple[float |
     Args:
         scale: the scale.
         baseline: score before treatment.
+
+    >>> from datetime import UTC, datetime
+    >>> from afterglow.therapy.regimen import Regimen
+    >>> from afterglow.therapy.setting import Condition
+    >>> scores = tuple(PatientScore(at_h=at, scale="PHQ-9", points=points) for at, points in ((-1.0, 21.0),))
+    >>> given = ForecastInput(origin_at=datetime(2026, 3, 2, tzinfo=UTC), now_h=24.0, condition=Condition.DEPRESSION,
+    ...                       scores=scores, given=Regimen())
+    >>> response_and_remission(link_scales(given)[0], 21.0)
+    (10.5, 4.0)
     """
     known = instrument(scale.name)
     response = _highest(known.response, scale, baseline)
@@ -232,6 +263,15 @@ def relapse_rule(given: ForecastInput, scale: LinkedScale, baseline: float) -> R
         scale: the scale.
         baseline: score before treatment.
     Raises: InputError if the clinic's rule is on another scale.
+
+    >>> from datetime import UTC, datetime
+    >>> from afterglow.therapy.regimen import Regimen
+    >>> from afterglow.therapy.setting import Condition
+    >>> scores = tuple(PatientScore(at_h=at, scale="PHQ-9", points=points) for at, points in ((-1.0, 21.0),))
+    >>> given = ForecastInput(origin_at=datetime(2026, 3, 2, tzinfo=UTC), now_h=24.0, condition=Condition.DEPRESSION,
+    ...                       scores=scores, given=Regimen())
+    >>> relapse_rule(given, link_scales(given)[0], 21.0).score_at_least
+    16.0
     """
     if given.relapse is not None:
         if given.relapse.scale != scale.name:

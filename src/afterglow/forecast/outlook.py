@@ -227,8 +227,15 @@ class ScoreDistribution:
         self.mass = np.zeros((n_days, self.bins))
 
     def add(self, scores: FloatArray, weights: FloatArray) -> None:
-        """Scores above the scale's lowest, (n, n_days), with one weight for each row; the scale's ends hold them."""
-        place = np.clip(scores * (self.bins / self.span), 0.0, self.bins - 1.0).astype(np.int64)
+        """Scores above the scale's lowest, (n, n_days), with one weight for each row.
+
+        What would be written as the lowest or highest score lies on it.
+        """
+        half = _BINS_PER_POINT / 2 if self.scale.whole_numbers else 0.0
+        place = scores * (self.bins / self.span)
+        place[place < half] = 0.0
+        place[place >= self.bins - half] = self.bins - 1.0
+        place = place.astype(np.int64)
         place += np.arange(len(self.mass)) * self.bins
         weighted = np.broadcast_to(weights[:, None], place.shape).ravel()
         self.mass += np.bincount(place.ravel(), weights=weighted, minlength=self.mass.size).reshape(self.mass.shape)

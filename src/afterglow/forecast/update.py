@@ -52,6 +52,18 @@ def infer(case: Case) -> Posterior:
 
     Args:
         case: the patient.
+
+    >>> from datetime import UTC, datetime
+    >>> from afterglow.forecast.answer import ForecastInput, PatientScore
+    >>> from afterglow.forecast.candidates import case_of
+    >>> from afterglow.therapy.regimen import Regimen
+    >>> from afterglow.therapy.setting import Condition
+    >>> before = PatientScore(at_h=0.0, scale="PHQ-9", points=21.0)
+    >>> given = ForecastInput(origin_at=datetime(2026, 3, 2, tzinfo=UTC), now_h=0.0, condition=Condition.DEPRESSION,
+    ...                       scores=(before,), given=Regimen())
+    >>> found = infer(case_of(given))  # the score defines the level, so nothing is learnt from it
+    >>> found.method, found.ess, found.khat
+    (<Method.REWEIGHT: 'reweight'>, 20480.0, None)
     """
     candidates, left = prior_candidates(case), prior_left(case)
     mood = filter_scores(case, candidates, left)

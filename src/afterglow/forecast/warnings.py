@@ -95,6 +95,16 @@ def reliable_change_sentence(given: ForecastInput) -> str | None:
 
     Args:
         given: the input.
+
+    >>> from datetime import UTC, datetime
+    >>> from afterglow.forecast.answer import PatientScore
+    >>> from afterglow.therapy.regimen import Regimen
+    >>> known = ((-1.0, 21.0), (24.0, 9.0))
+    >>> scores = tuple(PatientScore(at_h=at, scale="PHQ-9", points=points) for at, points in known)
+    >>> given = ForecastInput(origin_at=datetime(2026, 3, 2, tzinfo=UTC), now_h=24.0, condition=Condition.DEPRESSION,
+    ...                       scores=scores, given=Regimen())
+    >>> reliable_change_sentence(given)
+    'PHQ-9 −12 points, improved (a change of 8.59 or more counts)'
     """
     name = given.scores[-1].scale if given.scores else ""
     own = [score.points for score in given.scores if score.scale == name and score.points is not None]

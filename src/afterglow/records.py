@@ -21,7 +21,7 @@ K = TypeVar("K", int, str)
 N = TypeVar("N", int, float)
 Q = TypeVar("Q")
 T = TypeVar("T")
-V = TypeVar("V", int, str)
+V = TypeVar("V", int, float, str)
 
 _REQUIRED: Any = object()
 _KINDS = {
@@ -78,6 +78,22 @@ class Record:
             place=Place(file=self.file),
             about=path or None,
         )
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys not yet taken."""
+        return tuple(self._left)
+
+    def over(self, shared: Record | None) -> Record:
+        """This mapping, with the keys of another one where it has none of its own; the other one is kept.
+
+        >>> own, shared = (Record(data, file="some.yaml") for data in ({"n": 1}, {"n": 2, "m": 3}))
+        >>> merged = own.over(shared)
+        >>> merged.whole("n"), merged.whole("m")
+        (1, 3)
+        """
+        below = {} if shared is None else shared._left
+        return Record({**below, **self._left}, file=self.file, path=self.path)
 
     def has(self, key: str) -> bool:
         """Whether the key is there and not yet taken."""

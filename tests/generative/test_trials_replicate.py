@@ -15,7 +15,7 @@ from afterglow.protocol import TrialProtocol, parse_protocol, require_population
 from afterglow.therapy.population import load_population
 from afterglow.therapy.setting import Arm
 from afterglow.trials import Prediction, Replication, Statistic, arm_plan, replicate, simulate_cohort
-from afterglow.trials.replicate import consecutive_by
+from afterglow.trials.moments import consecutive_by
 
 FloatArray = NDArray[np.float64]
 DRAWS, PATIENTS, TRIALS, N = 64, 128, 4000, 40

@@ -15,7 +15,7 @@ from afterglow.therapy.population import Belief
 from afterglow.therapy.relief import Execution
 from afterglow.therapy.setting import Arm, Condition
 from afterglow.trials import Parts, Prediction, Replication, Statistic, arm_plan, replicate
-from afterglow.trials.replicate import consecutive_by
+from afterglow.trials.moments import consecutive_by
 
 INFUSION = """\
 drug: racemic_ketamine

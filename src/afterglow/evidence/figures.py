@@ -221,6 +221,8 @@ class Figure:
         favours: which arm of a contrast did better, where a sign could be read either way.
         n, events: patients behind the figure, where not the whole arm, and how many of them had the event.
         do_not_fit: the publication contradicts itself or others here; kept for the record only, never drawn.
+        applicable: the model can report such a figure, so validation scores it; fixed before the first validation
+            (decision record 0010).
     """
 
     arm: str | None
@@ -240,6 +242,7 @@ class Figure:
     events: int | None
     p: PValue | None
     do_not_fit: bool
+    applicable: bool
     confidence: Confidence | None
     provenance: Provenance
 
@@ -272,6 +275,7 @@ def read_figure(record: Record, arms: frozenset[str]) -> Figure:
             events=record.count("events", None),
             p=read_p(record),
             do_not_fit=record.flag("do_not_fit"),
+            applicable=record.flag("applicable"),
             confidence=read_confidence(record),
             provenance=record.provenance(),
         )

@@ -13,6 +13,7 @@ from afterglow.therapy.population import (
     Population,
     VirtualPatients,
     draw_patients,
+    normal_points,
 )
 from afterglow.therapy.regimen import Regimen
 from afterglow.therapy.relief import Execution, MoodFluctuation, Relief, ScaleLink
@@ -58,6 +59,7 @@ class CohortChunk:
         baseline: (n_patients,) observed baseline score.
         link: from fraction of baseline to the scale, one value a patient.
         mood: their fluctuation.
+        repeats: how many times the same people stand in it, under other values of the population.
     """
 
     patients: VirtualPatients
@@ -65,6 +67,20 @@ class CohortChunk:
     baseline: FloatArray
     link: ScaleLink
     mood: MoodFluctuation
+    repeats: int = 1
+
+    def further_deviates(self, dimensions: int) -> FloatArray:
+        """Standard-normal deviates of these patients, independent of what made them: (n_patients, dimensions)."""
+        if self.repeats == 1:
+            return self.patients.further_deviates(dimensions)
+        persons = normal_points(
+            self.patients.seed,
+            skip=self.patients.population.dimensions,
+            dimensions=dimensions,
+            first=0,
+            count=len(self.patients) // self.repeats,
+        )
+        return np.tile(persons, (self.repeats, 1))
 
 
 def simulate_cohort(
@@ -113,23 +129,29 @@ def simulate_cohort(
             count=min(step, total - first),
             patients_per_draw=patients_per_draw,
         )
-        points = plan.highest - plan.lowest
-        yield CohortChunk(
-            patients=patients,
-            relief=simulate_treated(patients, plan.regimen, table, execution=execution),
-            baseline=_baseline(plan, patients.baseline_deviate),
-            link=ScaleLink(
-                name=plan.scale,
-                lowest=plan.lowest,
-                highest=plan.highest,
-                whole_numbers=plan.whole_numbers,
-                following=patients.following_self_report if plan.self_report else 1.0,
-                error_sd=points * (patients.error_self_report if plan.self_report else patients.error_clinician),
-            ),
-            mood=MoodFluctuation(
-                sd=patients.mood_sd, correlation_h=population.parameters["mood_correlation_h"].typical
-            ),
-        )
+        yield arm_chunk(plan, patients, simulate_treated(patients, plan.regimen, table, execution=execution))
+
+
+def arm_chunk(plan: ArmPlan, patients: VirtualPatients, relief: Relief, *, repeats: int = 1) -> CohortChunk:
+    """Patients with their relief, on the scale of their arm."""
+    points = plan.highest - plan.lowest
+    return CohortChunk(
+        patients=patients,
+        relief=relief,
+        baseline=_baseline(plan, patients.baseline_deviate),
+        link=ScaleLink(
+            name=plan.scale,
+            lowest=plan.lowest,
+            highest=plan.highest,
+            whole_numbers=plan.whole_numbers,
+            following=patients.following_self_report if plan.self_report else 1.0,
+            error_sd=points * (patients.error_self_report if plan.self_report else patients.error_clinician),
+        ),
+        mood=MoodFluctuation(
+            sd=patients.mood_sd, correlation_h=patients.population.parameters["mood_correlation_h"].typical
+        ),
+        repeats=repeats,
+    )
 
 
 def _baseline(plan: ArmPlan, deviates: FloatArray) -> FloatArray:

@@ -92,7 +92,7 @@ class Record:
         >>> merged.whole("n"), merged.whole("m")
         (1, 3)
         """
-        below = {} if shared is None else shared._left
+        below = {} if shared is None else shared._left  # noqa: SLF001  another record, of this class
         return Record({**below, **self._left}, file=self.file, path=self.path)
 
     def has(self, key: str) -> bool:

@@ -11,7 +11,6 @@ import functools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from afterglow.markdown import table
 from afterglow.provenance import Provenance
 from afterglow.quantities import rate_from_half_life
 from afterglow.records import Record, parse_record
+from afterglow.therapy.calibrated import PRIORS, Calibrated, shipped_calibration
 from afterglow.therapy.exposure import PK_DEVIATIONS, PkVariation
 from afterglow.therapy.kinetics import FloatArray
 from afterglow.therapy.plasticity import Plasticity
@@ -27,7 +27,6 @@ from afterglow.therapy.relief import ReadOut
 from afterglow.therapy.setting import Condition, Control, Enrolment, Setting
 from afterglow.therapy.variation import PLAUSIBLE_WEIGHT_KG
 
-_FILE = Path(__file__).parent / "data" / "population.yaml"
 _PER_PATIENT = (
     "draw",
     "weight_kg",
@@ -39,7 +38,9 @@ _PER_PATIENT = (
     "error_self_report",
     "baseline_deviate",
 )
-_TRIAL_EFFECTS = ("trial_care_sd", "trial_expectancy_sd", "trial_drug_relief_sd")
+_TRIAL_EFFECTS = ("trial_care", "trial_expectancy", "trial_drug_relief")
+BETWEEN = ".between"
+"""Suffix of a doubt about the spread between patients, as in `half_relief.between`."""
 AGE_THRESHOLD_YEARS = 65.0  # The age groups of the esketamine label (spravato label, section 8.5).
 
 
@@ -71,7 +72,10 @@ class Belief(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameter:
-    """One population parameter; spreads are standard deviations on the `spread` scale."""
+    """One population parameter; spreads are standard deviations on the `spread` scale.
+
+    `between_uncertainty_sd` is doubt about the logarithm of `between_sd`.
+    """
 
     name: str
     unit: str
@@ -80,6 +84,7 @@ class Parameter:
     uncertainty_sd: float
     between_sd: float
     provenance: Provenance
+    between_uncertainty_sd: float = 0.0
 
     @property
     def transformed(self) -> float:
@@ -98,8 +103,13 @@ class Population:
         drive: what the read-out reads.
         evidence: one sentence on how much is known.
         parameters: by name.
-        uncertain: names with doubt about the typical value: the order of the dimensions of a draw.
+        uncertain: names with doubt about the typical value, and names with the suffix `BETWEEN` for doubt about a
+            spread: the order of the dimensions of a draw.
         varying: names that differ between patients: the order of the dimensions of a patient.
+        doubt_factor: lower triangular, what turns the standard-normal deviates of a draw into shifts of the typical
+            values, (len(uncertain), len(uncertain)); None where doubts are independent.
+        digest: of the calibration the values come from; None for priors.
+        own: names of the parameters that this condition does not share with depression.
     """
 
     condition: Condition
@@ -110,6 +120,23 @@ class Population:
     parameters: Mapping[str, Parameter]
     uncertain: tuple[str, ...]
     varying: tuple[str, ...]
+    doubt_factor: FloatArray | None = None
+    digest: str | None = None
+    own: frozenset[str] = frozenset()
+
+    @property
+    def doubt_sds(self) -> FloatArray:
+        """Standard deviations of the doubts on the scales where they are normal, (len(uncertain),)."""
+        if self.doubt_factor is not None:
+            return np.sqrt(np.sum(self.doubt_factor**2, axis=1))
+        return np.array([_doubt_sd(self.parameters, name) for name in self.uncertain])
+
+    def shifts(self, deviates: FloatArray) -> FloatArray:
+        """Shifts of the uncertain values, (n, len(uncertain)), from standard-normal deviates of that shape."""
+        if self.doubt_factor is None:
+            return deviates * self.doubt_sds
+        shifts: FloatArray = deviates @ self.doubt_factor.T
+        return shifts
 
     @property
     def person_dimensions(self) -> int:
@@ -208,14 +235,56 @@ class VirtualPatients:
 
 @functools.cache
 def load_population(condition: Condition) -> Population:
-    """The shipped population of a condition.
+    """The shipped population of a condition: the priors as the shipped calibration updates them.
 
-    Raises: InvalidData if the file breaks its schema.
+    Raises: InvalidData if a file breaks its schema, was edited, or is of another version.
 
-    >>> load_population(Condition.DEPRESSION).parameters["half_block_ng_per_ml"].typical
+    >>> load_population(Condition.DEPRESSION).status
+    'calibrated'
+    """
+    return updated_population(prior_population(condition), shipped_calibration())
+
+
+@functools.cache
+def prior_population(condition: Condition) -> Population:
+    """The population of a condition before any trial was looked at.
+
+    >>> prior_population(Condition.DEPRESSION).parameters["half_block_ng_per_ml"].typical
     30.0
     """
-    return parse_population(_FILE.read_text(encoding="utf-8"), condition, file=_FILE.name)
+    return parse_population(PRIORS.read_text(encoding="utf-8"), condition, file=PRIORS.name)
+
+
+def updated_population(prior: Population, found: Calibrated) -> Population:
+    """A population after a calibration: what the condition shares with depression is updated, what is its own stays."""
+    shared = tuple(name for name in prior.uncertain if name.removesuffix(BETWEEN) not in prior.own)
+    at = [prior.uncertain.index(name) for name in shared]
+    shift, covariance = found.part(shared)
+    whole = np.diag(prior.doubt_sds**2)
+    whole[np.ix_(at, at)] = covariance
+    sds = dict(zip(prior.uncertain, np.sqrt(np.diag(whole)), strict=True))
+    moves = dict(zip(shared, shift, strict=True))
+    return replace(
+        prior,
+        version=found.version,
+        status="calibrated" if prior.condition is Condition.DEPRESSION else prior.status,
+        parameters={name: _updated(p, moves, sds) for name, p in prior.parameters.items()},
+        doubt_factor=np.linalg.cholesky(whole),
+        digest=found.digest,
+    )
+
+
+def _updated(parameter: Parameter, moves: Mapping[str, float], sds: Mapping[str, float]) -> Parameter:
+    name = parameter.name
+    move, wider = moves.get(name, 0.0), moves.get(name + BETWEEN, 0.0)
+    moved = _from_normal(parameter.spread, np.array([parameter.transformed + move]))
+    return replace(
+        parameter,
+        typical=float(moved[0]) if move else parameter.typical,
+        uncertainty_sd=float(sds.get(name, parameter.uncertainty_sd)),
+        between_sd=parameter.between_sd * float(np.exp(wider)),
+        between_uncertainty_sd=float(sds.get(name + BETWEEN, parameter.between_uncertainty_sd)),
+    )
 
 
 def parse_population(text: str, condition: Condition, *, file: str) -> Population:
@@ -230,7 +299,8 @@ def parse_population(text: str, condition: Condition, *, file: str) -> Populatio
         raise record.fault("needs an entry for every condition", key="conditions", allowed=", ".join(Condition))
     found: dict[str, Population] = {}
     for name, own in conditions.items():
-        parameters = {**shared, **_parameters(own)}
+        mine = _parameters(own)
+        parameters = {**shared, **mine}
         found[name] = own.close(
             Population(
                 condition=Condition(name),
@@ -239,7 +309,11 @@ def parse_population(text: str, condition: Condition, *, file: str) -> Populatio
                 drive=own.word("drive", Drive),
                 evidence=own.text("evidence"),
                 parameters=parameters,
-                uncertain=tuple(key for key, p in parameters.items() if p.uncertainty_sd > 0),
+                own=frozenset(mine),
+                uncertain=(
+                    *(key for key, p in parameters.items() if p.uncertainty_sd > 0),
+                    *(key + BETWEEN for key, p in parameters.items() if p.between_uncertainty_sd > 0),
+                ),
                 varying=tuple(key for key, p in parameters.items() if p.between_sd > 0),
             )
         )
@@ -328,7 +402,9 @@ def build_patients(
     """
     count = len(persons)
     own = dict(zip(population.varying, persons.T[len(PK_DEVIATIONS) : -1], strict=True))
-    doubt = dict(zip((*population.uncertain, *_TRIAL_EFFECTS), doubts.T, strict=True))
+    split = len(population.uncertain)
+    shifted = population.shifts(doubts[:, :split])
+    doubt = dict(zip((*population.uncertain, *_TRIAL_EFFECTS), (*shifted.T, *doubts.T[split:]), strict=True))
     build = _Builder(population=population, doubt=doubt, own=own, n=count)
     # Nobody is drawn beyond the weights that kinetics accepts.
     weight = np.clip(build.value("weight_kg", typical=circumstances.weight_kg), *PLAUSIBLE_WEIGHT_KG)
@@ -437,7 +513,7 @@ class _Builder:
     """Turns deviates into parameter values."""
 
     population: Population
-    doubt: Mapping[str, FloatArray]
+    doubt: Mapping[str, FloatArray]  # shifts of uncertain values; standard-normal deviates of the trial's effects
     own: Mapping[str, FloatArray]
     n: int
 
@@ -448,9 +524,12 @@ class _Builder:
             parameter = replace(parameter, typical=typical)
         value = np.full(self.n, parameter.transformed)
         if name in self.doubt:
-            value = value + parameter.uncertainty_sd * self.doubt[name]
+            value = value + self.doubt[name]
         if name in self.own:
-            value = value + parameter.between_sd * self.own[name]
+            spread: FloatArray | float = parameter.between_sd
+            if name + BETWEEN in self.doubt:
+                spread = spread * np.exp(self.doubt[name + BETWEEN])
+            value = value + spread * self.own[name]
         return value
 
     def value(self, name: str, *, typical: float | None = None) -> FloatArray:
@@ -458,7 +537,7 @@ class _Builder:
 
     def trial(self, name: str) -> FloatArray:
         """What this trial adds: the between-trial spread times the draw's deviate."""
-        return self.population.parameters[name].typical * self.doubt[name]
+        return self.value(name + "_sd") * self.doubt[name]
 
 
 def _chain(build: _Builder) -> Plasticity:
@@ -475,16 +554,16 @@ def _chain(build: _Builder) -> Plasticity:
 
 
 def _readout(build: _Builder, circumstances: Circumstances) -> ReadOut:
-    drug = build.normal("largest_drug_relief") + build.trial("trial_drug_relief_sd")
+    drug = build.normal("largest_drug_relief") + build.trial("trial_drug_relief")
     if circumstances.nasal_esketamine:
         drug = drug + build.value("nasal_esketamine_offset")
     if circumstances.age_mean_years is not None and circumstances.age_mean_years >= AGE_THRESHOLD_YEARS:
         drug = drug + build.value("age_65_offset")
-    expectancy = build.normal(f"expectancy_{circumstances.belief}") + build.trial("trial_expectancy_sd")
+    expectancy = build.normal(f"expectancy_{circumstances.belief}") + build.trial("trial_expectancy")
     in_trial = circumstances.enrolment is Enrolment.TRIAL
     care = np.zeros(build.n)
     if in_trial:
-        care = care + build.value("care") + build.trial("trial_care_sd")
+        care = care + build.value("care") + build.trial("trial_care")
     if circumstances.setting is Setting.INPATIENT:
         care = care + build.value("care_inpatient")
     if circumstances.new_antidepressant:
@@ -516,9 +595,15 @@ def _parameter(name: str, record: Record) -> Parameter:
             typical=record.number("typical"),
             uncertainty_sd=record.number("uncertainty_sd"),
             between_sd=record.number("between_sd"),
+            between_uncertainty_sd=record.number("between_uncertainty_sd", 0.0),
             provenance=record.provenance(),
         )
     )
+
+
+def _doubt_sd(parameters: Mapping[str, Parameter], name: str) -> float:
+    base = name.removesuffix(BETWEEN)
+    return parameters[base].uncertainty_sd if base == name else parameters[base].between_uncertainty_sd
 
 
 def _to_normal(spread: Spread, value: np.float64) -> np.float64:

@@ -8,7 +8,7 @@ field `applicable` says so; the field follows the rule of `may_be_scored` and wa
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -133,6 +133,15 @@ class ArmDesign:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReadAt:
+    """One number that an arm reports: which statistic, when, and of whom relapse is counted."""
+
+    statistic: Statistic
+    time_h: float
+    of: AtRisk | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ScoredFigure:
     """A published figure of one arm, or of the difference of two, as the model would report it.
 
@@ -163,6 +172,16 @@ class ScoredFigure:
     value: float
     se: float | None
     n: int | None
+
+    @property
+    def read_at(self) -> ReadAt:
+        """What has to be read off the simulated arm."""
+        return ReadAt(statistic=self.statistic, time_h=self.time_h, of=self.of)
+
+    @property
+    def arms(self) -> tuple[ArmDesign, ...]:
+        """The arm, and the control of a contrast."""
+        return (self.arm,) if self.control is None else (self.arm, self.control)
 
 
 def arm_designs() -> Mapping[tuple[str, str], ArmDesign]:
@@ -232,7 +251,7 @@ def may_be_scored(found: Trial, figure: Figure) -> bool:
     return scored.time_h > 0 and not shared and (figure.of is None or relapse) and (scored.n is not None or relapse)
 
 
-def asked_of(design: ArmDesign, scale: str, figures: tuple[ScoredFigure, ...]) -> Asked:
+def asked_of(design: ArmDesign, scale: str, figures: Sequence[ReadAt]) -> Asked:
     """What is asked of an arm so that its figures can be read off."""
     rule = scale_rule(scale, design)
     relapses = sorted({f.time_h for f in figures if f.statistic is Statistic.RELAPSE_PCT})
@@ -250,7 +269,7 @@ def asked_of(design: ArmDesign, scale: str, figures: tuple[ScoredFigure, ...]) -
     )
 
 
-def _question(design: ArmDesign, figures: tuple[ScoredFigure, ...], at_h: list[float]) -> RelapseQuestion:
+def _question(design: ArmDesign, figures: Sequence[ReadAt], at_h: list[float]) -> RelapseQuestion:
     looks = design.relapse
     (of,) = {f.of for f in figures if f.of is not None}
     if looks is None:  # pragma: no cover - a figure of relapse is applicable only where the arm looks for it
@@ -375,34 +394,42 @@ def _book() -> _Book:
         one.text("basis", None)
         shared = one.record("all", None)
         for name, own in one.mapping("arms").items():
-            designs[key, name] = _design(trial(key).arm(name), key, own.over(shared))
+            designs[key, name] = read_design(own.over(shared), key=key, name=name, arm=trial(key).arm(name))
         one.close(None)
     return record.close(_Book(designs=designs, scales=scales, remission=remission, response=response))
 
 
-def _design(arm: TrialArm, key: str, record: Record) -> ArmDesign:
-    form = record.word("form", DrugForm, arm.form)
-    route_word = record.word("route", Route, None if arm.route is None else Route(arm.route.value))
-    dose = record.quantity("dose", parse_dose, arm.dose)
-    infusion_h = record.quantity("infusion", parse_duration_h, arm.infusion_h)
+def read_design(record: Record, *, key: str, name: str, arm: TrialArm | None = None) -> ArmDesign:
+    """An arm from its entry in a data file, over what the trial's own record says of it.
+
+    Args:
+        record: the entry, see data/arms.yaml.
+        key: of the trial or the study.
+        name: of the arm.
+        arm: the trial's record; None for an arm that no single trial holds.
+    """
+    form = record.word("form", DrugForm, arm.form if arm else None)
+    route = record.word("route", Route, Route(arm.route.value) if arm and arm.route else None)
+    dose = record.quantity("dose", parse_dose, arm.dose if arm else None)
+    infusion_h = record.quantity("infusion", parse_duration_h, arm.infusion_h if arm else None)
     given = None
-    if form is not None and route_word is not None:
-        infusion = infusion_h if route_word is Route.IV else None
-        given = administer(drug=form, route=route_word, dose=dose, infusion=infusion)
-    published = {} if arm.baseline is None else {arm.baseline.scale: (arm.baseline.mean, arm.baseline.sd or 0.0)}
+    if form is not None and route is not None:
+        given = administer(drug=form, route=route, dose=dose, infusion=infusion_h if route is Route.IV else None)
+    score = arm.baseline if arm else None
+    published = {} if score is None else {score.scale: (score.mean, score.sd or 0.0)}
     return record.close(
         ArmDesign(
             trial=key,
-            arm=arm.id,
+            arm=name,
             belief=record.word("belief", Belief),
             setting=record.word("setting", Setting, Setting.OUTPATIENT),
             enrolment=record.word("enrolment", Enrolment, Enrolment.TRIAL),
             new_antidepressant=record.flag("new_antidepressant"),
             given=given,
-            days=record.numbers("days") or arm.session_days,
+            days=record.numbers("days") or (arm.session_days if arm else ()),
             sham_from_day=record.number("sham_from_day", math.inf),
-            n=record.count("n", arm.n),
-            stratum=arm.stratum,
+            n=record.count("n", arm.n if arm else None),
+            stratum=arm.stratum if arm else None,
             responders_only=record.flag("responders_only"),
             baseline=published | _baselines(record.record("baseline", None)),
             remission=record.table("remission", str, float),

@@ -1,0 +1,160 @@
+"""The calibrated population file: what calibration learnt about the priors, sealed by a digest of its own content.
+
+The file is JSON. It holds shifts of the priors' typical values and spreads on the scales where these are normal, the
+Cholesky factor of their covariance, and what the calibration rests on. It fits one version of the model and one text of
+the priors; anything else is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from afterglow.errors import InvalidData, Place
+from afterglow.therapy.kinetics import FloatArray
+
+MODEL = "afterglow relief 1"
+"""Version of the model's equations and parameter names; a population of another one is refused."""
+
+PRIORS = Path(__file__).parent / "data" / "population.yaml"
+SHIPPED = Path(__file__).parent / "data" / "population.json"
+_DIGITS = 9  # written, so that the file does not depend on the last bits of a machine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibrated:
+    """What a population file says.
+
+    Args:
+        version: of the population.
+        names: of the uncertain values, in the order of `shift`.
+        shift: (n,), of each from its prior, on the scale where it is normal.
+        factor: (n, n), lower triangular, of the covariance of the shifts.
+        seed: of the calibration.
+        diagnostics: of the sampler, by name.
+        data_digest: of the figures and priors that were fitted.
+        digest: of everything in the file.
+    """
+
+    version: str
+    names: tuple[str, ...]
+    shift: FloatArray
+    factor: FloatArray
+    seed: int
+    diagnostics: Mapping[str, Any]
+    data_digest: str
+    digest: str
+
+    def part(self, names: tuple[str, ...]) -> tuple[FloatArray, FloatArray]:
+        """Shift and covariance of some of the values."""
+        at = [self.names.index(name) for name in names]
+        return self.shift[at], (self.factor @ self.factor.T)[np.ix_(at, at)]
+
+
+def write_calibrated(
+    *,
+    version: str,
+    names: tuple[str, ...],
+    shift: FloatArray,
+    factor: FloatArray,
+    seed: int,
+    diagnostics: Mapping[str, Any],
+    data_digest: str,
+) -> str:
+    """The text of a population file; see `Calibrated`.
+
+    >>> text = write_calibrated(version="1", names=("a",), shift=np.zeros(1), factor=np.eye(1), seed=0,
+    ...                         diagnostics={}, data_digest="")
+    >>> read_calibrated(text, file="population.json").names
+    ('a',)
+    """
+    content = {
+        "model": MODEL,
+        "priors": priors_digest(),
+        "version": version,
+        "seed": seed,
+        "data_digest": data_digest,
+        "diagnostics": dict(diagnostics),
+        "names": list(names),
+        "shift": [round(float(x), _DIGITS) for x in shift],
+        "factor": [[round(float(x), _DIGITS) for x in row[: i + 1]] for i, row in enumerate(factor)],
+    }
+    return json.dumps({**content, "digest": _digest(content)}, indent=1) + "\n"
+
+
+def read_calibrated(text: str, *, file: str) -> Calibrated:
+    """A population file from its text.
+
+    Raises: InvalidData if it is truncated, edited, or of another version of the model or its priors.
+    """
+    again = "Make it again with `afterglow calibrate`, or put the shipped file back"
+    try:
+        content = json.loads(text)
+        digest = content.pop("digest")
+        computed = _digest(content)
+    except (ValueError, AttributeError, KeyError, TypeError):
+        raise InvalidData(
+            "The population file is truncated or not one", place=Place(file=file), next_step=again
+        ) from None
+    if digest != computed:
+        raise InvalidData(
+            "The population file was edited or damaged: its digest is not that of its content",
+            observed=str(digest)[:12],
+            allowed=computed[:12],
+            place=Place(file=file),
+            next_step=again,
+        )
+    for key, expected in (("model", MODEL), ("priors", priors_digest())):
+        if content[key] != expected:
+            raise InvalidData(
+                f"The population file belongs to another version of the model ({key})",
+                observed=str(content[key])[:24],
+                allowed=expected[:24],
+                place=Place(file=file),
+                next_step=again,
+            )
+    n = len(content["names"])
+    factor = np.zeros((n, n))
+    for i, row in enumerate(content["factor"]):
+        factor[i, : i + 1] = row
+    return Calibrated(
+        version=content["version"],
+        names=tuple(content["names"]),
+        shift=np.array(content["shift"]),
+        factor=factor,
+        seed=content["seed"],
+        diagnostics=content["diagnostics"],
+        data_digest=content["data_digest"],
+        digest=digest,
+    )
+
+
+@cache
+def shipped_calibration() -> Calibrated:
+    """The population file of this package.
+
+    >>> shipped_calibration().seed
+    0
+    """
+    return read_calibrated(SHIPPED.read_text(encoding="utf-8"), file=SHIPPED.name)
+
+
+@cache
+def priors_digest() -> str:
+    """Digest of the text of the priors.
+
+    >>> len(priors_digest())
+    64
+    """
+    return hashlib.sha256(PRIORS.read_bytes()).hexdigest()
+
+
+def _digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

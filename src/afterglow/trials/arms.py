@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 
 from afterglow.errors import InputError, InvalidData
-from afterglow.evidence import Figure, SpreadKind, TimeOrigin, Trial, TrialArm, trial, trials
+from afterglow.evidence import Z975, Figure, SpreadKind, TimeOrigin, Trial, TrialArm, trial, trials
 from afterglow.evidence import Statistic as Published
 from afterglow.protocol import AtRisk, ObservationPlan, RelapseQuestion, ScaleBounds
 from afterglow.protocol.treatment import administer
@@ -30,7 +30,6 @@ from afterglow.trials.cohort import ArmPlan
 from afterglow.trials.moments import Asked, Statistic, known_instrument
 
 _FILE = Path(__file__).parent / "data"
-Z975 = 1.959963984540054
 _SHARED_UNTIL_DAYS = 28.0  # what shares patients with a calibration trial is tested on its acute endpoint alone
 
 _STATISTICS = {
@@ -172,6 +171,18 @@ class ScoredFigure:
     value: float
     se: float | None
     n: int | None
+
+    @property
+    def observed_interval(self) -> tuple[float, float] | None:
+        """Its 95 % interval: printed or from the standard error; Wilson's for a percentage; None where n is not known."""
+        if self.se is not None:
+            return self.value - Z975 * self.se, self.value + Z975 * self.se
+        if self.n is None or not self.statistic.endswith("_pct"):
+            return None
+        chance, more = self.value / 100.0, Z975**2 / self.n
+        middle = (chance + more / 2.0) / (1.0 + more)
+        half = Z975 * math.sqrt(chance * (1.0 - chance) / self.n + more / self.n / 4.0) / (1.0 + more)
+        return 100.0 * (middle - half), 100.0 * (middle + half)
 
     @property
     def read_at(self) -> ReadAt:

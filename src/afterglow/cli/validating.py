@@ -1,0 +1,102 @@
+"""`afterglow calibrate` and `afterglow validate`: make the population's numbers again, and show what they predict."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from afterglow.cli.modelling import AsJson, Seed
+from afterglow.cli.output import Report, console, print_json, print_table, progress, write_report
+
+if TYPE_CHECKING:  # --help must not load the model
+    from afterglow.trials.validate import Validation
+
+Page = Annotated[
+    Path | None,
+    typer.Option("--page", metavar="OUT.md", help="Also write the page of the documentation.", show_default=False),
+]
+
+
+def calibrate_command(
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="Write the population file (JSON).", show_default=False),
+    ] = None,
+    page: Page = None,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Fit the depression population to the calibration figures; takes some minutes.
+
+    Example: afterglow calibrate --out population.json --page calibration.md
+    """
+    from afterglow.trials.calibrate import calibrate  # noqa: PLC0415  --help must not load the model
+    from afterglow.trials.calibration_report import calibrated_text, calibration_markdown  # noqa: PLC0415
+    from afterglow.usecases.validating import calibrate_document  # noqa: PLC0415
+
+    with progress("Calibration") as done:
+        fit = calibrate(seed=seed, progress=done)
+    if out is not None:
+        write_report(out, calibrated_text(fit))
+    if page is not None:
+        write_report(page, calibration_markdown(fit))
+    document = calibrate_document(fit)
+    if as_json:
+        print_json(document)
+        return
+    said = console()
+    said.print(f"Population {document['version']}, seed {seed}, digest {document['digest'][:16]}", style="bold")
+    said.print(", ".join(f"{name.replace('_', ' ')} {value}" for name, value in document["diagnostics"].items()))
+    rows = [[v["name"], f"{v['shift']:+.2f}", f"{v['prior_sd']:.2f}", f"{v['left']:.2f}"] for v in document["values"]]
+    print_table(said, ["Value", "Moved by", "Prior spread", "Left of it"], rows, numeric=(1, 2, 3))
+
+
+def validate_command(page: Page = None, seed: Seed = 0, as_json: AsJson = False, report: Report = None) -> None:
+    """Predict every applicable published figure; takes some minutes.
+
+    Example: afterglow validate --report out/validation.html --page model.md
+    """
+    from afterglow.trials.validation_report import validation_markdown  # noqa: PLC0415
+    from afterglow.usecases.validating import validate_document, validate_model, validation_report  # noqa: PLC0415
+
+    with progress("Validation") as done:
+        answer = validate_model(seed=seed, progress=done)
+    if page is not None:
+        write_report(page, validation_markdown(answer.shipped, answer.without_priors))
+    if report is not None:
+        write_report(report, validation_report(answer))
+    if as_json:
+        print_json(validate_document(answer))
+    else:
+        _print_validation(answer.shipped)
+
+
+def _print_validation(found: Validation) -> None:
+    from afterglow.trials.validation_report import figure_name, reason  # noqa: PLC0415
+
+    out = console()
+    out.print(f"Validation of population {found.model}, seed {found.seed}", style="bold")
+    out.print("Public held-out figures, never fitted")
+    out.print()
+    misses = [r for r in found.held_out if not r.inside]
+    rows = [
+        [figure_name(r.scored), f"{r.scored.value:.1f}", f"{r.lo90:.1f} to {r.hi90:.1f}", reason(r)] for r in misses
+    ]
+    print_table(out, ["Outside", "Observed", "90 % interval", "Why"], rows, numeric=(1, 2))
+    out.print()
+    table = [
+        [
+            name,
+            str(g.n),
+            f"{100 * g.coverage:.0f} %",
+            f"{g.score:.1f}",
+            f"{g.lookup_score:.1f}",
+            f"{g.sharpness:.1f}",
+        ]
+        for name, g in found.groups(found.held_out).items()
+    ]
+    print_table(
+        out, ["Figures", "n", "Inside 90 %", "Score", "Lookup", "Width / sampling"], table, numeric=(1, 2, 3, 4, 5)
+    )

@@ -32,17 +32,20 @@ def calibrate_command(
 
     Example: afterglow calibrate --out population.json --page calibration.md
     """
-    from afterglow.trials.calibrate import calibrate  # noqa: PLC0415  --help must not load the model
-    from afterglow.trials.calibration_report import calibrated_text, calibration_markdown  # noqa: PLC0415
+    from afterglow.trials.calibration_report import (  # noqa: PLC0415  --help must not load the model
+        calibrate_all,
+        calibrated_text,
+        calibration_markdown,
+    )
     from afterglow.usecases.validating import calibrate_document  # noqa: PLC0415
 
     with progress("Calibration") as done:
-        fit = calibrate(seed=seed, progress=done)
+        fits = calibrate_all(seed=seed, progress=done)
     if out is not None:
-        write_report(out, calibrated_text(fit))
+        write_report(out, calibrated_text(fits))
     if page is not None:
-        write_report(page, calibration_markdown(fit))
-    document = calibrate_document(fit)
+        write_report(page, calibration_markdown(fits))
+    document = calibrate_document(fits)
     if as_json:
         print_json(document)
         return

@@ -106,7 +106,11 @@ def _draw(data: ScatterData, canvas: Canvas) -> Drawing:
         top += _HEIGHT_PX + _GAP_PX
     key, height = draw_key(
         canvas,
-        [("measured", "observed"), ("measured control", "observed, no ketamine"), ("predicted interval", "predicted, 90 %")],
+        [
+            ("measured", "observed"),
+            ("measured control", "observed, no ketamine"),
+            ("predicted interval", "predicted, 90 %"),
+        ],
         0,
         top,
     )

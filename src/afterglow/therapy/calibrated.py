@@ -29,28 +29,18 @@ _DIGITS = 9  # written, so that the file does not depend on the last bits of a m
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Calibrated:
-    """What a population file says.
+class Learnt:
+    """What was learnt about the uncertain values of one condition.
 
     Args:
-        version: of the population.
-        names: of the uncertain values, in the order of `shift`.
+        names: of the values, in the order of `shift`.
         shift: (n,), of each from its prior, on the scale where it is normal.
         factor: (n, n), lower triangular, of the covariance of the shifts.
-        seed: of the calibration.
-        diagnostics: of the sampler, by name.
-        data_digest: of the figures and priors that were fitted.
-        digest: of everything in the file.
     """
 
-    version: str
     names: tuple[str, ...]
     shift: FloatArray
     factor: FloatArray
-    seed: int
-    diagnostics: Mapping[str, Any]
-    data_digest: str
-    digest: str
 
     def part(self, names: tuple[str, ...]) -> tuple[FloatArray, FloatArray]:
         """Shift and covariance of some of the values."""
@@ -58,21 +48,40 @@ class Calibrated:
         return self.shift[at], (self.factor @ self.factor.T)[np.ix_(at, at)]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibrated:
+    """What a population file says.
+
+    Args:
+        version: of the population.
+        learnt: by condition; one without an entry takes what it shares from depression.
+        seed: of the calibration.
+        diagnostics: of the sampler, by name.
+        data_digest: of the figures and priors that were fitted.
+        digest: of everything in the file.
+    """
+
+    version: str
+    learnt: Mapping[str, Learnt]
+    seed: int
+    diagnostics: Mapping[str, Any]
+    data_digest: str
+    digest: str
+
+
 def write_calibrated(
     *,
     version: str,
-    names: tuple[str, ...],
-    shift: FloatArray,
-    factor: FloatArray,
+    learnt: Mapping[str, Learnt],
     seed: int,
     diagnostics: Mapping[str, Any],
     data_digest: str,
 ) -> str:
     """The text of a population file; see `Calibrated`.
 
-    >>> text = write_calibrated(version="1", names=("a",), shift=np.zeros(1), factor=np.eye(1), seed=0,
-    ...                         diagnostics={}, data_digest="")
-    >>> read_calibrated(text, file="population.json").names
+    >>> one = Learnt(names=("a",), shift=np.zeros(1), factor=np.eye(1))
+    >>> text = write_calibrated(version="1", learnt={"depression": one}, seed=0, diagnostics={}, data_digest="")
+    >>> read_calibrated(text, file="population.json").learnt["depression"].names
     ('a',)
     """
     content = {
@@ -82,11 +91,16 @@ def write_calibrated(
         "seed": seed,
         "data_digest": data_digest,
         "diagnostics": dict(diagnostics),
-        "names": list(names),
-        "shift": [round(float(x), _DIGITS) for x in shift],
-        "factor": [[round(float(x), _DIGITS) for x in row[: i + 1]] for i, row in enumerate(factor)],
+        "learnt": {
+            condition: {
+                "names": list(one.names),
+                "shift": [round(float(x), _DIGITS) for x in one.shift],
+                "factor": [[round(float(x), _DIGITS) for x in row[: i + 1]] for i, row in enumerate(one.factor)],
+            }
+            for condition, one in learnt.items()
+        },
     }
-    return json.dumps({**content, "digest": _digest(content)}, indent=1) + "\n"
+    return json.dumps({**content, "digest": _digest(content)}, separators=(",", ":")) + "\n"
 
 
 def read_calibrated(text: str, *, file: str) -> Calibrated:
@@ -120,15 +134,9 @@ def read_calibrated(text: str, *, file: str) -> Calibrated:
                 place=Place(file=file),
                 next_step=again,
             )
-    n = len(content["names"])
-    factor = np.zeros((n, n))
-    for i, row in enumerate(content["factor"]):
-        factor[i, : i + 1] = row
     return Calibrated(
         version=content["version"],
-        names=tuple(content["names"]),
-        shift=np.array(content["shift"]),
-        factor=factor,
+        learnt={condition: _learnt(one) for condition, one in content["learnt"].items()},
         seed=content["seed"],
         diagnostics=content["diagnostics"],
         data_digest=content["data_digest"],
@@ -154,6 +162,14 @@ def priors_digest() -> str:
     64
     """
     return hashlib.sha256(PRIORS.read_bytes()).hexdigest()
+
+
+def _learnt(content: Mapping[str, Any]) -> Learnt:
+    n = len(content["names"])
+    factor = np.zeros((n, n))
+    for i, row in enumerate(content["factor"]):
+        factor[i, : i + 1] = row
+    return Learnt(names=tuple(content["names"]), shift=np.array(content["shift"]), factor=factor)
 
 
 def _digest(content: Any) -> str:

@@ -128,7 +128,8 @@ class Population:
     def doubt_sds(self) -> FloatArray:
         """Standard deviations of the doubts on the scales where they are normal, (len(uncertain),)."""
         if self.doubt_factor is not None:
-            return np.sqrt(np.sum(self.doubt_factor**2, axis=1))
+            sds: FloatArray = np.sqrt(np.sum(self.doubt_factor**2, axis=1))
+            return sds
         return np.array([_doubt_sd(self.parameters, name) for name in self.uncertain])
 
     def shifts(self, deviates: FloatArray) -> FloatArray:
@@ -256,10 +257,16 @@ def prior_population(condition: Condition) -> Population:
 
 
 def updated_population(prior: Population, found: Calibrated) -> Population:
-    """A population after a calibration: what the condition shares with depression is updated, what is its own stays."""
-    shared = tuple(name for name in prior.uncertain if name.removesuffix(BETWEEN) not in prior.own)
+    """A population after a calibration.
+
+    A condition with figures of its own takes what they taught; any other takes from depression what it shares with it
+    and keeps its own priors, and stays provisional.
+    """
+    mine = found.learnt.get(prior.condition)
+    learnt = found.learnt[Condition.DEPRESSION] if mine is None else mine
+    shared = tuple(name for name in prior.uncertain if mine is not None or name.removesuffix(BETWEEN) not in prior.own)
     at = [prior.uncertain.index(name) for name in shared]
-    shift, covariance = found.part(shared)
+    shift, covariance = learnt.part(shared)
     whole = np.diag(prior.doubt_sds**2)
     whole[np.ix_(at, at)] = covariance
     sds = dict(zip(prior.uncertain, np.sqrt(np.diag(whole)), strict=True))
@@ -267,11 +274,22 @@ def updated_population(prior: Population, found: Calibrated) -> Population:
     return replace(
         prior,
         version=found.version,
-        status="calibrated" if prior.condition is Condition.DEPRESSION else prior.status,
+        status=prior.status if mine is None else "calibrated",
         parameters={name: _updated(p, moves, sds) for name, p in prior.parameters.items()},
-        doubt_factor=np.linalg.cholesky(whole),
+        doubt_factor=np.asarray(np.linalg.cholesky(whole), dtype=np.float64),
         digest=found.digest,
     )
+
+
+def shifts_from(prior: Population, after: Population) -> FloatArray:
+    """How far the uncertain values of one population lie from those of another, on their scales, (len(uncertain),)."""
+
+    def one(name: str) -> float:
+        base = name.removesuffix(BETWEEN)
+        old, new = prior.parameters[base], after.parameters[base]
+        return new.transformed - old.transformed if base == name else float(np.log(new.between_sd / old.between_sd))
+
+    return np.array([one(name) for name in prior.uncertain])
 
 
 def _updated(parameter: Parameter, moves: Mapping[str, float], sds: Mapping[str, float]) -> Parameter:
@@ -448,9 +466,10 @@ def population_markdown() -> str:
     lines = [
         "# Population",
         "",
-        f"Version {base.version}, status **{base.status}**: starting values, not yet calibrated. Spreads are standard",
-        "deviations on the scale named: *uncertainty* is doubt about the typical value, *between* the spread between",
-        "patients. `assumed` is an assumption of the model, explained in decision record 0004.",
+        f"Version {base.version}, status **{base.status}**: priors as the calibration updated them; prior and posterior side",
+        "by side, and what informs them: [calibration](../validation/calibration.md). Spreads are standard deviations on the",
+        "scale named: *uncertainty* is doubt about the typical value, *between* the spread between patients. The source is",
+        "that of the prior; `assumed` is an assumption of the model (decision 0004).",
         "",
         "## Depression, and what the other conditions share",
         "",

@@ -174,7 +174,7 @@ class ScoredFigure:
 
     @property
     def observed_interval(self) -> tuple[float, float] | None:
-        """Its 95 % interval: printed or from the standard error; Wilson's for a percentage; None where n is not known."""
+        """Its 95 % interval: printed, from the standard error, or Wilson's for a percentage; None without n."""
         if self.se is not None:
             return self.value - Z975 * self.se, self.value + Z975 * self.se
         if self.n is None or not self.statistic.endswith("_pct"):

@@ -1,8 +1,8 @@
 """Calibration: the population's doubts, updated on the published arms that may be fitted.
 
 The mode of the posterior by Gauss-Newton with the same virtual people under every value (so that predictions are
-smooth), the normal approximation there (Laplace), and importance sampling with Pareto-smoothed weights: each round
-proposes from the moments of the round before, until the k-hat of the weights is under 0.7 or the rounds are used up.
+smooth), the normal approximation there (Laplace), and importance sampling with Pareto-smoothed weights. Where their
+k-hat says that these are not to be trusted, a sampler goes on from the mode instead (`trials.sampler`).
 Everything is in units of the prior's doubts, where the prior is standard normal. Same seed, same result.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -19,10 +20,10 @@ from afterglow.therapy.kinetics import FloatArray
 from afterglow.therapy.population import Population, prior_population
 from afterglow.therapy.setting import Condition
 from afterglow.trials.likelihood import N_TRIAL_EFFECTS, FitRow, Likelihood, class_priors, fit_rows
+from afterglow.trials.sampler import Chain, sample_posterior
 
 PERSONS = 256  # virtual people an arm
-N_PROPOSED = 1024  # draws a round of importance sampling
-ROUNDS = 4
+N_PROPOSED = 512  # draws of importance sampling
 _ITERATIONS = 12
 _STEP = 0.15  # of a prior doubt, for slopes
 _WIDER = 1.15  # of the proposal's spread over the posterior's: heavier tails give finite weights
@@ -41,9 +42,10 @@ class Calibration:
         mode: (size,), where the search ended.
         predicted, error: (n_rows,), at the posterior mean.
         informing: (n_rows, size), information of each row on each value relative to the prior's, alone.
-        k_hat: of each round of importance sampling.
-        effective: effective number of draws of the last round.
-        n_proposed: draws a round.
+        k_hat: of importance sampling; nan where it was not tried.
+        effective: its effective number of draws.
+        n_proposed: its draws.
+        chain: the sampler's draws where importance sampling was not to be trusted, else None.
         seed: of the draws.
     """
 
@@ -55,15 +57,17 @@ class Calibration:
     predicted: FloatArray
     error: FloatArray
     informing: FloatArray
-    k_hat: tuple[float, ...]
+    k_hat: float
     effective: float
     n_proposed: int
+    chain: Chain | None
     seed: int
 
     @property
     def sd(self) -> FloatArray:
         """Posterior standard deviations in units of the prior's doubts; 1 is learnt nothing."""
-        return np.sqrt(np.sum(self.factor**2, axis=1))
+        sds: FloatArray = np.sqrt(np.sum(self.factor**2, axis=1))
+        return sds
 
     @property
     def correlation(self) -> FloatArray:
@@ -72,69 +76,91 @@ class Calibration:
         return covariance / np.outer(self.sd, self.sd)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Normal:
+    """A normal distribution of the values, by mean and lower triangular factor of the covariance."""
+
+    mean: FloatArray
+    factor: FloatArray
+
+    @classmethod
+    def of_draws(cls, draws: FloatArray, weights: FloatArray) -> _Normal:
+        mean = weights @ draws
+        centred = draws - mean
+        return cls(mean=mean, factor=_factor((centred * weights[:, None]).T @ centred))
+
+
 def calibrate(
     *,
+    condition: Condition = Condition.DEPRESSION,
     seed: int = 0,
     without: Sequence[str] = (),
     roles: Sequence[Role] = (Role.CALIBRATION,),
     with_class_priors: bool = True,
-    rounds: int = ROUNDS,
+    sample: bool = True,
     n_proposed: int = N_PROPOSED,
     persons: int = PERSONS,
     prior: Population | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Calibration:
-    """Fit the depression population to the calibration figures.
+    """Fit a population to the calibration figures of its condition.
 
     Args:
+        condition: what is treated; class-level priors are of depression alone.
         seed: same seed, same result.
         without: trials left out, to see how well they are predicted.
         roles: calibration; with context figures only to choose structure.
         with_class_priors: whether class-level results enter.
-        rounds: most rounds of importance sampling; 0 gives the normal approximation at the mode.
-        n_proposed: draws a round.
+        sample: whether the posterior is sampled; else its normal approximation at the mode is given.
+        n_proposed: draws of importance sampling.
         persons: virtual people an arm.
         prior: None for the declared one.
         progress: called with the fraction done.
 
-    >>> found = calibrate(rounds=0, persons=32, without=["daly2018", "daly2019_sustain1"], with_class_priors=False)
-    >>> found.k_hat, bool((found.sd < 1.05).all())
-    ((), True)
+    >>> found = calibrate(sample=False, persons=32, without=["daly2018", "daly2019_sustain1"], with_class_priors=False)
+    >>> found.chain is None, bool((found.sd < 1.05).all())
+    (True, True)
     """
-    prior = prior or prior_population(Condition.DEPRESSION)
-    rows = [row for row in fit_rows(Condition.DEPRESSION, roles=roles) if row.trial not in without]
-    if with_class_priors:
+    prior = prior or prior_population(condition)
+    rows = [row for row in fit_rows(condition, roles=roles) if row.trial not in without]
+    if with_class_priors and condition is Condition.DEPRESSION:
         rows += [row for row, _, _ in class_priors()]
     likelihood = Likelihood(prior, rows, persons=persons)
-    tell = progress or (lambda fraction: None)
-    share = 0.2 if rounds else 1.0
-    mode, covariance = _mode(likelihood, lambda done: tell(share * done))
-    mean, k_hats, effective = mode, [], 0.0
-    rng = np.random.default_rng(seed)
-    for at in range(rounds):
-        base = share + (1.0 - share) * at / rounds
-        mean, covariance, k_hat, effective = _importance(
-            likelihood, mean, covariance, rng, n_proposed, lambda done, base=base: tell(base + done * (1 - share) / rounds)
+    tell = progress or (lambda _: None)
+    normal = _mode(likelihood, lambda done: tell(0.2 * done))
+    mode, k_hat, effective, chain = normal.mean, float("nan"), 0.0, None
+    if sample:
+        weighted, k_hat, effective = _importance(
+            likelihood, normal, np.random.default_rng(seed), n_proposed, lambda done: tell(0.2 + 0.3 * done)
         )
-        k_hats.append(k_hat)
         if k_hat < K_HAT_LIMIT:
-            break
+            normal = weighted
+        else:
+            chain = sample_posterior(
+                likelihood, normal.mean, normal.factor, seed=seed, progress=lambda done: tell(0.5 + 0.5 * done)
+            )
+            normal = _Normal.of_draws(chain.draws, np.full(len(chain.draws), 1.0 / len(chain.draws)))
     tell(1.0)
-    predicted, error = likelihood.predict(mean[None], np.zeros((1, N_TRIAL_EFFECTS)))
+    predicted, error = likelihood.predict(normal.mean[None], np.zeros((1, N_TRIAL_EFFECTS)))
     return Calibration(
         prior=prior,
         rows=tuple(rows),
-        mean=mean,
-        factor=np.linalg.cholesky(covariance),
+        mean=normal.mean,
+        factor=normal.factor,
         mode=mode,
         predicted=predicted[0],
         error=error[0],
-        informing=_informing(likelihood, mean),
-        k_hat=tuple(k_hats),
+        informing=_informing(likelihood, normal.mean),
+        k_hat=k_hat,
         effective=effective,
+        chain=chain,
         n_proposed=n_proposed,
         seed=seed,
     )
+
+
+def _factor(covariance: np.ndarray[Any, Any]) -> FloatArray:
+    return np.asarray(np.linalg.cholesky(covariance), dtype=np.float64)
 
 
 def _linear(likelihood: Likelihood, at: FloatArray) -> tuple[FloatArray, FloatArray, list[FloatArray]]:
@@ -165,8 +191,8 @@ def _information(
     return information, gradient, chi_square
 
 
-def _mode(likelihood: Likelihood, tell: Callable[[float], None]) -> tuple[FloatArray, FloatArray]:
-    """Mode and covariance of the normal approximation there; steps longer than a prior doubt are cut."""
+def _mode(likelihood: Likelihood, tell: Callable[[float], None]) -> _Normal:
+    """The normal approximation at the mode; steps longer than a prior doubt are cut."""
     at = np.zeros(likelihood.size)
     identity = np.eye(likelihood.size)
     for step in range(_ITERATIONS):
@@ -177,29 +203,22 @@ def _mode(likelihood: Likelihood, tell: Callable[[float], None]) -> tuple[FloatA
         if np.abs(move).max() < 0.02:
             break
     information, _, _ = _information(likelihood, *_linear(likelihood, at))
-    return at, np.linalg.inv(information + identity)
+    return _Normal(mean=at, factor=_factor(np.linalg.inv(information + identity)))
 
 
 def _importance(
     likelihood: Likelihood,
-    mean: FloatArray,
-    covariance: FloatArray,
+    at: _Normal,
     rng: np.random.Generator,
     count: int,
     tell: Callable[[float], None],
-) -> tuple[FloatArray, FloatArray, float, float]:
-    """Moments of the posterior from draws of a normal proposal, with k-hat and effective number of draws."""
-    factor = _WIDER * np.linalg.cholesky(covariance)
+) -> tuple[_Normal, float, float]:
+    """Moments of the posterior from draws of the normal approximation, with k-hat and effective number of draws."""
     z = rng.standard_normal((count, likelihood.size))
-    points = mean + z @ factor.T
+    points = at.mean + _WIDER * z @ at.factor.T
     log_density = likelihood.log_density(points, tell) - 0.5 * np.sum(points**2, axis=1)
     weights, effective, k_hat = weigh(log_density + 0.5 * np.sum(z**2, axis=1))
-    new_mean = weights @ points
-    centred = points - new_mean
-    new_covariance = (centred * weights[:, None]).T @ centred
-    # Few effective draws leave a noisy covariance: it is drawn towards the one of the proposal.
-    trust = effective / (effective + likelihood.size)
-    return new_mean, trust * new_covariance + (1.0 - trust) * covariance, k_hat or 0.0, effective
+    return _Normal.of_draws(points, weights), k_hat or 0.0, effective
 
 
 def _informing(likelihood: Likelihood, at: FloatArray) -> FloatArray:

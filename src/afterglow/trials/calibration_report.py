@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
 from afterglow.markdown import table
-from afterglow.therapy.calibrated import write_calibrated
-from afterglow.therapy.population import BETWEEN, updated_population
-from afterglow.therapy.calibrated import read_calibrated
-from afterglow.trials.calibrate import K_HAT_LIMIT, Calibration
-from afterglow.trials.likelihood import FitRow, class_priors
+from afterglow.therapy.calibrated import Learnt, read_calibrated, write_calibrated
+from afterglow.therapy.population import BETWEEN, Population, prior_population, shifts_from, updated_population
+from afterglow.therapy.setting import Condition
+from afterglow.trials.calibrate import K_HAT_LIMIT, Calibration, calibrate
+from afterglow.trials.likelihood import FitRow, class_priors, fit_rows
+
+Fits = Mapping[Condition, Calibration]
 
 VERSION = "0.2.0"
 """Of the population that this code makes; raised with every change of its numbers."""
@@ -22,24 +24,54 @@ _STRONG = 0.5  # correlations from here on are listed
 _MOST = 3  # figures named for each value
 
 
-def calibrated_text(found: Calibration) -> str:
-    """The population file of a calibration, see `therapy.calibrated`."""
-    sds = found.prior.doubt_sds
+def calibrate_all(*, seed: int = 0, progress: Callable[[float], None] | None = None) -> Fits:
+    """Calibrate depression, then on top of it every condition with calibration figures of its own.
+
+    The others have two or three figures each, so the normal approximation serves them.
+    """
+    tell = progress or (lambda _: None)
+    fits = {Condition.DEPRESSION: calibrate(seed=seed, progress=lambda done: tell(0.85 * done))}
+    base = read_calibrated(calibrated_text(fits), file="population.json")
+    others = [c for c in Condition if c is not Condition.DEPRESSION and fit_rows(c)]
+    for at, condition in enumerate(others):
+        prior = updated_population(prior_population(condition), base)
+        fits[condition] = calibrate(seed=seed, condition=condition, prior=prior, sample=False)
+        tell(0.85 + 0.15 * (at + 1) / len(others))
+    return fits
+
+
+def calibrated_text(fits: Fits) -> str:
+    """The population file of calibrations, see `therapy.calibrated`."""
+    found = fits[Condition.DEPRESSION]
+    chain = found.chain
     return write_calibrated(
         version=VERSION,
-        names=found.prior.uncertain,
-        shift=found.mean * sds,
-        factor=found.factor * sds[:, None],
+        learnt={str(condition): _learnt(condition, fit) for condition, fit in fits.items()},
         seed=found.seed,
         diagnostics={
-            "k_hat": [round(k, 3) for k in found.k_hat],
-            "effective_draws": round(found.effective, 1),
-            "draws_a_round": found.n_proposed,
-            "figures": sum(not row.prior for row in found.rows),
+            "k_hat": _rounded(found.k_hat),
+            "sampler": "none" if chain is None else "ensemble",
+            "effective_draws": _rounded(found.effective if chain is None else chain.effective),
+            "autocorrelation_steps": None if chain is None else _rounded(chain.autocorrelation),
+            "accepted": None if chain is None else _rounded(chain.accepted),
+            "surface_error": None if chain is None else _rounded(chain.surface_error),
+            "figures": sum(not row.prior for fit in fits.values() for row in fit.rows),
             "class_priors": sum(row.prior for row in found.rows),
         },
-        data_digest=data_digest(found.rows),
+        data_digest=data_digest(tuple(row for fit in fits.values() for row in fit.rows)),
     )
+
+
+def _learnt(condition: Condition, fit: Calibration) -> Learnt:
+    """What a fit learnt, from the declared prior: the fit's own prior may have been updated already."""
+    prior = fit.prior
+    before = np.diag(prior.doubt_sds) if prior.doubt_factor is None else prior.doubt_factor
+    start = shifts_from(prior_population(condition), prior)
+    return Learnt(names=prior.uncertain, shift=start + before @ fit.mean, factor=before @ fit.factor)
+
+
+def _rounded(value: float) -> float | None:
+    return float(f"{value:.3g}") if np.isfinite(value) else None
 
 
 def data_digest(rows: tuple[FitRow, ...]) -> str:
@@ -52,33 +84,28 @@ def data_digest(rows: tuple[FitRow, ...]) -> str:
     return hashlib.sha256(told.encode()).hexdigest()
 
 
-def calibration_markdown(found: Calibration) -> str:
-    """The page docs/validation/calibration.md of a calibration."""
-    file = read_calibrated(calibrated_text(found), file="population.json")
-    k_hat = found.k_hat[-1] if found.k_hat else float("nan")
-    trusted = "under" if k_hat < K_HAT_LIMIT else "NOT under"
+def calibration_markdown(fits: Fits) -> str:
+    """The page docs/validation/calibration.md of calibrations."""
+    found = fits[Condition.DEPRESSION]
+    file = read_calibrated(calibrated_text(fits), file="population.json")
     lines = [
         "# Calibration",
         "",
-        "What `afterglow calibrate` learnt about the depression population. A good fit proves nothing; what the model can",
-        "predict stands in [validation](model.md). Decisions: 0010 to 0012.",
+        "What `afterglow calibrate` learnt about the population. A good fit proves nothing; what the model can predict stands",
+        "in [validation](model.md). Structure and priors: decisions 0010 to 0012.",
         "",
         f"- Population {file.version}, seed {found.seed}, digest `{file.digest[:16]}`, data digest `{file.data_digest[:16]}`.",
-        f"- {sum(not r.prior for r in found.rows)} figures of role calibration, read at a page, and "
+        f"- Depression: {sum(not r.prior for r in found.rows)} figures of role calibration, read at a page, and "
         f"{sum(r.prior for r in found.rows)} class-level results as declared priors.",
-        f"- Importance sampling from the normal approximation at the mode: {len(found.k_hat)} rounds of "
-        f"{found.n_proposed} draws, k-hat by round {', '.join(f'{k:.2f}' for k in found.k_hat)} (the last is {trusted} "
-        f"{K_HAT_LIMIT:g}), {found.effective:.0f} effective draws in the last. What is shipped is a normal with the moments "
-        "of those draws.",
+        f"- {_method(found)}",
         f"- Chi-square of the rows {_chi_square(found):.0f} on {len(found.rows)} (each row alone; rows of one arm share "
         "patients).",
         "",
-        "## Every value, before and after",
+        "## Every value of depression, before and after",
         "",
-        "On the scale where a value is normal. *Left* is the posterior spread as a part of the prior's: 1.00 is nothing "
-        "learnt. Informed by: the rows that alone hold most information on it.",
+        *_explained(),
         "",
-        *_values(found),
+        *_values(found, updated_population(found.prior, file)),
         "",
         "## What is not identified",
         "",
@@ -104,19 +131,70 @@ def calibration_markdown(found: Calibration) -> str:
             ],
         ),
         "",
-        "## Every figure that was fitted",
+        "## Every figure of depression that was fitted",
         "",
-        *table(
-            ["Figure", "Published", "Fitted", "Standard error", "z"],
-            (_figure(found, i) for i, row in enumerate(found.rows) if not row.prior),
-        ),
+        *table(_COLUMNS, (_figure(found, i) for i, row in enumerate(found.rows) if not row.prior)),
+    ]
+    for condition, fit in fits.items():
+        if condition is not Condition.DEPRESSION:
+            lines += ["", *_condition(condition, fit, updated_population(prior_population(condition), file))]
+    without = ", ".join(c.replace("_", " ") for c in Condition if c not in fits)
+    lines += [
+        "",
+        f"## Without figures: {without}",
+        "",
+        "No calibration figure measures them: priors stand, and every output says so.",
     ]
     return "\n".join(lines) + "\n"
 
 
-def _values(found: Calibration) -> Iterator[str]:
+_COLUMNS = ["Figure", "Published", "Fitted", "Standard error", "z"]
+
+
+def _explained() -> list[str]:
+    return [
+        "On the scale where a value is normal. *Left* is the posterior spread as a part of the prior's: 1.00 is nothing",
+        "learnt. Informed by: the rows that alone hold most information on it.",
+    ]
+
+
+def _method(found: Calibration) -> str:
+    chain, k_hat = found.chain, found.k_hat
+    if chain is None:
+        how = "taken" if k_hat < K_HAT_LIMIT else "not tried"
+        return f"Importance sampling from the normal approximation at the mode: k-hat {k_hat:.2f}, {how}."
+    return (
+        f"Importance sampling from the normal approximation at the mode was not to be trusted (k-hat {k_hat:.2f}, limit "
+        f"{K_HAT_LIMIT:g}), so an ensemble sampler went on from there over a response surface of the predictions: "
+        f"{len(chain.draws)} draws kept, {100 * chain.accepted:.0f} % accepted, longest autocorrelation "
+        f"{chain.autocorrelation:.0f} steps, {chain.effective:.0f} independent draws of the slowest value; the surface is "
+        f"{chain.surface_error:.2f} standard errors (root mean square) from exact predictions at draws of the chain. Shipped "
+        "is the normal with the moments of those draws."
+    )
+
+
+def _condition(condition: Condition, fit: Calibration, after: Population) -> Iterator[str]:
+    yield from (f"## {condition.replace('_', ' ').capitalize()}", "", after.evidence, "")
+    yield from table(_COLUMNS, (_figure(fit, i) for i in range(len(fit.rows))))
+    own = [i for i, name in enumerate(fit.prior.uncertain) if name.removesuffix(BETWEEN) in fit.prior.own]
+    yield ""
+    yield from table(
+        ["Own value", "Prior", "Posterior", "Left"],
+        (
+            [
+                f"`{name}`",
+                f"{fit.prior.parameters[name].typical:.3g}",
+                f"{after.parameters[name].typical:.3g}",
+                f"{fit.sd[i]:.2f}",
+            ]
+            for i in own
+            for name in (fit.prior.uncertain[i],)
+        ),
+    )
+
+
+def _values(found: Calibration, after: Population) -> Iterator[str]:
     prior, names = found.prior, found.prior.uncertain
-    after = updated_population(prior, read_calibrated(calibrated_text(found), file="population.json"))
     rows = []
     for i, name in enumerate(names):
         base = name.removesuffix(BETWEEN)

@@ -197,9 +197,15 @@ class Likelihood:
     def covariance(self, trial: str, error: FloatArray, slopes: FloatArray) -> FloatArray:
         """Covariance of the rows of a trial: sampling and between trials."""
         here = self.of_trial[trial]
-        sampling = self._correlation[np.ix_(here, here)] * np.outer(error[here], error[here])
+        sampling = self.sampling(trial) * np.outer(error[here], error[here])
         between: FloatArray = slopes[here] @ slopes[here].T
         return sampling + between
+
+    def sampling(self, trial: str) -> FloatArray:
+        """Correlation of the rows of a trial because they come from the same patients."""
+        here = self.of_trial[trial]
+        found: FloatArray = self._correlation[np.ix_(here, here)]
+        return found
 
     def _correlations(self) -> FloatArray:
         found = np.eye(len(self.rows))

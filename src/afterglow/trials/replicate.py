@@ -27,6 +27,7 @@ from afterglow.therapy.regimen import Regimen, Route
 from afterglow.therapy.relief import Execution
 from afterglow.therapy.setting import Arm
 from afterglow.trials.cohort import ArmPlan, simulate_cohort
+from afterglow.trials.coverage import outside_calibration
 from afterglow.trials.moments import Asked, Moments, Statistic, known_instrument
 from afterglow.trials.predictive import (
     Interval,
@@ -306,14 +307,14 @@ def _relapse_prediction(asked: Asked, arm: Arm, k: int, interval: Interval) -> P
 
 
 def _notes(protocol: TrialProtocol, evidence: str, status: str) -> tuple[str, ...]:
-    notes = [f"Model status: {status}. {evidence}"]
+    notes = [f"Model status: {status}. {evidence}", *outside_calibration(protocol)]
     if Arm.ACTIVE in protocol.arms:
         notes.append(
             "The part credited to the drug is an upper bound: from scores alone only drug and expectancy together "
             "are identified."
         )
         notes.append(
-            "The dose curve of the provisional model is nearly flat, as in the trials behind it: it is no ground for "
+            "The dose curve of the model is nearly flat, as in the trials behind it: it is no ground for "
             "choosing a dose."
         )
     notes.append("Expectancy has no onset in this model: the first hours after a session are not to be read.")

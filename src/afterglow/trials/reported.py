@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from afterglow.protocol import AtRisk
-from afterglow.quantities import HOURS_PER_DAY
 from afterglow.therapy.kinetics import FloatArray
 from afterglow.therapy.population import Population, build_patients, normal_points
 from afterglow.therapy.relief import Execution
@@ -137,7 +136,9 @@ def sampled_correlation(population: Population, run: ArmRun, *, persons: int = 4
     following, error = (
         np.broadcast_to(np.asarray(v), chunk.baseline.shape)[:, None] for v in (link.following, link.error_sd)
     )
-    score = link.expected(chunk.baseline, left) + (start - link.lowest) * following * np.sqrt(np.maximum(left, 0)) * mood
+    score = (
+        link.expected(chunk.baseline, left) + (start - link.lowest) * following * np.sqrt(np.maximum(left, 0)) * mood
+    )
     score = np.clip(np.round(score + error * rng.standard_normal(score.shape)), plan.lowest, plan.highest)
     rows = np.array([_of_patients(run, asked, read, score, chunk.baseline) for read in run.reads])
     rows = rows + 1e-3 * rng.standard_normal(rows.shape)  # so that a statistic that nobody has keeps a correlation

@@ -177,12 +177,17 @@ class Validation:
 
     def groups(self, rows: Sequence[Row]) -> Mapping[str, Summary]:
         """Summaries: all, by kind, control arms, by condition; groups without a row are left out."""
-        tests: dict[str, Callable[[Row], bool]] = {"all": lambda row: True}
-        tests |= {str(kind): (lambda row, kind=kind: row.kind is kind) for kind in Kind}
-        tests["control arms"] = lambda row: row.is_control
-        tests |= {c.replace("_", " "): (lambda row, c=c: row.scored.condition is c) for c in Condition}
-        found = {name: [row for row in rows if test(row)] for name, test in tests.items()}
-        return {name: summarise(some) for name, some in found.items() if some}
+        found: dict[str, list[Row]] = {"all": list(rows)}
+        for row in rows:
+            names = [
+                str(row.kind),
+                row.scored.condition.replace("_", " "),
+                *(["control arms"] if row.is_control else []),
+            ]
+            for name in names:
+                found.setdefault(name, []).append(row)
+        order = ["all", *Kind, "control arms", *(c.replace("_", " ") for c in Condition)]
+        return {str(name): summarise(found[name]) for name in order if name in found}
 
 
 def interval_score(observed: float, low: float, high: float) -> float:
@@ -331,9 +336,7 @@ def _planned(
     found: Mapping[tuple[tuple[str, str], str, ReadAt], Reported],
 ) -> PlannedContrast:
     active, control = pair
-    means, errors = _difference(
-        found[active.key, scale, read], found[control.key, scale, read], active.n, control.n
-    )
+    means, errors = _difference(found[active.key, scale, read], found[control.key, scale, read], active.n, control.n)
     interval = mean_interval(means, errors)
     return PlannedContrast(
         active=active,

@@ -122,7 +122,14 @@ def _misses(rows: Sequence[Row]) -> list[str]:
         *table(
             ["Figure", "Observed", "Predicted", "90 % interval", "z", "Why"],
             (
-                [figure_name(r.scored), f"{r.scored.value:.1f}", f"{r.value:.1f}", _interval(r), f"{r.z:.1f}", reason(r)]
+                [
+                    figure_name(r.scored),
+                    f"{r.scored.value:.1f}",
+                    f"{r.value:.1f}",
+                    _interval(r),
+                    f"{r.z:.1f}",
+                    reason(r),
+                ]
                 for r in outside
             ),
         )

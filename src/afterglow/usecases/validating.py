@@ -18,8 +18,8 @@ from afterglow.render.scatter import ScatterData, ScatterPanel, ScatterPoint, sc
 from afterglow.therapy.calibrated import read_calibrated
 from afterglow.therapy.population import Population, prior_population, updated_population
 from afterglow.therapy.setting import Condition
-from afterglow.trials.calibrate import Calibration, calibrate
-from afterglow.trials.calibration_report import calibrated_text
+from afterglow.trials.calibrate import calibrate
+from afterglow.trials.calibration_report import Fits, calibrated_text
 from afterglow.trials.moments import Statistic
 from afterglow.trials.validate import Kind, Row, Summary, Validation, validate
 from afterglow.trials.validation_report import figure_name, reason
@@ -39,24 +39,27 @@ class ValidationAnswer:
 
 def validate_model(*, seed: int = 0, progress: Callable[[float], None] | None = None) -> ValidationAnswer:
     """Validate the shipped population, and one calibrated without class-level priors (the normal approximation)."""
-    tell = progress or (lambda done: None)
+    tell = progress or (lambda _: None)
     shipped = validate(seed=seed, progress=lambda done: tell(0.4 * done))
-    fit = calibrate(seed=seed, with_class_priors=False, rounds=0, progress=lambda done: tell(0.4 + 0.2 * done))
+    fit = calibrate(seed=seed, with_class_priors=False, sample=False, progress=lambda done: tell(0.4 + 0.2 * done))
     again = validate(
-        seed=seed, populations=populations_after(fit), progress=lambda done: tell(0.6 + 0.4 * done)
+        seed=seed,
+        populations=populations_after({Condition.DEPRESSION: fit}),
+        progress=lambda done: tell(0.6 + 0.4 * done),
     )
     return ValidationAnswer(shipped=shipped, without_priors=again)
 
 
-def populations_after(fit: Calibration) -> Callable[[Condition], Population]:
-    """The populations of every condition after a calibration that is not shipped."""
-    found = read_calibrated(calibrated_text(fit), file="population.json")
+def populations_after(fits: Fits) -> Callable[[Condition], Population]:
+    """The populations of every condition after calibrations that are not shipped."""
+    found = read_calibrated(calibrated_text(fits), file="population.json")
     return lambda condition: updated_population(prior_population(condition), found)
 
 
-def calibrate_document(fit: Calibration) -> Document:
-    """`afterglow.calibrate/1`."""
-    file = read_calibrated(calibrated_text(fit), file="population.json")
+def calibrate_document(fits: Fits) -> Document:
+    """`afterglow.calibrate/1`; `values` and `figures` are of depression."""
+    fit = fits[Condition.DEPRESSION]
+    file = read_calibrated(calibrated_text(fits), file="population.json")
     sds = fit.prior.doubt_sds
     return {
         "schema": "afterglow.calibrate/1",
@@ -216,7 +219,9 @@ def _checks(rows: tuple[Row, ...]) -> Chart:
                     y_label="figures inside, %",
                     points=by_kind,
                     levels=(90.0,),
-                    x_ticks=tuple((float(i), word) for i, word in enumerate(("1 d", "w 4", "later", "relapse", "diff."))),
+                    x_ticks=tuple(
+                        (float(i), word) for i, word in enumerate(("1 d", "w 4", "later", "relapse", "diff."))
+                    ),
                 ),
             ),
         )

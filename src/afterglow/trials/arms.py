@@ -65,6 +65,7 @@ class RelapseDesign:
     """How an arm looks for relapse; see data/arms.yaml."""
 
     judged_day: float
+    held_days: tuple[float, ...]
     every_days: float
     score_at_least: float | None
     improvement_below: float | None
@@ -277,6 +278,7 @@ def asked_of(design: ArmDesign, scale: str, figures: Sequence[ReadAt]) -> Asked:
         scale=rule.bounds,
         judged_h=design.relapse.judged_day * HOURS_PER_DAY if design.relapse else 0.0,
         but_not_remitters=design.responders_only,
+        held_h=tuple(day * HOURS_PER_DAY for day in design.relapse.held_days) if design.relapse else (),
     )
 
 
@@ -463,6 +465,7 @@ def _relapse(record: Record | None) -> RelapseDesign | None:
     return record.close(
         RelapseDesign(
             judged_day=record.number("judged_day"),
+            held_days=record.numbers("held_days"),
             every_days=record.number("every_days"),
             score_at_least=record.number("score_at_least", None),
             improvement_below=record.number("improvement_below", None),

@@ -23,7 +23,7 @@ from afterglow.trials.likelihood import N_TRIAL_EFFECTS, FitRow, Likelihood, cla
 from afterglow.trials.sampler import Chain, sample_posterior
 
 PERSONS = 256  # virtual people an arm
-N_PROPOSED = 512  # draws of importance sampling
+N_PROPOSED = 256  # draws of importance sampling
 _ITERATIONS = 12
 _STEP = 0.15  # of a prior doubt, for slopes
 _WIDER = 1.15  # of the proposal's spread over the posterior's: heavier tails give finite weights

@@ -50,7 +50,7 @@ def calibrated_text(fits: Fits) -> str:
         seed=found.seed,
         diagnostics={
             "k_hat": _rounded(found.k_hat),
-            "sampler": "none" if chain is None else "ensemble",
+            "sampler": "none" if chain is None else "Crank-Nicolson",
             "effective_draws": _rounded(found.effective if chain is None else chain.effective),
             "autocorrelation_steps": None if chain is None else _rounded(chain.autocorrelation),
             "accepted": None if chain is None else _rounded(chain.accepted),
@@ -91,15 +91,16 @@ def calibration_markdown(fits: Fits) -> str:
     lines = [
         "# Calibration",
         "",
-        "What `afterglow calibrate` learnt about the population. A good fit proves nothing; what the model can predict stands",
-        "in [validation](model.md). Structure and priors: decisions 0010 to 0012.",
+        "What `afterglow calibrate` learnt about the population. A good fit proves nothing; what the model can predict",
+        "stands in [validation](model.md). Structure and priors: decisions 0010 to 0012.",
         "",
-        f"- Population {file.version}, seed {found.seed}, digest `{file.digest[:16]}`, data digest `{file.data_digest[:16]}`.",
-        f"- Depression: {sum(not r.prior for r in found.rows)} figures of role calibration, read at a page, and "
-        f"{sum(r.prior for r in found.rows)} class-level results as declared priors.",
+        f"- Population {file.version}, seed {found.seed}, digest `{file.digest[:16]}`, data `{file.data_digest[:16]}`.",
+        f"- Depression: {sum(not r.prior for r in found.rows)} figures of role calibration, read at a page, and",
+        f"  {sum(r.prior for r in found.rows)} class-level results as declared priors.",
         f"- {_method(found)}",
-        f"- Chi-square of the rows {_chi_square(found):.0f} on {len(found.rows)} (each row alone; rows of one arm share "
-        "patients).",
+        f"- Chi-square of the rows {_chi_square(found):.0f} on {len(found.rows)}, each row alone (rows of one arm",
+        "share",
+        "  patients).",
         "",
         "## Every value of depression, before and after",
         "",
@@ -111,8 +112,10 @@ def calibration_markdown(fits: Fits) -> str:
         "",
         _not_identified(found),
         "",
-        "From active arms only drug and expectancy together are identified: see the correlations. How session frequency",
-        "adds up (labile and consolidated half-life, consolidated share) is barely informed: no trial compared frequencies.",
+        "From active arms only drug and expectancy together are identified: see the correlations. How session",
+        "frequency adds up (labile and consolidated half-life, consolidated share) is barely informed: no trial",
+        "compared",
+        "frequencies.",
         "",
         "## Values that go together",
         "",
@@ -153,7 +156,8 @@ _COLUMNS = ["Figure", "Published", "Fitted", "Standard error", "z"]
 
 def _explained() -> list[str]:
     return [
-        "On the scale where a value is normal. *Left* is the posterior spread as a part of the prior's: 1.00 is nothing",
+        "On the scale where a value is normal. *Left* is the posterior spread as a part of the prior's: 1.00 is",
+        "nothing",
         "learnt. Informed by: the rows that alone hold most information on it.",
     ]
 
@@ -164,12 +168,13 @@ def _method(found: Calibration) -> str:
         how = "taken" if k_hat < K_HAT_LIMIT else "not tried"
         return f"Importance sampling from the normal approximation at the mode: k-hat {k_hat:.2f}, {how}."
     return (
-        f"Importance sampling from the normal approximation at the mode was not to be trusted (k-hat {k_hat:.2f}, limit "
-        f"{K_HAT_LIMIT:g}), so an ensemble sampler went on from there over a response surface of the predictions: "
+        f"Importance sampling from the normal approximation at the mode was not to be trusted (k-hat {k_hat:.2f}, "
+        f"limit {K_HAT_LIMIT:g}), so chains went on from there over a response surface of the predictions: "
         f"{len(chain.draws)} draws kept, {100 * chain.accepted:.0f} % accepted, longest autocorrelation "
-        f"{chain.autocorrelation:.0f} steps, {chain.effective:.0f} independent draws of the slowest value; the surface is "
-        f"{chain.surface_error:.2f} standard errors (root mean square) from exact predictions at draws of the chain. Shipped "
-        "is the normal with the moments of those draws."
+        f"{chain.autocorrelation:.0f} steps, {chain.effective:.0f} independent draws of the slowest value; the surface "
+        f"is {chain.surface_error:.2f} standard errors (root mean square) from exact predictions at draws of the "
+        "chain. "
+        "Shipped is the normal with the moments of those draws."
     )
 
 

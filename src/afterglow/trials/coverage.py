@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from afterglow.protocol import TrialProtocol
 from afterglow.quantities import HOURS_PER_DAY, DrugForm
@@ -77,14 +78,17 @@ def outside_calibration(protocol: TrialProtocol) -> tuple[str, ...]:
     known = COVERED[protocol.condition]
     if not known:
         return (f"No calibration figure is of {words}: its values are assumed, and its bands say little.",)
-    names = ", ".join(f"{drug.replace('_', ' ')} {route} ({one.doses})" for (drug, route), one in known.items())
+    names = ", ".join(f"{_name(drug, route)} ({one.doses})" for (drug, route), one in known.items())
     found = known.get((protocol.drug, protocol.route))
     if found is None:
-        return (
-            f"No calibration figure of {words} is of {protocol.drug.replace('_', ' ')} {protocol.route}; those that exist "
-            f"are of {names}. The prediction is carried over by exposure alone.",
-        )
+        given = _name(protocol.drug, protocol.route)
+        said = f"No calibration figure of {words} is of {given}: those that exist are of {names}."
+        return (f"{said} The prediction is carried over by exposure alone.",)
     return (*_dose(protocol, found), *_schedule(protocol, found))
+
+
+def _name(drug: DrugForm, route: Route) -> str:
+    return f"{drug.replace('_', ' ')} {route}"
 
 
 def _dose(protocol: TrialProtocol, found: CoveredTreatment) -> tuple[str, ...]:
@@ -101,12 +105,12 @@ def _dose(protocol: TrialProtocol, found: CoveredTreatment) -> tuple[str, ...]:
 def _schedule(protocol: TrialProtocol, found: CoveredTreatment) -> tuple[str, ...]:
     hours = protocol.session_h
     days = hours[-1] / HOURS_PER_DAY
-    gaps = [(after - before) / HOURS_PER_DAY for before, after in zip(hours, hours[1:], strict=False)]
+    gaps = [(after - before) / HOURS_PER_DAY for before, after in pairwise(hours)]
     out = []
     if days > found.longest_days:
         out.append(
-            f"The course of {days:g} days is longer than the {found.longest_days:g} days that calibration figures of this "
-            "drug and route cover: an extrapolation."
+            f"The course of {days:g} days is longer than the {found.longest_days:g} days that calibration figures of "
+            "this drug and route cover: an extrapolation."
         )
     if gaps and min(gaps) < found.shortest_gap_days:
         out.append(

@@ -1,4 +1,4 @@
-"""How well values of the population agree with published arms: a normal likelihood by trial, its effects integrated out.
+"""How well values of the population agree with published arms: a normal likelihood, trial effects integrated out.
 
 Rows of one arm share patients, so they share a covariance: the correlation comes from the virtual cohort, the standard
 error from the page (means) or from the predicted chance (percentages). What a trial adds to drug relief, expectancy and
@@ -72,11 +72,11 @@ def fit_rows(condition: Condition, *, roles: Sequence[Role] = (Role.CALIBRATION,
         if f.trial.role not in roles or f.condition is not condition or f.control is not None:
             continue
         pct = f.statistic not in (Statistic.MEAN_CHANGE, Statistic.MEAN_SCORE)
-        of = f" of {f.of}" if f.of else ""
+        of, words = f" of {f.of}" if f.of else "", f.statistic.replace("_", " ")
         rows.append(
             FitRow(
                 trial={"salloum2019": "fava2020"}.get(f.trial.key, f.trial.key),
-                label=f"{f.trial.key} {f.arm.arm}: {f.statistic.replace('_', ' ')}{of}, day {f.time_h / HOURS_PER_DAY:.3g}",
+                label=f"{f.trial.key} {f.arm.arm}: {words}{of}, day {f.time_h / HOURS_PER_DAY:.3g}",
                 arm=f.arm,
                 minus=None,
                 scale=f.scale,
@@ -92,7 +92,7 @@ def fit_rows(condition: Condition, *, roles: Sequence[Role] = (Role.CALIBRATION,
 
 @cache
 def class_priors() -> tuple[tuple[FitRow, str, str], ...]:
-    """Class-level results as rows, each with the words it comes from and what it overlaps with; data/class_priors.yaml."""
+    """Class-level results as rows, each with the words it comes from and its overlap; data/class_priors.yaml."""
     record = read_record(Path(__file__).parent / "data", "class_priors.yaml")
     if record.whole("schema") != 1:
         raise record.fault("is of an unknown version", key="schema", allowed="1")

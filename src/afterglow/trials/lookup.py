@@ -63,7 +63,7 @@ class Lookup:
 
     @staticmethod
     def _between(known: Sequence[ScoredFigure], statistic: Statistic) -> float:
-        """Standard deviation of trials about the average of their cell; where no cell has two, about the statistic's."""
+        """Standard deviation of trials about their cell's average; where no cell has two, about the statistic's."""
         for level in range(3):
             squares, freedom = 0.0, 0
             cells: dict[_Key, list[ScoredFigure]] = {}

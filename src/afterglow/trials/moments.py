@@ -49,6 +49,7 @@ class Asked:
         visits: indices of the visits that look for relapse.
         reports: for each asked relapse time, how many visits have happened by then.
         but_not_remitters: whether remitters do not count among the responders at risk of relapse.
+        held: indices of earlier visits at which those at risk must have been so already.
     """
 
     times_h: FloatArray
@@ -59,15 +60,22 @@ class Asked:
     visits: tuple[int, ...]
     reports: tuple[int, ...]
     but_not_remitters: bool = False
+    held: tuple[int, ...] = ()
 
     @classmethod
     def of_plan(
-        cls, observe: ObservationPlan, *, scale: ScaleBounds, judged_h: float, but_not_remitters: bool = False
+        cls,
+        observe: ObservationPlan,
+        *,
+        scale: ScaleBounds,
+        judged_h: float,
+        but_not_remitters: bool = False,
+        held_h: tuple[float, ...] = (),
     ) -> Asked:
         """What an observation plan asks for; `judged_h` is when those at risk of relapse are determined."""
         relapse = observe.relapse
         visits_h = (relapse.visits_h or relapse.at_h) if relapse else ()
-        times = np.array(sorted({*observe.times_h, *((judged_h, *visits_h) if relapse else ())}))
+        times = np.array(sorted({*observe.times_h, *((judged_h, *held_h, *visits_h) if relapse else ())}))
         index = {float(time): i for i, time in enumerate(times)}
         return cls(
             times_h=times,
@@ -78,6 +86,7 @@ class Asked:
             visits=tuple(index[time] for time in visits_h),
             reports=tuple(sum(visit <= at for visit in visits_h) for at in relapse.at_h) if relapse else (),
             but_not_remitters=but_not_remitters,
+            held=tuple(index[time] for time in held_h) if relapse else (),
         )
 
     @property
@@ -151,18 +160,18 @@ class Moments:
         at_risk = self._limit(relapse.of, chunk) if relapse else None
         if relapse is None or at_risk is None:  # pragma: no cover - the protocol refuses a relapse without definition
             return
-        columns = [asked.judged, *asked.visits]
+        columns, before = [*asked.held, asked.judged, *asked.visits], len(asked.held) + 1
         mood = chunk.mood.paths(chunk.relief.times_h[columns], chunk.further_deviates(len(columns)))
         left = chunk.relief.left[:, columns]
         following = np.broadcast_to(np.asarray(link.following), chunk.baseline.shape)[:, None]
         swing = (chunk.baseline[:, None] - link.lowest) * following * np.sqrt(np.maximum(left, 0.0)) * mood
         latent = mean[:, columns] + swing
         error = np.broadcast_to(np.asarray(link.error_sd), chunk.baseline.shape)[:, None]
-        weight = at_most(latent[:, :1], error, at_risk)[:, 0]
+        weight = at_most(latent[:, :before], error, at_risk).prod(axis=1)
         remitted = self._limit(AtRisk.REMITTERS, chunk)
         if asked.but_not_remitters and remitted is not None:
-            weight = np.maximum(weight - at_most(latent[:, :1], error, remitted)[:, 0], 0.0)
-        shown = at_most(-latent[:, 1:], error, -self._relapse_limit(relapse, chunk, at_risk))
+            weight = np.maximum(weight - at_most(latent[:, :before], error, remitted).prod(axis=1), 0.0)
+        shown = at_most(-latent[:, before:], error, -self._relapse_limit(relapse, chunk, at_risk))
         relapsed = consecutive_by(shown, relapse.consecutive)
         self.at_risk[here] = per_draw(weight)
         for k, visits in enumerate(asked.reports):

@@ -23,6 +23,7 @@ _CHECKED = 32  # draws at which the surface is compared with the exact predictio
 _REACH = 6.0  # in standard deviations of the normal approximation; beyond it nothing is believed
 _EDGE = 1e-4
 _MOVES = (0.1, 0.25, 0.5)
+_WIDER = 1.15  # of the proposals' spread over the normal approximation's, so that tails are reached
 _CROSSED = 10  # strongest directions whose pairs have a term of their own
 _ROUNDS = 2  # the second surface lies around the chain of the first
 
@@ -134,8 +135,8 @@ def sample_posterior(
 ) -> Chain:
     """Draws of the posterior by Crank-Nicolson proposals of many chains, which start from the normal approximation.
 
-    Moves that learn their scale from the ensemble itself stayed too narrow by 15 % with 40 values. Source of the sampler:
-    Foreman-Mackey et al. 2013, Publ Astron Soc Pac 125:306-312 (emcee).
+    Moves that learn their scale from the ensemble itself stayed too narrow by 15 % with 40 values. Source of the
+    sampler: Foreman-Mackey et al. 2013, Publ Astron Soc Pac 125:306-312 (emcee).
 
     Args:
         likelihood: of the rows.
@@ -187,7 +188,10 @@ def _ensemble(
         size,
         surface.log_posterior,
         vectorize=True,
-        moves=[(emcee.moves.MHMove(_crank_nicolson(surface.mean, factor, step)), 1 / len(_MOVES)) for step in _MOVES],
+        moves=[
+            (emcee.moves.MHMove(_crank_nicolson(surface.mean, _WIDER * factor, step)), 1 / len(_MOVES))
+            for step in _MOVES
+        ],
     )
     state = emcee.State(start, random_state=np.random.RandomState(seed).get_state())
     sampler.run_mcmc(state, steps, progress=False)

@@ -234,7 +234,8 @@ def validate(
         seed: same seed, same table.
         populations: from a condition to its population; the shipped ones by default.
         figures: None for all that are applicable.
-        n_draws, patients_per_draw: size of each virtual cohort.
+        n_draws: draws of the population for each arm.
+        patients_per_draw: virtual patients of each.
         progress: called with the fraction done.
 
     >>> some = [f for f in scored_figures() if f.trial.key == "murrough2013_ajp" and f.scale == "MADRS"]

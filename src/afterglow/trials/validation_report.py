@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from afterglow.markdown import table
 from afterglow.quantities import HOURS_PER_DAY, format_duration
-from afterglow.therapy.setting import Condition, Enrolment, Setting
+from afterglow.therapy.setting import Condition, Setting
 from afterglow.trials.arms import ScoredFigure
 from afterglow.trials.moments import Statistic
 from afterglow.trials.validate import PlannedContrast, Row, Summary, Validation
@@ -24,19 +24,22 @@ def validation_markdown(found: Validation, without_priors: Validation) -> str:
     lines = [
         "# Validation of the model",
         "",
-        f"`afterglow validate`, population {found.model}, seed {found.seed}. Every applicable figure of the evidence beside",
-        "its prediction; which figures count was fixed before the first run (decision 0010), and every look at the held-out",
-        "table is logged (decision 0012). Held-out figures are never fitted. Pictures: `afterglow validate --report OUT.html`.",
+        f"`afterglow validate`, population {found.model}, seed {found.seed}. Every applicable figure of the evidence",
+        "beside its prediction; which figures count was fixed before the first run (decision 0010), and every",
+        "look at the",
+        "held-out table is logged (decision 0012). Held-out figures are never fitted. Pictures:",
+        "`afterglow validate --report OUT.html`.",
         "",
         "## What was reached",
         "",
-        f"- {everything.n} public held-out figures of {everything.trials} trials; **{100 * everything.coverage:.0f} %** lie inside "
-        f"their 90 % interval (the bar is {100 * BAR_COVERAGE:.0f} %).",
-        f"- Interval score {everything.score:.1f} against {everything.lookup_score:.1f} of the lookup table: "
-        f"**{100 * everything.gain:.0f} % better** (the bar is {100 * BAR_GAIN:.0f} %).",
+        f"- {everything.n} public held-out figures of {everything.trials} trials;",
+        f"  **{100 * everything.coverage:.0f} %** lie inside their 90 % interval (the bar is",
+        f"{100 * BAR_COVERAGE:.0f} %).",
+        f"- Interval score {everything.score:.1f} against {everything.lookup_score:.1f} of the lookup table:",
+        f"  **{100 * everything.gain:.0f} % better** (the bar is {100 * BAR_GAIN:.0f} %).",
         f"- The median interval is {everything.sharpness:.1f} times as wide as pure sampling would make it.",
-        f"- Without the class-level priors: {100 * again['all'].coverage:.0f} % inside, "
-        f"{100 * again['all'].gain:.0f} % better than the lookup, {again['all'].sharpness:.1f} times sampling.",
+        f"- Without the class-level priors: {100 * again['all'].coverage:.0f} % inside,",
+        f"  {100 * again['all'].gain:.0f} % better than the lookup, {again['all'].sharpness:.1f} times sampling.",
         "",
         "## Held-out figures outside their interval",
         "",
@@ -46,9 +49,10 @@ def validation_markdown(found: Validation, without_priors: Validation) -> str:
         "",
         *_groups(groups),
         "",
-        "Scores are interval (Winkler) scores in per cent of the possible improvement, averaged by trial and then over trials;",
-        "lower is better. The lookup is the average of the same kind of arm at that time with the spread between trials, from",
-        "calibration and context figures.",
+        "Scores are interval (Winkler) scores in per cent of the possible improvement, averaged by trial and then over",
+        "trials; lower is better. The lookup is the average of the same kind of arm at that time with the spread",
+        "between",
+        "trials, from calibration and context figures.",
         "",
         "### Without class-level priors",
         "",
@@ -56,8 +60,9 @@ def validation_markdown(found: Validation, without_priors: Validation) -> str:
         "",
         "## Active minus control",
         "",
-        "Each predicted difference with the trial's own standard error and the spread between trials, and the chance that such",
-        "a trial has p < 0.05.",
+        "Each predicted difference with the trial's own standard error and the spread between trials, and the",
+        "chance that",
+        "such a trial has p < 0.05.",
         "",
         *_contrasts(found.rows),
         "",
@@ -102,11 +107,11 @@ def reason(row: Row) -> str:
     if f.n is not None and f.n < _SMALL_TRIAL:
         return f"{f.n} patients, {side} than predicted: small open or early trials run to extremes."
     if f.statistic is Statistic.RELAPSE_PCT:
-        return f"Relapse {side} than predicted: its definition and visits are assumed, and who stays in follow-up is not modelled."
-    if f.arm.enrolment is Enrolment.CLINIC:
-        return f"A clinic's patients with data, {side} than predicted: completers and unknown co-treatment."
+        return f"Relapse {side} than predicted: its definition is assumed, and who stays in follow-up is not modelled."
+    if f.figure.scale is not None and f.scale.startswith(("PHQ", "QIDS")):
+        return f"A self-report, {side} than predicted: no calibration figure is of one."
     if f.arm.setting is Setting.INPATIENT:
-        return f"Inpatients in a crisis, {side} than predicted: the effect of admission itself is not in the calibration figures."
+        return f"Inpatients in a crisis, {side} than predicted: no calibration figure shows what admission does."
     if f.control is None and f.arm.given is None:
         return f"A control arm, {side} than predicted: control arms differ between trials more than anything else."
     if f.condition is not Condition.DEPRESSION:

@@ -1,0 +1,76 @@
+"""`afterglow calibrate` and `afterglow validate` on small cohorts."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from afterglow.cli.app import app
+from afterglow.provenance import Role
+from afterglow.therapy.calibrated import read_calibrated
+from afterglow.therapy.setting import Condition
+from afterglow.trials import calibrate as calibrating
+from afterglow.trials.arms import scored_figures
+from afterglow.trials.calibration_report import Fits
+from afterglow.trials.validate import validate
+from afterglow.usecases import validating
+
+QUICK = ("daly2018", "daly2019_sustain1", "murrough2013_bp", "fava2020")
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small fits and small cohorts in place of the whole ones."""
+
+    def fits(**more: object) -> Fits:
+        one = calibrating.calibrate(seed=0, sample=False, persons=16, without=QUICK)
+        return {Condition.DEPRESSION: one}
+
+    monkeypatch.setattr("afterglow.trials.calibration_report.calibrate_all", fits)
+    monkeypatch.setattr(validating, "calibrate", lambda **_: fits()[Condition.DEPRESSION])
+    keys = ("ionescu2021_aspire2", "shiroma2014", "daly2018", "mcinnes2022", "berman2000")
+    some = [f for f in scored_figures() if f.trial.key in keys or f.trial.role is Role.HELD_OUT_SHARED]
+    monkeypatch.setattr(
+        validating, "validate", lambda **more: validate(figures=some, n_draws=8, patients_per_draw=8, **more)
+    )
+
+
+def run(*words: str) -> str:
+    """What the command printed."""
+    result = CliRunner().invoke(app, list(words), catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+@pytest.mark.usefixtures("quick")
+def test_calibrate_writes_a_population_that_is_read_back(tmp_path: Path) -> None:
+    file, page = tmp_path / "population.json", tmp_path / "calibration.md"
+    said = run("calibrate", "--out", str(file), "--page", str(page))
+    assert read_calibrated(file.read_text(), file=file.name).learnt.keys() == {"depression"}
+    assert page.read_text().startswith("# Calibration")
+    assert "Prior spread" in said
+    document = json.loads(run("calibrate", "--json"))
+    assert document["schema"] == "afterglow.calibrate/1"
+    assert document["diagnostics"]["k_hat"] is None
+    assert {"name", "shift", "prior_sd", "left"} == set(document["values"][0])
+
+
+@pytest.mark.usefixtures("quick")
+def test_validate_prints_misses_first_and_writes_page_and_report(tmp_path: Path) -> None:
+    page, report = tmp_path / "model.md", tmp_path / "report.html"
+    said = run("validate", "--page", str(page), "--report", str(report))
+    assert said.index("Outside") < said.index("Inside 90 %")
+    assert page.read_text().startswith("# Validation of the model")
+    assert "Residual by time" in report.read_text()
+    document = json.loads(run("validate", "--json"))
+    assert document["schema"] == "afterglow.validate/1"
+    assert document["held_out"]["all"]["n"] == sum(f["role"].startswith("held_out") for f in document["figures"])
+    again = json.loads(run("validate", "--json"))
+    assert document == again
+
+
+def test_numbers_that_do_not_exist_are_null() -> None:
+    assert validating._round(float("nan")) is None
+    assert validating._round(np.float64(1.23456789)) == 1.23457

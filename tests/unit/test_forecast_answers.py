@@ -378,8 +378,8 @@ def test_a_reader_is_warned(given: ForecastInput, code: WarningCode, words: str)
 
 def test_warnings_that_do_not_apply_stay_away() -> None:
     codes = {one.code for one in forecast(RESPONDER).warnings}
-    assert codes == {WarningCode.PROVISIONAL, WarningCode.UPPER_BOUND, WarningCode.EXTRAPOLATION}
-    assert {one.code for one in forecast(COURSES["score without any session"]).warnings} == {WarningCode.PROVISIONAL}
+    assert codes == {WarningCode.UPPER_BOUND, WarningCode.EXTRAPOLATION}
+    assert not forecast(COURSES["score without any session"]).warnings
 
 
 def test_reliable_change_is_of_the_last_scale() -> None:

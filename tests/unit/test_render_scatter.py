@@ -22,7 +22,7 @@ def test_points_intervals_and_lines_are_drawn_in_both_sizes() -> None:
     )
     assert found.svg.count("<circle") >= 3
     assert "8 d" in found.narrow_svg
-    assert found.table.rows[0] == ("Panel", "a", "2", "1", "0.5", "2")
+    assert found.table.rows[0] == ("Panel", "a", "2.00", "1.00", "0.500", "2.00")
     assert len(found.table.rows) == 6
 
 

@@ -28,7 +28,7 @@ from afterglow.therapy.population import (
     VirtualPatients,
     belief,
     draw_patients,
-    load_population,
+    prior_population,
     normal_points,
     parse_population,
     population_markdown,
@@ -42,7 +42,7 @@ KETAMINE = Circumstances(belief=Belief.KETAMINE)
 
 
 def depression() -> Population:
-    return load_population(Condition.DEPRESSION)
+    return prior_population(Condition.DEPRESSION)
 
 
 def draw(
@@ -100,7 +100,7 @@ def test_what_is_no_mapping_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize("condition", Condition)
 def test_every_parameter_says_where_it_comes_from(condition: Condition) -> None:
-    population = load_population(condition)
+    population = prior_population(condition)
     assert population.status == "provisional"
     assert population.condition is condition
     assert population.evidence
@@ -116,13 +116,18 @@ def test_every_parameter_says_where_it_comes_from(condition: Condition) -> None:
 
 
 def test_a_condition_changes_only_what_it_names() -> None:
-    ordinary, ptsd = depression().parameters, load_population(Condition.PTSD).parameters
-    assert {name for name in ordinary if ordinary[name] != ptsd[name]} == {"largest_drug_relief"}
+    ordinary, ptsd = depression().parameters, prior_population(Condition.PTSD).parameters
+    assert {name for name in ordinary if ordinary[name] != ptsd[name]} == {
+        "largest_drug_relief",
+        "trial_care_sd",
+        "trial_expectancy_sd",
+        "trial_drug_relief_sd",
+    }
     assert depression().drive is Drive.PLASTICITY
 
 
 def test_pain_takes_the_published_effect_site() -> None:
-    pain = load_population(Condition.PAIN)
+    pain = prior_population(Condition.PAIN)
     assert pain.drive is Drive.EFFECT_COMPARTMENT
     level, half_time = pain.parameters["half_relief"], pain.parameters["effect_half_time_h"]
     c50, t_half = fact("dahan2011_c50_crps_pain_relief"), fact("dahan2011_half_time_crps_pain_relief")
@@ -263,21 +268,27 @@ def test_values_follow_their_scale() -> None:
     for name, values in (("half_relief", people.readout.half_relief), ("weight_kg", people.weight_kg)):
         parameter = depression().parameters[name]
         assert parameter.spread is Spread.LOG
-        sd = np.hypot(parameter.uncertainty_sd, parameter.between_sd)
+        # Doubt about a lognormal spread: its mean square is the square of its median times exp(2 sd²).
+        between = parameter.between_sd * np.exp(parameter.between_uncertainty_sd**2)
+        sd = np.hypot(parameter.uncertainty_sd, between)
         assert np.log(values).mean() == pytest.approx(np.log(parameter.typical), abs=0.01)
         assert np.log(values).std() == pytest.approx(sd, rel=0.02)
     e = depression().parameters["expectancy_ketamine"]
-    trial_sd = depression().parameters["trial_expectancy_sd"].typical
+    trial = depression().parameters["trial_expectancy_sd"]
+    trial_sd, between = (
+        sd * np.exp(doubt**2)
+        for sd, doubt in ((trial.typical, trial.uncertainty_sd), (e.between_sd, e.between_uncertainty_sd))
+    )
     found = logit(people.readout.expectancy)
     assert found.mean() == pytest.approx(e.transformed, abs=0.02)
-    assert found.std() == pytest.approx(np.sqrt(e.uncertainty_sd**2 + e.between_sd**2 + trial_sd**2), rel=0.02)
+    assert found.std() == pytest.approx(np.sqrt(e.uncertainty_sd**2 + between**2 + trial_sd**2), rel=0.04)
     assert np.all(people.chain.synaptic_gain_per_h == 1.0)
 
 
 def test_patients_of_a_draw_share_its_typical_values() -> None:
     people = draw(count=64, patients_per_draw=16)
     assert people.draw.tolist() == [i // 16 for i in range(64)]
-    for shared in (people.mood_sd, people.readout.care, people.chain.half_block_ng_per_ml):
+    for shared in (people.error_clinician, people.readout.steepness, people.chain.half_block_ng_per_ml):
         by_draw = shared.reshape(4, 16)
         assert np.all(by_draw == by_draw[:, :1])
         assert len(np.unique(shared)) == 4
@@ -327,7 +338,7 @@ def test_nobody_is_nobody() -> None:
 
 @pytest.mark.parametrize("condition", [Condition.DEPRESSION, Condition.PAIN])
 def test_some_of_the_patients_are_taken_with_all_that_is_theirs(condition: Condition) -> None:
-    everyone = draw(population=load_population(condition), count=8)
+    everyone = draw(population=prior_population(condition), count=8)
     chosen = np.array([6, 0, 6])
     some = everyone.take(chosen)
     assert len(some) == 3
@@ -340,7 +351,7 @@ def test_some_of_the_patients_are_taken_with_all_that_is_theirs(condition: Condi
 def test_the_page_lists_every_parameter_and_condition() -> None:
     page = population_markdown()
     for condition in Condition:
-        population = load_population(condition)
+        population = prior_population(condition)
         assert population.evidence in page
         for name, parameter in population.parameters.items():
             assert f"`{name}`" in page
@@ -349,7 +360,7 @@ def test_the_page_lists_every_parameter_and_condition() -> None:
 
 @pytest.mark.parametrize("condition", Condition)
 def test_only_pain_has_an_effect_half_time(condition: Condition) -> None:
-    people = draw(population=load_population(condition))
+    people = draw(population=prior_population(condition))
     assert (people.effect_half_time_h is not None) == (condition is Condition.PAIN)
     assert len(people) == 256
 

@@ -118,7 +118,7 @@ def test_what_a_replication_rests_on() -> None:
     found = predicted(protocol(who=", n_control: 20", observe=WEEKS), seed=4)
     assert (found.seed, found.n_draws, found.patients_per_draw) == (4, 32, 16)
     assert found.n == {Arm.ACTIVE: 40, Arm.CONTROL: 20}
-    assert found.status == "provisional"
+    assert found.status == "calibrated"
     assert found.model.startswith("afterglow population ")
     text = " ".join(found.notes)
     assert "upper bound" in text

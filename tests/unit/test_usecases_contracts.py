@@ -172,7 +172,7 @@ def test_replicate_is_as_promised() -> None:
         "schema": str,
         "title": str,
         "model": str,
-        "status": ("provisional",),
+        "status": ("calibrated",),
         "seed": int,
         "virtual_patients": int,
         "n": {"active": int, "control": int},

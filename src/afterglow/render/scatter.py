@@ -71,7 +71,7 @@ def scatter_chart(data: ScatterData) -> Chart:
 
     >>> panel = ScatterPanel(heading="a", x_label="x", y_label="y", points=(ScatterPoint(label="p", x=1.0, y=2.0),))
     >>> scatter_chart(ScatterData(title="Two", summary="One point.", panels=(panel,))).table.rows
-    (('a', 'p', '1', '2', '', ''),)
+    (('a', 'p', '1.00', '2.00', '', ''),)
     """
     for panel in data.panels:
         told = [v for p in panel.points for v in (p.x, p.y, p.low, p.middle, p.high) if v is not None]

@@ -2,7 +2,7 @@
 
 A virtual patient is one draw of the population (what the typical values might be, and how this trial differs from
 others) plus one point of the sequence (how this person differs). Patient i of a seed is the same in any batch, chunk
-or order. Values are PROVISIONAL until calibrated; they live in data/population.yaml with their sources.
+or order. Priors live in data/population.yaml with their sources, what calibration learnt in data/population.json.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ _PER_PATIENT = (
     "baseline_deviate",
 )
 _TRIAL_EFFECTS = ("trial_care", "trial_expectancy", "trial_drug_relief")
+_TRANSFER_DOUBT = 1.0  # Assumption: what depression taught holds elsewhere up to a prior's doubt; ADR 0011.
 BETWEEN = ".between"
 """Suffix of a doubt about the spread between patients, as in `half_relief.between`."""
 AGE_THRESHOLD_YEARS = 65.0  # The age groups of the esketamine label (spravato label, section 8.5).
@@ -260,7 +261,7 @@ def updated_population(prior: Population, found: Calibrated) -> Population:
     """A population after a calibration.
 
     A condition with figures of its own takes what they taught; any other takes from depression what it shares with it
-    and keeps its own priors, and stays provisional.
+    and keeps its own priors. All but depression stay provisional: two or three figures are no calibration.
     """
     mine = found.learnt.get(prior.condition)
     learnt = found.learnt[Condition.DEPRESSION] if mine is None else mine
@@ -268,13 +269,14 @@ def updated_population(prior: Population, found: Calibrated) -> Population:
     at = [prior.uncertain.index(name) for name in shared]
     shift, covariance = learnt.part(shared)
     whole = np.diag(prior.doubt_sds**2)
-    whole[np.ix_(at, at)] = covariance
+    carried = 0.0 if prior.condition is Condition.DEPRESSION or mine is not None else _TRANSFER_DOUBT
+    whole[np.ix_(at, at)] = covariance + np.diag((carried * prior.doubt_sds[at]) ** 2)
     sds = dict(zip(prior.uncertain, np.sqrt(np.diag(whole)), strict=True))
     moves = dict(zip(shared, shift, strict=True))
     return replace(
         prior,
         version=found.version,
-        status=prior.status if mine is None else "calibrated",
+        status="calibrated" if prior.condition is Condition.DEPRESSION else prior.status,
         parameters={name: _updated(p, moves, sds) for name, p in prior.parameters.items()},
         doubt_factor=np.asarray(np.linalg.cholesky(whole), dtype=np.float64),
         digest=found.digest,

@@ -258,11 +258,15 @@ def validate(
             progress((done + 1) / len(runs))
     lookup = Lookup(scored_figures())
     return Validation(
-        model=populations(Condition.DEPRESSION).version,
+        model=_model(populations(Condition.DEPRESSION)),
         seed=seed,
         rows=tuple(_row(f, found, lookup) for f in chosen),
         planned=tuple(_planned(pair, scale, read, found) for pair, scale, read in planned),
     )
+
+
+def _model(population: Population) -> str:
+    return f"{population.version} ({(population.digest or 'priors')[:16]})"
 
 
 def _row(f: ScoredFigure, found: Mapping[tuple[tuple[str, str], str, ReadAt], Reported], lookup: Lookup) -> Row:

@@ -137,8 +137,11 @@ class Population:
         """Shifts of the uncertain values, (n, len(uncertain)), from standard-normal deviates of that shape."""
         if self.doubt_factor is None:
             return deviates * self.doubt_sds
-        shifts: FloatArray = deviates @ self.doubt_factor.T
-        return shifts
+        # A matrix product would round differently in batches of another size, and a patient must not.
+        shifts, columns = np.zeros(deviates.shape[::-1]), np.ascontiguousarray(deviates.T)
+        for j, column in enumerate(columns):
+            shifts[j:] += self.doubt_factor[j:, j, None] * column
+        return np.ascontiguousarray(shifts.T)
 
     @property
     def person_dimensions(self) -> int:

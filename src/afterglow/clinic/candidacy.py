@@ -40,6 +40,8 @@ CANDIDACY_GROUPS = (
     Group.INTERACTION,
 )
 LATER = frozenset({"C060", "C061", "C062", "C063"})  # settled after candidacy: enrolment, consent, transport
+LATER_WORKUP = frozenset({"W16"})  # consent, escort plan, emergency contact
+EVERY_SESSION = frozenset({"W02", "W03", "W10", "W17"})  # vitals, weight, suicide risk, urinary symptoms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,19 +130,32 @@ def assess_candidacy(
     )
 
 
-def check_candidate(candidacy: Candidacy, *, before_consent: bool = False) -> None:
-    """Refuse to go on while a hit waits for an answer, a gate is unknown or work-up is open.
+def check_candidate(candidacy: Candidacy) -> None:
+    """Refuse consent while a hit waits for an answer, a gate is unknown or work-up is open.
 
-    Args:
-        before_consent: leave out what is settled after candidacy: enrolment, setting, consent and transport.
+    What is settled later is left out: enrolment, setting, consent and transport.
+
     Raises: GateClosed naming the first that stands in the way.
     """
-    later = LATER if before_consent else frozenset()
-    kept = [each for each in candidacy.findings if each.rule not in later]
+    kept = [each for each in candidacy.findings if each.rule not in LATER]
     check_open(kept, candidacy.answers, what="Candidacy")
+    _check_workup(candidacy, frozenset(item.id for item in workup_items()) - LATER_WORKUP)
+
+
+def check_still_candidate(candidacy: Candidacy) -> None:
+    """Refuse a dose: every rule counts, and the work-up that is done at every session.
+
+    Raises: GateClosed naming the first that stands in the way.
+    """
+    check_open(candidacy.findings, candidacy.answers, what="Candidacy")
+    _check_workup(candidacy, EVERY_SESSION)
+
+
+def _check_workup(candidacy: Candidacy, items: frozenset[str]) -> None:
+    by_id = {item.id: item for item in workup_items()}
     for status in candidacy.workup:
-        if status.is_open and not (before_consent and status.item == "W16"):
-            item = next(each for each in workup_items() if each.id == status.item)
+        if status.is_open and status.item in items:
+            item = by_id[status.item]
             raise GateClosed(
                 f"Candidacy: work-up {item.id} ({item.item}) is open",
                 rule=item.id,

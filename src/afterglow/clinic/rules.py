@@ -234,7 +234,11 @@ def rules() -> Mapping[str, Rule]:
     >>> len(rules()) > 120
     True
     """
-    found = [*_rules_in("candidacy_rules.yaml"), *(each.rule for each in drug_classes()), *_rules_in("session_rules.yaml")]
+    found = [
+        *_rules_in("candidacy_rules.yaml"),
+        *(each.rule for each in drug_classes()),
+        *_rules_in("session_rules.yaml"),
+    ]
     for each in found:
         _check_links(each.id, each.when, each.settings)
         _check_sources(each.id, each.provenance)

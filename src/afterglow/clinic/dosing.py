@@ -205,11 +205,13 @@ def prepare_dose(
         raise MissingValue("An injected dose needs a weight", next_step="Weigh the patient")
     concentration = _concentration(order, concentration_mg_per_ml, policy)
     amount_ug = order.amount_ug(weight_kg)
+    if concentration is not None:  # what a syringe holds is whole microlitres, so the dose is too
+        amount_ug = round(amount_ug / concentration) * concentration
     return PreparedDose(
         order_id=order.id,
         amount_ug=amount_ug,
         concentration_ug_per_ul=concentration,
-        volume_ul=None if concentration is None else round(amount_ug / concentration),
+        volume_ul=None if concentration is None else amount_ug // concentration,
         diluted=diluted,
         devices=amount_ug // DEVICE_UG if order.delivery is Delivery.ESK else 0,
         weight_kg=weight_kg,
@@ -305,7 +307,7 @@ def dose_facts(
         "dose.indication": order.indication.value,
         "dose.mg": None if prepared is None else prepared.mg,
         "dose.mg_per_kg": mg_per_kg,
-        "dose.within_order": None if prepared is None else prepared.amount_ug == order.amount_ug(prepared.weight_kg),
+        "dose.within_order": None if prepared is None else is_within_order(order, prepared),
         "dose.in_label_table": in_label_table(order, number=number, week=week, age_years=age_years, policy=policy),
         "order.second_signature": order.second_signature_by is not None,
         "session.number": number,
@@ -329,6 +331,12 @@ def in_label_table(order: DoseOrder, *, number: int, week: int, age_years: float
     if row is None:
         return False
     return order.dose_mg in (row.day1_mg if number == 1 and row.day1_mg else row.doses_mg)
+
+
+def is_within_order(order: DoseOrder, prepared: PreparedDose) -> bool:
+    """Whether the prepared dose is the ordered one to half a microlitre."""
+    step = prepared.concentration_ug_per_ul or 1
+    return 2 * abs(prepared.amount_ug - order.amount_ug(prepared.weight_kg)) <= step
 
 
 def _concentration(order: DoseOrder, given: int | None, policy: SitePolicy) -> int | None:

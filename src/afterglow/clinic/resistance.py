@@ -179,7 +179,7 @@ def judge_trial(trial: MedicineTrial, policy: SitePolicy) -> TrialVerdict:
         ("a therapeutic dose", trial.at_least_minimum_dose),
         (f"at least {weeks:g} weeks", None if trial.weeks is None else trial.weeks >= weeks),
         (f"at most {limit:g} % improvement", improved),
-        ("tolerated", False if trial.outcome is TrialOutcome.INTOLERANT else True),
+        ("tolerated", trial.outcome is not TrialOutcome.INTOLERANT),
         ("not an augmentation", not trial.augmentation),
     )
     truths = [truth for _, truth in tests]
@@ -189,7 +189,7 @@ def judge_trial(trial: MedicineTrial, policy: SitePolicy) -> TrialVerdict:
 
 
 def judge_resistance(trials: tuple[MedicineTrial, ...], policy: SitePolicy) -> Resistance:
-    """Resistance from the recorded trials; no trials recorded is unknown to the reader, and none surely counted here.
+    """Resistance from the recorded trials; an empty history counts none.
 
     >>> from afterglow.clinic.policy import demo_policy
     >>> judge_resistance((), demo_policy()).meets

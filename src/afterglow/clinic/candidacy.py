@@ -106,6 +106,9 @@ def assess_candidacy(
     """Judge every rule that applies to a delivery.
 
     Args:
+        at: now.
+        delivery: what is given.
+        policy: in force; of the session where there is one.
         facts: what is known by name; what is absent or None is unknown. Site facts come from the policy.
         answers: earlier answers; one counts for the values it was given for.
     Raises: UnknownName for a fact that no rule asks for.

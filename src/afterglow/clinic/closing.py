@@ -1,4 +1,4 @@
-"""Closing a session: drug to zero with a witness to waste, events graded, note signed, form of the risk programme due."""
+"""Closing a session: drug to zero with a witness to waste, events graded, note signed, monitoring form due."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Drug containers: receipt, draw, return, waste, count and discrepancy, in whole micrograms and microlitres.
 
-received = in the container + drawn - returned + wasted + written off, for every container and every lot; never negative.
+received = in the container + drawn - returned + wasted + written off, for every container and lot; never negative.
 """
 
 from __future__ import annotations

@@ -456,7 +456,7 @@ def after_missed_session(
     return judge(rule("S073"), facts, policy).proposals
 
 
-def _check_no_emergency(emergency: bool | None) -> None:
+def _check_no_emergency(emergency: Truth) -> None:
     if emergency is not False:
         raise GateClosed(
             "The inquiry cannot be accepted",

@@ -69,13 +69,13 @@ class DoseOrder:
             raise OutOfRange("Only an IV or SC dose is infused", observed=self.delivery.words)
         if self.delivery is Delivery.IV and not infused:
             raise MissingValue("An IV order needs the length of its infusion", next_step="Say over how many minutes")
-        if self.delivery is Delivery.ESK:
-            if self.drug is not DrugForm.ESKETAMINE or self.dose_mg not in DEVICE_DOSES_MG:
-                raise OutOfRange(
-                    "Intranasal esketamine comes in devices of 28 mg",
-                    observed=f"{self.dose_mg} mg of {self.drug.replace('_', ' ')}",
-                    allowed="28, 56 or 84 mg of esketamine",
-                )
+        nasal = self.drug is DrugForm.ESKETAMINE and self.dose_mg in DEVICE_DOSES_MG
+        if self.delivery is Delivery.ESK and not nasal:
+            raise OutOfRange(
+                "Intranasal esketamine comes in devices of 28 mg",
+                observed=f"{self.dose_mg} mg of {self.drug.replace('_', ' ')}",
+                allowed="28, 56 or 84 mg of esketamine",
+            )
         if self.infusion_min is not None and not self.infusion_min > 0:
             raise OutOfRange("An infusion takes time", observed=f"{self.infusion_min:g} min", allowed="over 0 min")
 
@@ -183,6 +183,10 @@ def prepare_dose(
     """Amount and volume of an order for a weight and a vial, inside the guardrails of the drug and route.
 
     Args:
+        act: who, when, why.
+        diluted: before it is given.
+        order: what the prescriber ordered.
+        policy: in force; of the session where there is one.
         weight: needed for every injected dose.
         concentration_mg_per_ml: of the vial; needed for every injected dose.
     Raises: NotPermitted, MissingValue, OutOfRange (guardrail with its source, or an unknown concentration).
@@ -292,6 +296,12 @@ def dose_facts(
     """What the rules ask about the dose; without a prepared dose most of it is unknown.
 
     Args:
+        age_years: None where unknown.
+        at: now.
+        order: what the prescriber ordered.
+        policy: in force; of the session where there is one.
+        prepared: None before it is prepared.
+        weight: the last one.
         weight_before: the weight the last dose was computed from.
         number: of the session in the course, from 1.
         week: of treatment, from 1.

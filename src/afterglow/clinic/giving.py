@@ -62,6 +62,10 @@ def give_device(
     """One nasal device, sprayed by the patient under observation.
 
     Args:
+        act: who, when, why.
+        container_id: what it comes from.
+        policy: in force; of the session where there is one.
+        session: as it is.
         device_facts: green dots checked, primed.
     Raises: WrongState, NotPermitted; TooEarly less than 5 minutes after the one before (S021, label); GateClosed if the
         device was not checked or an escalation is open; Unbalanced if it was not drawn or is one too many.
@@ -125,6 +129,8 @@ def finish_dose(
     """The whole dose is given.
 
     Args:
+        act: who, when, why.
+        session: as it is.
         amounts_ug: by container; empty for devices, which were counted one by one.
     Raises: WrongState, NotPermitted; Unbalanced unless the amounts add up to the prepared dose.
     """
@@ -148,6 +154,8 @@ def stop(
     """End the dose early, with a reason and with the amount given by then; observation goes on.
 
     Args:
+        act: who, when, why.
+        session: as it is.
         amounts_ug: by container, given by then; empty if none, and for devices.
     Raises: WrongState, NotPermitted, MissingValue; Unbalanced if more than the dose.
     """

@@ -97,8 +97,9 @@ def due_measures(
     """Scales that are due or come due within a day of the next session, soonest first.
 
     Args:
+        phase_since: when it got there.
         indication: what is treated.
-        phase: state of the course; phase_since: when it got there.
+        phase: state of the course.
         last_done: when each scale was last completed, by instrument; a scale that is not there was never done.
         next_session_at: booked, or None.
         at: now.

@@ -153,7 +153,7 @@ class LabelRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelStatus:
-    """Whether a plan is on label: True, False, or None where a fact is missing; `statement` says why, for the record."""
+    """Whether a plan is on label; None where a fact is missing; `statement` says why, for the record."""
 
     on_label: Truth
     statement: str

@@ -294,6 +294,8 @@ def gate_findings(session: TreatmentSession, facts: Facts, policy: SitePolicy) -
     """Every rule of arrival, pre-dose and administration that is decided before the dose.
 
     Args:
+        policy: in force; of the session where there is one.
+        session: as it is.
         facts: of the dose and the last readings, over what was asked at screening.
     """
     during = {"S020", "S021"}  # asked at each device
@@ -314,6 +316,10 @@ def go(
     """The prescriber's go: every gate is known, every hit answered, the patient still a candidate.
 
     Args:
+        act: who, when, why.
+        medicines: reconciled at this visit.
+        policy: in force; of the session where there is one.
+        session: as it is.
         facts: of dose and readings, from `dose_facts` and `reading_facts`.
         candidacy: assessed since arrival, for this delivery.
     Raises: WrongState, NotPermitted; GateClosed naming the first thing that stands in the way.

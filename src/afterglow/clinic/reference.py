@@ -12,7 +12,7 @@ from afterglow.clinic.diary import BOOKING
 from afterglow.clinic.measures import cadences
 from afterglow.clinic.policy import policy_settings
 from afterglow.clinic.resistance import dose_notes, label_rows, staging
-from afterglow.clinic.rules import Delivery, Group, Rule, Setting, drug_classes, rules, sources, workup_items
+from afterglow.clinic.rules import Delivery, Group, Rule, Setting, basis_of, drug_classes, rules, sources, workup_items
 from afterglow.clinic.session import SESSION
 from afterglow.markdown import table
 from afterglow.provenance import Provenance, Verified
@@ -108,10 +108,9 @@ def status(provenance: Provenance, checked: str | None = None) -> str:
     >>> status(Provenance(source=(), verified=Verified.RECALLED))
     'site default to be signed (recalled)'
     """
-    unread = provenance.verified in {Verified.RECALLED, Verified.POLICY}
-    word = f"site default to be signed ({checked or provenance.verified})" if unread else checked or provenance.verified
+    word = basis_of(provenance, checked)
     keys = ", ".join(f"[{key}](#source-{key})" for key in provenance.source)
-    return f"{word}: {keys}" if keys else str(word)
+    return f"{word}: {keys}" if keys else word
 
 
 def _branches() -> Iterator[str]:
@@ -228,9 +227,6 @@ def _setting_row(each: Setting) -> list[object]:
 
 
 def _plain_status(each: Setting, checked: str | None) -> str:
-    word = status(Provenance(source=(), verified=Verified.POLICY), checked) if checked else None
     keys = ", ".join(each.provenance.source)
-    if word is None or each.provenance.verified is Verified.PAGE:
-        unread = each.provenance.verified in {Verified.RECALLED, Verified.POLICY}
-        word = f"site default to be signed ({each.provenance.verified})" if unread else str(each.provenance.verified)
+    word = basis_of(each.provenance, checked)
     return f"{word}: {keys}" if keys else word

@@ -175,8 +175,7 @@ class Rule:
     @property
     def basis(self) -> str:
         """How far its threshold was checked, in words that never show a recalled figure as fact."""
-        words = {Verified.PAGE: "read at the source", Verified.DERIVED: "derived from sources"}
-        return words.get(self.provenance.verified, f"site default ({self.provenance.verified}), to be signed")
+        return basis_of(self.provenance, self.checked)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,6 +210,18 @@ class WorkupItem:
     settings: tuple[Setting, ...]
     provenance: Provenance
     checked: str | None
+
+
+def basis_of(provenance: Provenance, checked: str | None = None) -> str:
+    """How far a figure was checked, in words: what was not read is a site default, never a fact.
+
+    >>> basis_of(Provenance(source=(), verified=Verified.RECALLED), "page (threshold); recalled (rule)")
+    'page in part, the rest a site default to be signed (page (threshold); recalled (rule))'
+    """
+    if provenance.verified in {Verified.PAGE, Verified.DERIVED}:
+        return checked or provenance.verified
+    start = "page in part, the rest a site default" if (checked or "").startswith("page") else "site default"
+    return f"{start} to be signed ({checked or provenance.verified})"
 
 
 def rule(rule_id: str) -> Rule:

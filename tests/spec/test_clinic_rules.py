@@ -1,6 +1,6 @@
 """Every rule of care, one table: facts, and whether the rule is hit, clear or unknown; both sides of each bound.
 
-The tables stand here as literals: a changed threshold, operator or fact fails here and has to be changed in both places.
+The tables stand here as literals: a changed threshold, operator or fact fails here and has to be changed twice.
 Facts that are not named are unknown.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 from afterglow.clinic import Verdict, demo_policy, rule, rules
-from afterglow.clinic.rules import comparisons
+from afterglow.clinic.rulebook import comparisons
 from afterglow.clinic.ruling import judge
 from afterglow.predicates import Fact
 

@@ -13,7 +13,7 @@ _PUBLIC = {
     name: f"afterglow.clinic.{module}"
     for module, names in {
         "acting": "Act Outcome Role Row StateTable Transitioned",
-        "rules": "Delivery DrugClass Group Rule Setting Severity WorkupItem check_facts drug_classes "
+        "rulebook": "Delivery DrugClass Group Rule Setting Severity WorkupItem check_facts drug_classes "
         "known_facts rule rules rules_of sources workup_items",
         "policy": "SitePolicy demo_policy draft_policy policy_at policy_facts policy_settings setting sign_policy",
         "ruling": "Decision Finding Priority RuleAnswer Verdict answer_rule is_overridable open_findings priority_of",
@@ -45,7 +45,7 @@ _PUBLIC = {
         "measures": "Cadence DueMeasure ScoreReading cadences due_measures read_score",
         "alerts": "ALERT AlertStage ClinicAlert act_on alert_from_finding alerts_from_score close_alert "
         "escalate hand_over read_alert response_time",
-        "worklist": "Standing WorkItem WorkKind worklist",
+        "worklist": "Standing WorkItem WorkKind list_work",
         "reference": "clinic_markdown",
     }.items()
     for name in names.split()
@@ -208,6 +208,7 @@ __all__ = [
     "label_status",
     "latest_facts",
     "leave_facts",
+    "list_work",
     "lot_balance",
     "make_safety_plan",
     "maudsley_stage",
@@ -257,7 +258,6 @@ __all__ = [
     "waste",
     "waste_rest",
     "withdraw_consent",
-    "worklist",
     "workup_items",
 ]
 
@@ -416,7 +416,7 @@ if TYPE_CHECKING:
         resistance_facts,
         staging,
     )
-    from afterglow.clinic.rules import (
+    from afterglow.clinic.rulebook import (
         Delivery,
         DrugClass,
         Group,
@@ -464,7 +464,7 @@ if TYPE_CHECKING:
         screen,
         standing_readings,
     )
-    from afterglow.clinic.worklist import Standing, WorkItem, WorkKind, worklist
+    from afterglow.clinic.worklist import Standing, WorkItem, WorkKind, list_work
 
 
 def __getattr__(name: str) -> Any:

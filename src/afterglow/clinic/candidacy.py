@@ -7,7 +7,7 @@ from datetime import datetime
 
 from afterglow.clinic.acting import check_utc
 from afterglow.clinic.policy import SitePolicy, policy_facts
-from afterglow.clinic.rules import Delivery, Group, WorkupItem, check_facts, rules_of, with_values, workup_items
+from afterglow.clinic.rulebook import Delivery, Group, WorkupItem, check_facts, rules_of, with_values, workup_items
 from afterglow.clinic.ruling import (
     Facts,
     Finding,

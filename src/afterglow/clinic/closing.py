@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from afterglow.clinic.acting import CLINICAL, Act, Outcome
 from afterglow.clinic.policy import SitePolicy
-from afterglow.clinic.rules import Delivery, rule
+from afterglow.clinic.rulebook import Delivery, rule
 from afterglow.clinic.session import (
     SESSION,
     AdverseEvent,

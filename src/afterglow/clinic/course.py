@@ -14,7 +14,7 @@ from afterglow.clinic.acting import CLINICAL, Act, Outcome, Role, Row, StateTabl
 from afterglow.clinic.candidacy import Candidacy, check_candidate
 from afterglow.clinic.policy import SitePolicy
 from afterglow.clinic.resistance import Indication
-from afterglow.clinic.rules import Delivery, rule
+from afterglow.clinic.rulebook import Delivery, rule
 from afterglow.clinic.ruling import judge
 from afterglow.errors import GateClosed, MissingValue, NotFound, OutOfRange, WrongOrder, echo
 from afterglow.predicates import Fact, Truth

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from afterglow.clinic.acting import Act, Outcome, Role, Row, StateTable, check_utc
 from afterglow.clinic.policy import SitePolicy
-from afterglow.clinic.rules import Delivery, comparisons, rule
+from afterglow.clinic.rulebook import Delivery, comparisons, rule
 from afterglow.errors import BookingRefused, Conflict, NotFound, OutOfRange, echo
 
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from afterglow.clinic.acting import CLINICAL, Act, Role, check_utc, days_between
 from afterglow.clinic.policy import SitePolicy
 from afterglow.clinic.resistance import Indication, label_row
-from afterglow.clinic.rules import Delivery
+from afterglow.clinic.rulebook import Delivery
 from afterglow.errors import GateClosed, MissingValue, OutOfRange, SecondPerson
 from afterglow.predicates import Fact, Truth
 from afterglow.quantities import HOURS_PER_MINUTE, Dose, DrugForm, Rate

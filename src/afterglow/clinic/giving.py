@@ -9,7 +9,7 @@ from afterglow.clinic.acting import Act, Outcome, minutes_between
 from afterglow.clinic.dosing import DEVICE_UG, check_second
 from afterglow.clinic.monitoring import escalations
 from afterglow.clinic.policy import SitePolicy
-from afterglow.clinic.rules import Delivery, check_facts, rule
+from afterglow.clinic.rulebook import Delivery, check_facts, rule
 from afterglow.clinic.ruling import Facts, Verdict, judge, open_findings
 from afterglow.clinic.session import (
     SESSION,

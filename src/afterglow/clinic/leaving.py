@@ -8,7 +8,7 @@ from datetime import datetime
 from afterglow.clinic.acting import Act, Outcome
 from afterglow.clinic.monitoring import earliest_leave, is_falling, latest_facts, monitoring_facts
 from afterglow.clinic.policy import SitePolicy
-from afterglow.clinic.rules import Group, rule, rules_of
+from afterglow.clinic.rulebook import Group, rule, rules_of
 from afterglow.clinic.ruling import Finding, Verdict, judge_all, open_findings
 from afterglow.clinic.session import SESSION, TreatmentSession, check_policy, move
 from afterglow.errors import GateClosed, TooEarly

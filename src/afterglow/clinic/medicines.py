@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from afterglow.clinic.acting import CLINICAL, Act, Outcome
-from afterglow.clinic.rules import drug_classes
+from afterglow.clinic.rulebook import drug_classes
 from afterglow.errors import MissingValue, UnknownName, echo
 from afterglow.predicates import Fact
 

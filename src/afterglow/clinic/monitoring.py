@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 from afterglow.clinic.acting import Act, Outcome, check_utc, minutes_between
 from afterglow.clinic.policy import SitePolicy
-from afterglow.clinic.rules import DATA, Delivery, Group, Severity, check_facts, comparisons, rule, rules_of, sources
+from afterglow.clinic.rulebook import DATA, Delivery, Group, Severity, check_facts, comparisons, rule, rules_of, sources
 from afterglow.clinic.ruling import Finding, Verdict, judge_all
 from afterglow.clinic.session import SESSION, Reading, TreatmentSession, check_policy, standing_readings
 from afterglow.errors import Conflict, InvalidData, MissingValue, NotFound, OutOfRange, WrongOrder, echo

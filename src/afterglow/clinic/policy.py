@@ -9,7 +9,16 @@ from functools import cache
 from types import MappingProxyType
 
 from afterglow.clinic.acting import Act, Outcome, Role, check_utc
-from afterglow.clinic.rules import DATA, Setting, SettingValue, is_allowed, read_setting, rules, sources, workup_items
+from afterglow.clinic.rulebook import (
+    DATA,
+    Setting,
+    SettingValue,
+    is_allowed,
+    read_setting,
+    rules,
+    sources,
+    workup_items,
+)
 from afterglow.errors import InvalidData, OutOfRange, PolicyUnsigned, TooEarly, WrongOrder, WrongState, echo
 from afterglow.predicates import Fact
 from afterglow.records import read_record, unknown_name

@@ -12,10 +12,20 @@ from afterglow.clinic.diary import BOOKING
 from afterglow.clinic.measures import cadences
 from afterglow.clinic.policy import policy_settings
 from afterglow.clinic.resistance import dose_notes, label_rows, staging
-from afterglow.clinic.rules import Delivery, Group, Rule, Setting, basis_of, drug_classes, rules, sources, workup_items
+from afterglow.clinic.rulebook import (
+    Delivery,
+    Group,
+    Rule,
+    Setting,
+    basis_of,
+    drug_classes,
+    rules,
+    sources,
+    workup_items,
+)
 from afterglow.clinic.session import SESSION
 from afterglow.markdown import table
-from afterglow.provenance import Provenance, Verified
+from afterglow.provenance import Provenance
 
 _RULES = """# Rules of care
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 from functools import cache
 
 from afterglow.clinic.policy import SitePolicy
-from afterglow.clinic.rules import DATA, Delivery, sources
+from afterglow.clinic.rulebook import DATA, Delivery, sources
 from afterglow.errors import InvalidData, OutOfRange
 from afterglow.predicates import Fact, Truth
 from afterglow.provenance import Provenance

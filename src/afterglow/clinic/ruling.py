@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from afterglow.clinic.acting import Act, Role
 from afterglow.clinic.policy import SitePolicy
-from afterglow.clinic.rules import Delivery, Rule, Severity, comparisons, fact_label, rule, with_values
+from afterglow.clinic.rulebook import Delivery, Rule, Severity, comparisons, fact_label, rule, with_values
 from afterglow.errors import GateClosed, NotOverridable, SecondPerson
 from afterglow.predicates import Fact, evaluate
 

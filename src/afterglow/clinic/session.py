@@ -16,7 +16,7 @@ from afterglow.clinic.candidacy import Candidacy, check_still_candidate
 from afterglow.clinic.dosing import DoseOrder, PreparedDose, SecondCheck
 from afterglow.clinic.medicines import MedicineList, is_reconciled
 from afterglow.clinic.policy import SitePolicy, policy_facts
-from afterglow.clinic.rules import Delivery, Group, check_facts, rules_of
+from afterglow.clinic.rulebook import Delivery, Group, check_facts, rules_of
 from afterglow.clinic.ruling import Facts, Finding, RuleAnswer, check_open, judge_all
 from afterglow.errors import Conflict, GateClosed, PolicyUnsigned, Unbalanced, WrongOrder
 from afterglow.predicates import Fact

@@ -12,7 +12,7 @@ from afterglow.clinic.alerts import AlertStage, ClinicAlert
 from afterglow.clinic.course import CourseState, ReviewKind, TreatmentCourse, units_left
 from afterglow.clinic.measures import DueMeasure
 from afterglow.clinic.policy import SitePolicy
-from afterglow.clinic.rules import rule
+from afterglow.clinic.rulebook import rule
 from afterglow.clinic.ruling import Priority
 from afterglow.clinic.session import SessionState, TreatmentSession
 from afterglow.scales import Change
@@ -74,12 +74,12 @@ class Standing:
     forms_sent: tuple[str, ...] = ()
 
 
-def worklist(standings: Iterable[Standing], at: datetime, *, policy: SitePolicy) -> tuple[WorkItem, ...]:
+def list_work(standings: Iterable[Standing], at: datetime, *, policy: SitePolicy) -> tuple[WorkItem, ...]:
     """Everything there is to do, most pressing first: priority, then overdue, then the time it is due.
 
     >>> from datetime import UTC
     >>> from afterglow.clinic.policy import demo_policy
-    >>> worklist((), datetime(2026, 1, 5, tzinfo=UTC), policy=demo_policy())
+    >>> list_work((), datetime(2026, 1, 5, tzinfo=UTC), policy=demo_policy())
     ()
     """
     check_utc(at, what="The time of a worklist")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 
 from afterglow.clinic import (
@@ -174,7 +175,7 @@ def booked(delivery: Delivery = Delivery.ESK) -> TreatmentSession:
     )
 
 
-def reading(minutes: float, number: int = 0, *, by: str = "nurse1", **values: object) -> Reading:
+def reading(minutes: float, number: int = 0, **values: object) -> Reading:
     """A set of readings, quiet unless told otherwise."""
     quiet: dict[str, object] = {
         "systolic_mmhg": 124,
@@ -184,11 +185,12 @@ def reading(minutes: float, number: int = 0, *, by: str = "nurse1", **values: ob
         "respiratory_rate_per_min": 14,
         "moaas": 5,
         "dissociated": False,
+        "by": "nurse1",
     }
     fields = {**quiet, **values}
     name = f"r{minutes:g}.{number}"
     taken_at = fields.pop("taken_at", at(minutes))
-    return Reading(id=name, taken_at=taken_at, entered_at=at(minutes), by=by, **fields)  # type: ignore[arg-type]
+    return Reading(id=name, taken_at=taken_at, entered_at=at(minutes), **fields)  # type: ignore[arg-type]
 
 
 def entered(session: TreatmentSession, minutes: float, number: int = 0, **values: object) -> TreatmentSession:
@@ -199,18 +201,20 @@ def reconciled(*medicines: Medicine) -> MedicineList:
     return MedicineList(medicines=medicines, reconciled_at=at(5), reconciled_by="nurse1", visit="s1")
 
 
-def candidacy(delivery: Delivery = Delivery.ESK, minutes: float = 8.0, **changes: Fact | None) -> Candidacy:
-    facts = quiet_facts(**changes)
+def candidacy(
+    delivery: Delivery = Delivery.ESK, minutes: float = 8.0, changes: Mapping[str, Fact | None] | None = None
+) -> Candidacy:
+    facts = quiet_facts()
     allergies = Allergies(status=AllergyStatus.NONE_KNOWN)
     facts |= medicine_facts(reconciled(), allergies)
-    facts |= {name.replace("__", "."): value for name, value in changes.items()}
+    facts |= {name.replace("__", "."): value for name, value in (changes or {}).items()}
     return assess_candidacy(facts, delivery=delivery, policy=POLICY, at=at(minutes))
 
 
-def screened(delivery: Delivery = Delivery.ESK, **changes: Fact | None) -> TreatmentSession:
+def screened(delivery: Delivery = Delivery.ESK, changes: Mapping[str, Fact | None] | None = None) -> TreatmentSession:
     session = arrive(booked(delivery), nurse(0), policy=POLICY).now
     session = entered(session, 4)
-    session = screen(session, nurse(6), facts=gate_facts(**changes)).now
+    session = screen(session, nurse(6), facts=gate_facts(**(changes or {}))).now
     weight = BodyWeight(kg=80.0, measured_at=at(2))
     wanted = order(delivery)
     injected = delivery in {Delivery.IV, Delivery.IM, Delivery.SC}
@@ -264,19 +268,21 @@ def cleared(delivery: Delivery = Delivery.ESK) -> TreatmentSession:
 
 def dosing(delivery: Delivery = Delivery.ESK) -> TreatmentSession:
     session = cleared(delivery)
-    assert session.prepared is not None
+    dose = session.prepared
+    assert dose is not None
     if delivery is Delivery.ESK:
         for device in ("d1", "d2"):
             session = take_drug(session, nurse(12), container_id=device, amount_ug=28_000).now
     else:
-        session = take_drug(session, nurse(12), container_id="v1", amount_ug=session.prepared.amount_ug + 10_000).now
+        session = take_drug(session, nurse(12), container_id="v1", amount_ug=dose.amount_ug + 10_000).now
     return start_dose(session, nurse(15), policy=POLICY).now
 
 
 def observing(delivery: Delivery = Delivery.ESK) -> TreatmentSession:
     """Dose from minute 15; finished at 20 (devices), 55 (infusion) or 16 (the others)."""
     session = dosing(delivery)
-    assert session.prepared is not None
+    dose = session.prepared
+    assert dose is not None
     if delivery is Delivery.ESK:
         for minute, device in ((15, "d1"), (20, "d2")):
             session = give_device(
@@ -284,7 +290,7 @@ def observing(delivery: Delivery = Delivery.ESK) -> TreatmentSession:
             ).now
         return finish_dose(session, nurse(20)).now
     end = 55 if delivery is Delivery.IV else 16
-    return finish_dose(session, nurse(end), amounts_ug=(("v1", session.prepared.amount_ug),)).now
+    return finish_dose(session, nurse(end), amounts_ug=(("v1", dose.amount_ug),)).now
 
 
 def leave_check(minutes: float, **changes: object) -> LeaveCheck:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -40,6 +40,7 @@ from afterglow.clinic import (
     SessionState,
     StopReason,
     TreatmentCourse,
+    TreatmentSession,
     act_on,
     add_authorisation,
     book,
@@ -98,7 +99,7 @@ class Sessions(RuleBasedStateMachine):
     def begin(self, delivery: Delivery, *, open_gate: bool, at_once: bool) -> None:
         self.minute = 10.0
         self.refusable = open_gate
-        self.session = cases.screened(delivery, **({"logistics__escort_confirmed": None} if open_gate else {}))
+        self.session = cases.screened(delivery, {"logistics.escort_confirmed": None} if open_gate else None)
         self.checked = cases.leave_check(0)
         self.seen: list[SessionState] = [self.session.state]
         if at_once and not open_gate:
@@ -106,7 +107,7 @@ class Sessions(RuleBasedStateMachine):
             self.minute = 15.0
             self.seen = [SessionState.SCREENED, SessionState.CLEARED, SessionState.DOSING]
 
-    def attempt(self, move: Callable[[], Outcome[cases.TreatmentSession]]) -> None:
+    def attempt(self, move: Callable[[], Outcome[TreatmentSession]]) -> None:
         with contextlib.suppress(AfterglowError):
             self.session = move().now
             if self.session.state is not self.seen[-1]:
@@ -173,7 +174,7 @@ class Sessions(RuleBasedStateMachine):
         check = cases.leave_check(self.minute, **({name: None} if name else {}))
         before = self.session
 
-        def move() -> Outcome[cases.TreatmentSession]:
+        def move() -> Outcome[TreatmentSession]:
             done = clear_to_leave(before, check, nurse(self.minute), policy=POLICY)
             self.checked = check
             return done
@@ -324,7 +325,7 @@ class Bookings(RuleBasedStateMachine):
         starts=WHEN,
         delivery=st.sampled_from([Delivery.ESK, Delivery.IV]),
     )
-    def book(self, patient: str, chair: str, starts: cases.datetime, delivery: Delivery) -> None:
+    def book(self, patient: str, chair: str, starts: datetime, delivery: Delivery) -> None:
         wanted = Booking(
             id=f"b{len(self.diary.bookings)}",
             patient_id=patient,
@@ -337,7 +338,7 @@ class Bookings(RuleBasedStateMachine):
             self.diary = book(self.diary, wanted, nurse(0), policy=POLICY).now
 
     @rule(number=st.integers(0, 8), chair=st.sampled_from(["a", "b"]), starts=WHEN)
-    def move(self, number: int, chair: str, starts: cases.datetime) -> None:
+    def move(self, number: int, chair: str, starts: datetime) -> None:
         with contextlib.suppress(AfterglowError):
             self.diary = move_booking(
                 self.diary, f"b{number}", nurse(0, reason="r"), chair_id=chair, starts_at=starts, policy=POLICY
@@ -393,7 +394,7 @@ class Courses(RuleBasedStateMachine):
                 cases.act(role, self.minute, reason="r"),
                 policy=POLICY,
                 consent_version="2",
-                candidacy=cases.candidacy() if fit else cases.candidacy(hx__avm=True),
+                candidacy=cases.candidacy() if fit else cases.candidacy(changes={"hx.avm": True}),
                 emergency=False,
                 stop_reason=StopReason.PATIENT_CHOICE if fit else None,
             )

@@ -10,6 +10,7 @@ from tests import clinic_cases as cases
 from tests.clinic_cases import DEVICE_FACTS, POLICY, at, entered, nurse, prescriber, reading
 
 from afterglow.clinic import (
+    Act,
     AdverseEvent,
     Decision,
     Delivery,
@@ -18,6 +19,7 @@ from afterglow.clinic import (
     RateStep,
     Reading,
     SessionState,
+    TreatmentSession,
     answer_finding,
     answer_rule,
     arrive,
@@ -94,18 +96,18 @@ CLOSED_GATES: list[tuple[str, Fact | None, str]] = [
 
 @pytest.mark.parametrize(("name", "value", "rule"), CLOSED_GATES)
 def test_a_gate_that_is_met_or_unknown_refuses_the_go(name: str, value: Fact | None, rule: str) -> None:
-    session = cases.screened(**{name: value})
+    session = cases.screened(changes={name: value})
     with pytest.raises(GateClosed) as caught:
         go_on(session)
     assert rule_of(caught) == rule
 
 
-def go_on(session: cases.TreatmentSession, **changes: Fact | None) -> cases.TreatmentSession:
+def go_on(session: TreatmentSession, **changes: Fact | None) -> TreatmentSession:
     return go(
         session,
         prescriber(10),
         facts=cases.facts_of_dose(session),
-        candidacy=cases.candidacy(session.delivery, **changes),
+        candidacy=cases.candidacy(session.delivery, changes=changes),
         medicines=cases.reconciled(),
         policy=POLICY,
     ).now
@@ -140,11 +142,11 @@ def test_an_answer_lets_it_go_on_for_the_values_it_was_given_for() -> None:
 
 
 def test_a_hard_lock_takes_no_answer_and_an_override_needs_a_second_signature() -> None:
-    session = cases.screened(rems__patient_enrolled=False, staff__acls_on_site=False)
+    session = cases.screened(changes={"rems__patient_enrolled": False, "staff__acls_on_site": False})
     found = {f.rule: f for f in gate_findings(session, cases.facts_of_dose(session), POLICY)}
     act = prescriber(9, reason="known to us")
 
-    def ask(name: str, cosigner: cases.Act | None = None) -> object:
+    def ask(name: str, cosigner: Act | None = None) -> object:
         return answer_rule(
             found[name], act, decision=Decision.PROCEED, delivery=Delivery.ESK, policy=POLICY, cosigner=cosigner
         )

@@ -200,7 +200,7 @@ def test_with_everything_known_and_clear_a_candidate_goes_on() -> None:
     ],
 )
 def test_what_stands_in_the_way(name: str, value: bool | int | None, refused_by: str | None) -> None:  # noqa: FBT001
-    found = cases.candidacy(**{name: value})
+    found = cases.candidacy(changes={name: value})
     if refused_by is None:
         check_candidate(found)
     else:
@@ -377,9 +377,9 @@ def test_maudsley_without_a_part_has_no_total() -> None:
     assert (unknown.total, unknown.band) == (None, None)
     known = {"severity": None, "augmentation": None, "ect": None}
     with pytest.raises(OutOfRange):
-        maudsley_stage(duration_months=-1, failures=1, **known)  # type: ignore[arg-type]
+        maudsley_stage(duration_months=-1, failures=1, **known)
     with pytest.raises(OutOfRange):
-        maudsley_stage(duration_months=1, failures=0, **known)  # type: ignore[arg-type]
+        maudsley_stage(duration_months=1, failures=0, **known)
 
 
 def labelled(

@@ -115,6 +115,7 @@ def _row(each: Rule) -> list[object]:
 def status(provenance: Provenance, checked: str | None = None) -> str:
     """How far a rule was checked and where it comes from; never shows a recalled figure as fact.
 
+    >>> from afterglow.provenance import Verified
     >>> status(Provenance(source=(), verified=Verified.RECALLED))
     'site default to be signed (recalled)'
     """

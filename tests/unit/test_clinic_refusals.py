@@ -14,6 +14,7 @@ from tests.unit.test_clinic_care import PLAN, booking, course
 from afterglow.clinic import (
     Act,
     Authorisation,
+    BookingState,
     Chair,
     ContainerState,
     CourseState,
@@ -32,9 +33,12 @@ from afterglow.clinic import (
     draw,
     explain,
     list_work,
+    receive,
     record_review,
     rule,
     set_plan,
+    walk_out,
+    waste,
     waste_rest,
 )
 from afterglow.clinic.dosing import check_second, in_label_table
@@ -185,3 +189,23 @@ def test_the_worklist_asks_for_cover_and_for_closing() -> None:
     quiet = replace(left, rems_due_at=at(0) + timedelta(days=7), left_at=at(200), state=left.state.__class__.CLOSED)
     found = list_work([replace(one, sessions=(quiet,))], at(201), policy=POLICY)
     assert [(each.kind, each.priority) for each in found] == [(WorkKind.MONITORING_FORM, "low")]
+
+
+def test_tablets_have_no_volume_and_a_new_booking_is_not_over() -> None:
+    tablets = receive(
+        nurse(0),
+        container_id="t",
+        lot="L2",
+        drug=DrugForm.RACEMIC_KETAMINE,
+        expires_on=date(2027, 1, 1),
+        amount_ug=100_000,
+        concentration_ug_per_ul=None,
+    ).now
+    assert (draw(tablets, nurse(1), amount_ug=50_000, session_id="s").now.balance_ug, tablets.balance_ul) == (50_000, 0)
+    over = replace(booking("n", "a", 300, "p2"), state=BookingState.CANCELLED)
+    with pytest.raises(OutOfRange, match="starts as booked"):
+        book(DIARY, over, nurse(), policy=POLICY)
+    session = walk_out(cases.observing(Delivery.IV), nurse(90, reason="r")).now
+    alone = site(drugs__waste_witness=False)
+    by = nurse(91, reason="rest")
+    assert waste(session, by, container_id="v1", amount_ug=10_000, policy=alone).now.outstanding_ug("v1") == 0

@@ -20,6 +20,7 @@ from afterglow.clinic import (
     CourseState,
     Delivery,
     Diary,
+    DueMeasure,
     Indication,
     Role,
     SitePolicy,
@@ -209,3 +210,9 @@ def test_tablets_have_no_volume_and_a_new_booking_is_not_over() -> None:
     alone = site(drugs__waste_witness=False)
     by = nurse(91, reason="rest")
     assert waste(session, by, container_id="v1", amount_ug=10_000, policy=alone).now.outstanding_ug("v1") == 0
+
+
+def test_a_due_scale_is_on_the_worklist_with_its_owner() -> None:
+    due = DueMeasure(instrument="phq9", due_at=at(-60), overdue=False, reason="every 28 days")
+    (item,) = list_work([Standing(patient_id="p1", course=course(), measures=(due,))], at(0), policy=POLICY)
+    assert (item.kind, item.owner, item.overdue) == (WorkKind.MEASURE_DUE, Role.COORDINATOR, True)

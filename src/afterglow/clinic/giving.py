@@ -10,7 +10,7 @@ from afterglow.clinic.dosing import DEVICE_UG, check_second
 from afterglow.clinic.monitoring import escalations
 from afterglow.clinic.policy import SitePolicy
 from afterglow.clinic.rulebook import Delivery, check_facts, rule
-from afterglow.clinic.ruling import Facts, Verdict, judge, open_findings
+from afterglow.clinic.ruling import Facts, Verdict, check_open, judge
 from afterglow.clinic.session import (
     SESSION,
     DrugUse,
@@ -169,15 +169,7 @@ def check_no_escalation(session: TreatmentSession, policy: SitePolicy, *, what: 
 
     Raises: GateClosed.
     """
-    for each in open_findings(escalations(session, policy), session.answers):
-        of = rule(each.rule)
-        raise GateClosed(
-            f"{what}: rule {of.id} ({of.condition}) is met and not answered",
-            rule=of.id,
-            observed=each.values,
-            allowed=of.threshold,
-            next_step=of.action or "A prescriber records a decision",
-        )
+    check_open(escalations(session, policy), session.answers, what=what)
 
 
 def _check_amount(amount_ug: int) -> None:
@@ -196,17 +188,22 @@ def _give(
     session: TreatmentSession, act: Act, container_id: str, amount_ug: int, *, event: str, device: int | None = None
 ) -> Outcome[TreatmentSession]:
     _check_amount(amount_ug)
-    if amount_ug > session.outstanding_ug(container_id):
+    _check_drawn(session, container_id, amount_ug)
+    step = SESSION.step(session.state, event, act, subject=session.id)
+    used = _use(session, act, DrugUseKind.GIVEN, container_id, amount_ug, device)
+    return Outcome(now=used.now, written=(step, *used.written))
+
+
+def _check_drawn(session: TreatmentSession, container_id: str, amount_ug: int) -> None:
+    drawn = session.outstanding_ug(container_id)
+    if amount_ug > drawn:
         raise Unbalanced(
             "More is given than was drawn",
             rule="K01",
             observed=f"{amount_ug} micrograms of container {container_id}",
-            allowed=f"{session.outstanding_ug(container_id)} micrograms",
+            allowed=f"{drawn} micrograms",
             next_step="Enter what was drawn first",
         )
-    step = SESSION.step(session.state, event, act, subject=session.id)
-    used = _use(session, act, DrugUseKind.GIVEN, container_id, amount_ug, device)
-    return Outcome(now=used.now, written=(step, *used.written))
 
 
 def _with_amounts(session: TreatmentSession, act: Act, amounts_ug: tuple[tuple[str, int], ...]) -> TreatmentSession:
@@ -214,14 +211,7 @@ def _with_amounts(session: TreatmentSession, act: Act, amounts_ug: tuple[tuple[s
         raise Unbalanced("Devices are counted one by one", rule="S020", next_step="Enter each device")
     for container_id, amount_ug in amounts_ug:
         _check_amount(amount_ug)
-        if amount_ug > session.outstanding_ug(container_id):
-            raise Unbalanced(
-                "More is given than was drawn",
-                rule="K01",
-                observed=f"{amount_ug} micrograms of container {container_id}",
-                allowed=f"{session.outstanding_ug(container_id)} micrograms",
-                next_step="Enter what was drawn first",
-            )
+        _check_drawn(session, container_id, amount_ug)
         session = _use(session, act, DrugUseKind.GIVEN, container_id, amount_ug).now
     wanted = 0 if session.prepared is None else session.prepared.amount_ug
     if session.given_ug > wanted:

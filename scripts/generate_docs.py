@@ -17,6 +17,7 @@ import typer.main
 from typer.testing import CliRunner
 
 from afterglow.cli.app import app
+from afterglow.clinic import clinic_markdown
 from afterglow.evidence import evidence_markdown
 from afterglow.protocol import protocol_markdown
 from afterglow.scales import scales_markdown
@@ -35,7 +36,7 @@ def documents() -> dict[str, str]:
         "reference/scales.md": scales_markdown(),
         "reference/population.md": population_markdown(),
         "validation/exposure.md": exposure_validation_markdown(),
-        **{f"reference/{name}": text for name, text in evidence_markdown().items()},
+        **{f"reference/{name}": text for name, text in (evidence_markdown() | dict(clinic_markdown())).items()},
         **{
             f"tutorial/{path.name}": _run(path.read_text(encoding="utf-8")) for path in (DOCS / "tutorial").glob("*.md")
         },

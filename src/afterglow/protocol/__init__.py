@@ -2,6 +2,7 @@
 
 from afterglow.protocol.course import CourseRecord, RecordedEvent, RecordedScore, RecordedSession
 from afterglow.protocol.course_file import parse_course, read_course, read_time, write_course
+from afterglow.protocol.dropout import Analysis, Dropout
 from afterglow.protocol.reference_page import protocol_markdown
 from afterglow.protocol.treatment import Infusion
 from afterglow.protocol.trial import (
@@ -20,10 +21,12 @@ from afterglow.protocol.trial import (
 from afterglow.protocol.trial_file import parse_protocol, place_in_protocol, read_protocol, write_protocol
 
 __all__ = [
+    "Analysis",
     "ArmSelection",
     "AtRisk",
     "CompletePopulation",
     "CourseRecord",
+    "Dropout",
     "Infusion",
     "ObservationPlan",
     "Population",

@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from afterglow.errors import MissingValue, NoModel, OutOfRange, UnknownName, WrongOrder
 from afterglow.evidence import trial
+from afterglow.protocol.dropout import Dropout
 from afterglow.protocol.treatment import LONGEST_COURSE_H, Infusion, administer, check_dose
 from afterglow.quantities import HOURS_PER_DAY, Dose, DrugForm, format_duration
 from afterglow.scales import instrument
@@ -233,6 +234,7 @@ class TrialProtocol:
         scales: bounds of scales that Afterglow does not know.
         population: None where nothing is said.
         observe: None where no scores are asked for.
+        dropout: None where everybody stays.
         title: one line for people.
         trial: None where no published figures belong to this protocol.
     """
@@ -249,6 +251,7 @@ class TrialProtocol:
     scales: tuple[ScaleBounds, ...] = ()
     population: Population | None = None
     observe: ObservationPlan | None = None
+    dropout: Dropout | None = None
     title: str | None = None
     trial: PublishedArms | None = None
 
@@ -259,6 +262,8 @@ class TrialProtocol:
         _check_control(self)
         _check_scales(self)
         _check_relapse(self)
+        if self.dropout and self.dropout.visits_h:
+            _check_times(self.dropout.visits_h, "dropout.visits")
         _check_published(self)
 
     def regimen(self) -> Regimen:

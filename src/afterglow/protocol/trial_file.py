@@ -6,6 +6,7 @@ import os
 from dataclasses import replace
 
 from afterglow.errors import MalformedFile, Place, UnknownName
+from afterglow.protocol.dropout import Analysis, Dropout
 from afterglow.protocol.kinds import (
     DAY,
     DOSE,
@@ -235,6 +236,26 @@ OBSERVE_KEYS = (
         meaning="left out: relapse is not computed",
     ),
 )
+DROPOUT_KEYS = (
+    Key(
+        name="unimproved",
+        kind=PERCENT,
+        meaning="chance of leaving after a visit for somebody without improvement; under 100 %",
+    ),
+    Key(
+        name="recovered",
+        kind=PERCENT,
+        meaning="the same for somebody who has lost all symptoms; between the two the log odds run straight",
+    ),
+    Key(name="source", kind=WORD, meaning="key of a source or a trial, or `assumed`"),
+    Key(
+        name="visits",
+        kind=TIMES,
+        meaning="visits after which patients may leave; those of `observe.times` if left out",
+        field="visits_h",
+    ),
+    Key(name="analysis", kind=words(Analysis), meaning="which result is asked for; the other one is given too"),
+)
 TRIAL_KEYS = (
     Key(name="key", kind=WORD, meaning="key of a published trial, as listed by `afterglow evidence trials`"),
     Key(name="active", kind=WORD, meaning="its arm that got the drug"),
@@ -270,6 +291,11 @@ PROTOCOL_KEYS = (
         name="observe",
         kind=section(ObservationPlan, OBSERVE_KEYS, says="keys under `observe`"),
         meaning="what is asked of the course",
+    ),
+    Key(
+        name="dropout",
+        kind=section(Dropout, DROPOUT_KEYS, says="keys under `dropout`"),
+        meaning="who leaves before the end; left out: everybody stays",
     ),
     Key(
         name="trial",

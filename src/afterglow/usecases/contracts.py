@@ -146,6 +146,7 @@ def _prediction(prediction: Prediction, observed: ObservedFigure | None) -> Docu
         "arm": str(prediction.arm),
         "time_h": _round(prediction.time_h),
         "statistic": str(prediction.statistic),
+        "analysis": None if prediction.analysis is None else str(prediction.analysis),
         "of": None if prediction.of is None else str(prediction.of),
         "scale": prediction.scale,
         "value": _round(prediction.value),

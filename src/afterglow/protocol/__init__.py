@@ -2,6 +2,7 @@
 
 from afterglow.protocol.course import CourseRecord, RecordedEvent, RecordedScore, RecordedSession
 from afterglow.protocol.course_file import parse_course, read_course, read_time, write_course
+from afterglow.protocol.design import Endpoint, MaintenanceArm, TrialDesign
 from afterglow.protocol.dropout import Analysis, Dropout
 from afterglow.protocol.reference_page import protocol_markdown
 from afterglow.protocol.treatment import Infusion
@@ -15,6 +16,7 @@ from afterglow.protocol.trial import (
     RelapseQuestion,
     ScaleBounds,
     TrialProtocol,
+    require_design,
     require_observation,
     require_population,
 )
@@ -27,7 +29,9 @@ __all__ = [
     "CompletePopulation",
     "CourseRecord",
     "Dropout",
+    "Endpoint",
     "Infusion",
+    "MaintenanceArm",
     "ObservationPlan",
     "Population",
     "PublishedArms",
@@ -36,6 +40,7 @@ __all__ = [
     "RecordedSession",
     "RelapseQuestion",
     "ScaleBounds",
+    "TrialDesign",
     "TrialProtocol",
     "parse_course",
     "parse_protocol",
@@ -44,6 +49,7 @@ __all__ = [
     "read_course",
     "read_protocol",
     "read_time",
+    "require_design",
     "require_observation",
     "require_population",
     "write_course",

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from afterglow.errors import Conflict, InputError, MissingValue, NotFound, Unwri
 from afterglow.protocol import Analysis, Dropout, Endpoint, MaintenanceArm, TrialDesign, TrialProtocol, parse_protocol
 from afterglow.trials import Basis, DesignChunk, DesignTask, Masking, design_tasks, here, on_cluster, run_design
 from afterglow.trials import simulate_trials as simulate
+from afterglow.trials.running import Runner, Work
 from afterglow.trials.virtual import _TESTS, CHUNK_TRIALS, _Asked, _Followed, _log_rank, _there
 from afterglow.usecases.designing import design
 
@@ -33,9 +35,10 @@ INTERVALS = """\
 """
 
 
-def controlled(**changes: object) -> TrialProtocol:
+def controlled(**changes: Any) -> TrialProtocol:
     protocol = parse_protocol(CONTROLLED)
-    return replace(protocol, design=replace(protocol.design, **changes))  # type: ignore[type-var, arg-type]
+    assert protocol.design is not None
+    return replace(protocol, design=replace(protocol.design, **changes))
 
 
 def intervals(*arms: MaintenanceArm) -> TrialProtocol:
@@ -50,9 +53,9 @@ def task(
     return DesignTask(masking=masking, basis=basis, first=first, count=count)
 
 
-def followed(**arrays: object) -> _Followed:
+def followed(**arrays: Any) -> _Followed:
     """One trial of four patients, with two visits where relapse is asked for."""
-    base: dict[str, object] = {
+    base: dict[str, Any] = {
         "baseline": np.full((1, 4), 30.0),
         "end": np.full((1, 4), 20.0),
         "randomised": np.ones((1, 4), dtype=np.bool_),
@@ -60,7 +63,7 @@ def followed(**arrays: object) -> _Followed:
         "relapsed_at": np.zeros((1, 4), dtype=np.int64),
         "seen": np.ones((1, 4, 0), dtype=np.bool_),
     }
-    return _Followed(**(base | arrays))  # type: ignore[arg-type]
+    return _Followed(**(base | arrays))
 
 
 # The tests, by hand and against scipy
@@ -219,32 +222,35 @@ def test_two_processes_give_the_answer_of_one() -> None:
 # Kept work
 
 
-def counting(done: list[DesignTask], stop_after: int = 10**9) -> object:
-    def run(work: object, tasks: Sequence[DesignTask]) -> Iterator[DesignChunk]:
+def counting(done: list[DesignTask], stop_after: int = 10**9) -> Runner:
+    def run(work: Work, tasks: Sequence[DesignTask]) -> Iterator[DesignChunk]:
         for one in tasks:
             if len(done) == stop_after:
                 raise KeyboardInterrupt
             done.append(one)
-            yield work(one)  # type: ignore[operator]
+            yield work(one)
 
     return run
 
 
 def test_an_interrupted_run_goes_on_where_it_was(tmp_path: Path) -> None:
-    file, first, second = tmp_path / "kept.jsonl", [], []  # type: ignore[var-annotated]
+    file = tmp_path / "kept.jsonl"
+    first: list[DesignTask] = []
+    second: list[DesignTask] = []
     with pytest.raises(KeyboardInterrupt):
-        run_design(controlled(), trials=30, runner=counting(first, 4), results=file)  # type: ignore[arg-type]
+        run_design(controlled(), trials=30, runner=counting(first, 4), results=file)
     seen: list[float] = []
     found = run_design(
         controlled(),
         trials=30,
         runner=counting(second),
         results=file,
-        progress=seen.append,  # type: ignore[arg-type]
+        progress=seen.append,
     )
     assert (len(first), len(second)) == (4, len(design_tasks(controlled(), trials=30)) - 4)
     assert not set(first) & set(second)
-    assert (seen[0], seen[-1]) == (pytest.approx(4 / 12), 1.0)
+    assert seen[0] == pytest.approx(4 / 12)
+    assert seen[-1] == 1.0
     assert same(found, run_design(controlled(), trials=30, runner=here(1)))
 
 
@@ -257,15 +263,16 @@ def test_what_was_cut_off_or_changed_is_done_again(tmp_path: Path) -> None:
     lone = json.dumps({"chunk": 3, "sha256": ""}) + "\n"
     file.write_text("".join([*lines[:3], edited, lone, "no json\n", *lines[4:-1], lines[-1][:100]]), encoding="utf-8")
     again: list[DesignTask] = []
-    assert same(run_design(controlled(), trials=30, runner=counting(again), results=file), whole)  # type: ignore[arg-type]
+    assert same(run_design(controlled(), trials=30, runner=counting(again), results=file), whole)
     assert len(again) == 2
-    assert same(run_design(controlled(), trials=30, runner=counting([], 0), results=file), whole)  # type: ignore[arg-type]
+    assert same(run_design(controlled(), trials=30, runner=counting([], 0), results=file), whole)
 
 
 def test_more_trials_use_what_was_done(tmp_path: Path) -> None:
-    file, more = tmp_path / "kept.jsonl", []  # type: ignore[var-annotated]
+    file = tmp_path / "kept.jsonl"
+    more: list[DesignTask] = []
     run_design(controlled(), trials=CHUNK_TRIALS, runner=here(1), results=file)
-    run_design(controlled(), trials=2 * CHUNK_TRIALS, runner=counting(more), results=file)  # type: ignore[arg-type]
+    run_design(controlled(), trials=2 * CHUNK_TRIALS, runner=counting(more), results=file)
     assert {one.first for one in more} == {CHUNK_TRIALS}
 
 
@@ -291,18 +298,18 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         run_design(controlled(), trials=20, runner=here(1), results=tmp_path)
     file = tmp_path / "kept.jsonl"
 
-    def broken(work: object, tasks: Sequence[DesignTask]) -> Iterator[DesignChunk]:
+    def broken(work: Work, tasks: Sequence[DesignTask]) -> Iterator[DesignChunk]:
         file.unlink()
         file.mkdir()
-        yield work(tasks[0])  # type: ignore[operator]
+        yield work(tasks[0])
 
     with pytest.raises(UnwritableFile, match="cannot be kept"):
         run_design(controlled(), trials=20, runner=broken, results=file)
 
 
 def test_a_worker_of_another_version_is_refused() -> None:
-    def elsewhere(work: object, tasks: Sequence[DesignTask]) -> Iterator[DesignChunk]:
-        yield replace(work(tasks[0]), digest="0" * 64)  # type: ignore[operator]
+    def elsewhere(work: Work, tasks: Sequence[DesignTask]) -> Iterator[DesignChunk]:
+        yield replace(work(tasks[0]), digest="0" * 64)
 
     with pytest.raises(
         Conflict, match="A worker gives another answer than this machine would; found design 000000000000"

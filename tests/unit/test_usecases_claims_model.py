@@ -115,4 +115,4 @@ def test_verdict_and_model_stand_together_in_text_document_report_and_page() -> 
         verdict, model = told[claim.id]
         assert verdict == claim.verdict
         assert (model["prediction"] is None) == (claim.id not in PREDICTED) == (model["reason"] is not None)
-    assert "Model" not in evidence_markdown()["claims.md"]
+    assert "Model, " not in evidence_markdown()["claims.md"]

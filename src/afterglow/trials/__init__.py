@@ -2,7 +2,7 @@
 
 from afterglow.trials.cohort import ArmPlan, CohortChunk, simulate_cohort
 from afterglow.trials.replicate import Parts, Prediction, Replication, Statistic, arm_plan, replicate
-from afterglow.trials.running import Runner, here, on_cluster, run_design
+from afterglow.trials.running import Runner, here, on_cluster, run_design, spread
 from afterglow.trials.trajectory import ArmTrajectory, simulate_trajectory
 from afterglow.trials.virtual import (
     Basis,
@@ -39,4 +39,5 @@ __all__ = [
     "simulate_cohort",
     "simulate_trajectory",
     "simulate_trials",
+    "spread",
 ]

@@ -11,11 +11,11 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -36,6 +36,8 @@ _ARRAYS = ("outcome", "estimate", "p", "randomised", "stayed")
 _CONNECT_S = 10.0
 _RETRIES = 20  # of a task whose worker died, before the run gives up
 
+S = TypeVar("S")
+T = TypeVar("T")
 Work = Callable[[DesignTask], DesignChunk]
 Runner = Callable[[Work, Sequence[DesignTask]], Iterator[DesignChunk]]
 
@@ -89,6 +91,32 @@ def run_design(
     return tuple(done[task] for task in tasks)
 
 
+def spread(work: Callable[[S], T], tasks: Sequence[S], *, cores: int) -> Iterator[tuple[S, T]]:
+    """Tasks done on this machine, each with what came of it, as they finish.
+
+    Args:
+        work: a function that other processes can be sent.
+        tasks: each may be sent too.
+        cores: processes; one works in this process and in order.
+
+    >>> list(spread(abs, [-1, 2], cores=1))
+    [(-1, 1), (2, 2)]
+    """
+    if cores <= 1 or len(tasks) <= 1:
+        yield from ((task, work(task)) for task in tasks)
+        return
+    with ProcessPoolExecutor(min(cores, len(tasks)), mp_context=get_context("spawn"), initializer=_one_thread) as pool:
+        waiting = {pool.submit(work, task): task for task in tasks}
+        try:
+            while waiting:
+                finished, _ = wait(waiting, return_when=FIRST_COMPLETED)
+                for one in finished:
+                    yield waiting.pop(one), one.result()
+        finally:
+            for one in waiting:
+                one.cancel()
+
+
 def here(cores: int) -> Runner:
     """A runner on this machine.
 
@@ -97,20 +125,7 @@ def here(cores: int) -> Runner:
     """
 
     def run(work: Work, tasks: Sequence[DesignTask]) -> Iterator[DesignChunk]:
-        if cores <= 1 or len(tasks) <= 1:
-            yield from map(work, tasks)
-            return
-        with ProcessPoolExecutor(
-            min(cores, len(tasks)), mp_context=get_context("spawn"), initializer=_one_thread
-        ) as pool:
-            waiting: set[Future[DesignChunk]] = {pool.submit(work, task) for task in tasks}
-            try:
-                while waiting:
-                    finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                    yield from (one.result() for one in finished)
-            finally:
-                for one in waiting:
-                    one.cancel()
+        yield from (chunk for _, chunk in spread(work, tasks, cores=cores))
 
     return run
 

@@ -265,13 +265,14 @@ def policy_chart(data: PolicyData) -> Chart:
 
 def _policy_sentence(data: PolicyData) -> str:
     world, points = data.worlds[len(data.worlds) // 2]
+    first, last = (min(points, key=lambda p: p.days), max(points, key=lambda p: p.days))
     said = [
-        f"{point.name} {format_number(point.sessions, 1)} sessions and {format_number(point.days)} days"
-        for point in points
+        f"{point.name} has {format_number(point.sessions, 1)} sessions and {format_number(point.days)} days relapsed"
+        for point in (first, last)
     ]
     return (
-        f"Per quarter where sessions add up {world}: {'; '.join(said)}. Extrapolation: no trial has compared how often "
-        "sessions are given."
+        f"Per quarter where sessions add up {world}, {said[0]}, the fewest days; {said[1]}, the most. Extrapolation: "
+        "no trial has compared how often sessions are given."
     )
 
 

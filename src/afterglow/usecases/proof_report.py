@@ -119,7 +119,7 @@ def proof_report(answer: ProofAnswer) -> str:
             ),
         ),
         Section(heading="Do its bands hold what they say", blocks=(charts["coverage"], charts["ranks"])),
-        Section(heading="Is it better than simple forecasts", blocks=(charts["crps"], _score_table(answer))),
+        Section(heading="Is it better than simple forecasts", blocks=(charts["crps"], *_score_tables(answer))),
         Section(
             heading="Where the world is not as modelled",
             blocks=(*(Paragraph(text=f"{world.capitalize()}: {said}.") for world, said in _WORLDS.items()),),
@@ -160,7 +160,9 @@ def proof_page(answer: ProofAnswer) -> tuple[str, dict[str, str]]:
     ]
     lines += ["## Do its bands hold what they say", "", *picture("coverage"), *_coverage_lines(answer), ""]
     lines += [*picture("ranks"), *_markdown(charts["ranks"].table)]
-    lines += ["## Is it better than simple forecasts", "", *picture("crps"), *_markdown(_score_table(answer))]
+    lines += ["## Is it better than simple forecasts", "", *picture("crps")]
+    for scores in _score_tables(answer):
+        lines += [f"{scores.caption}:", "", *_markdown(scores)]
     lines += ["## Where the world is not as modelled", ""]
     lines += [
         *(f"- **{world.capitalize()}**: {said}." for world, said in _WORLDS.items()),
@@ -307,21 +309,23 @@ def _label(result: SettingResult) -> str:
     return result.setting.name if own else f"6 scores, {result.setting.name}"
 
 
-def _score_table(answer: ProofAnswer) -> Table:
-    headings = ("Patients", "Days", *(f"CRPS, {name}" for name in FORECASTS), *(f"log, {name}" for name in FORECASTS))
+def _score_table(answer: ProofAnswer, name: str, caption: str) -> Table:
+    headings = ("Patients", "Days", *FORECASTS)
     return Table(
-        caption="CRPS in points and log score of each forecast; less is better",
+        caption=caption,
         columns=tuple(Column(heading=heading, numeric=i > 0) for i, heading in enumerate(headings)),
         rows=tuple(
-            (
-                _label(one),
-                str(row.lead_days),
-                *(format_number(value, 2) for value in row.crps),
-                *(format_number(value, 2) for value in row.log_score),
-            )
+            (_label(one), str(row.lead_days), *(format_number(value, 2) for value in getattr(row, name)))
             for one in answer.settings
             for row in one.leads
         ),
+    )
+
+
+def _score_tables(answer: ProofAnswer) -> tuple[Table, Table]:
+    return (
+        _score_table(answer, "crps", "CRPS in points; less is better"),
+        _score_table(answer, "log_score", "Log score: minus the log of the chance given to what came; less is better"),
     )
 
 
@@ -372,8 +376,8 @@ def _how(answer: ProofAnswer) -> list[str]:
     return [
         (
             f"Standard errors with {n:,} patients: {100 * np.sqrt(0.09 / n):.1f} points at 90 %, "
-            f"{100 * np.sqrt(0.25 / n):.1f} at 50 %. Ranks: chi-squared over {BINS} bins, under {limit:.1f} with a chance "
-            "of 99.9 % if flat. Bands are of whole scores, so they hold a little more than they say."
+            f"{100 * np.sqrt(0.25 / n):.1f} at 50 %. Ranks: chi-squared over {BINS} bins, under {limit:.1f} with a "
+            "chance of 99.9 % if flat. Bands are of whole scores, so they hold a little more than they say."
         ),
         (
             "Six infusions in 17 days and scores of PHQ-9, unless the name says otherwise; the forecast starts at the "
@@ -381,8 +385,8 @@ def _how(answer: ProofAnswer) -> list[str]:
         ),
         (
             "The last score and the own decay are forecasts of one number; here each is a normal around it, as wide as "
-            "its errors on these very patients, which is more than it could know. The own decay is least squares on the "
-            "patient's scores by the time since the last session before each."
+            "its errors on these very patients, which is more than it could know. The own decay is least squares on "
+            "the patient's scores by the time since the last session before each."
         ),
         "The log score gives no forecast a chance under 1 in 100,000.",
         (

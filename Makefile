@@ -18,8 +18,11 @@ $(VENV)/test.done: requirements/test.txt $(VENV)/run.done
 	@scripts/setup $(PYTHON) $(VENV) test
 	@touch $@
 
-demo: $(VENV)/run.done ## replicate a published trial: text here, report in out/
+demo: $(VENV)/run.done ## replicate a published trial and forecast a published case: text here, reports in out/
 	@$(BIN)/afterglow replicate examples/murrough2013.yaml --report out/murrough2013.html
+	@printf '\n'
+	@$(BIN)/afterglow forecast examples/liebrenz2007_first.csv --now 2007-02-11T10:00 \
+	  --plan examples/liebrenz2007_second.yaml --report out/liebrenz2007.html
 
 test: $(VENV)/test.done ## run every test
 	@$(BIN)/python -m pytest

@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+from benchmarks import forecast
 from benchmarks.floor import Floor, kernel_us, measure
 from benchmarks.measure import (
     CHUNK,
@@ -71,6 +72,7 @@ def measured(*, quick: bool) -> Iterator[str]:
     yield rows(("a new process", "s"), ((name, f"{s:.2f}") for name, s in cold_starts(times=1 if quick else 3).items()))
     yield "## Memory"
     yield room(memory(50_000 if quick else 1_000_000))
+    yield from forecast.section(quick=quick)
 
 
 def rows(head: Sequence[str], body: Iterator[Sequence[str]]) -> str:

@@ -97,6 +97,13 @@ def test_a_plan_and_a_time_are_taken(run: Run) -> None:
     assert [session["planned"] for session in document["sessions"]] == [False, True]
 
 
+def test_the_clinic_may_set_what_relapse_is(run: Run) -> None:
+    assert "Relapse (PHQ-9 of 15 or more" in text_of(run, "forecast", COURSE, "--relapse", "15")
+    code, out, _ = run("forecast", COURSE, "--json", "--relapse", "14")
+    relapse = json.loads(out)["relapse"]
+    assert (code, relapse["score_at_least"], relapse["source"]) == (0, 14, "the clinic's rule, as given")
+
+
 def test_a_plan_before_the_first_session_has_nothing_to_split(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "course.csv"
     path.write_text("when,what,value,note\n2007-03-02T09:00Z,HAM-D17,24,\n", encoding="utf-8")

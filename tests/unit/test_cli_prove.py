@@ -17,6 +17,7 @@ from afterglow.render.proof import (
     Dot,
     DotData,
     DotRow,
+    Kind,
     PolicyData,
     PolicyPoint,
     RankData,
@@ -147,7 +148,7 @@ def test_marks_in_rows_are_named_and_held_in_the_table() -> None:
     row = DotRow(
         label="A", dots=(Dot(kind="own", value=90.0, low=88.0, high=92.0), Dot(kind="third rival", value=50.0))
     )
-    names = (
+    names: tuple[tuple[Kind, str], ...] = (
         ("own", "ours"),
         ("third rival", "a name so long that the key of a phone needs another line"),
         ("rival", "r"),

@@ -228,17 +228,42 @@ def test_more_sessions_keep_more_people_well() -> None:
 def test_layers_add_up_to_the_part_of_the_drug() -> None:
     found = forecast(RESPONDER, layers=True).trajectory
     assert found is not None
-    assert found.drug_layers.shape == (6, len(found.times_h))
-    assert np.allclose(found.drug_layers.sum(axis=0), found.drug, atol=1e-12)
-    assert np.all(found.drug_layers >= 0)
-    assert forecast(RESPONDER).trajectory is not None
+    strip = found.strip
+    assert strip.drug_layers.shape == (6, len(strip.times_h))
+    assert np.allclose(strip.drug_layers.sum(axis=0), strip.drug, atol=1e-12)
+    assert np.all(strip.drug_layers >= 0)
+
+
+def test_the_strip_holds_the_days_of_the_trajectory_and_how_each_session_rises() -> None:
+    found, plain = (forecast(RESPONDER, layers=layers).trajectory for layers in (True, False))
+    assert found is not None
+    assert plain is not None
+    strip, days = found.strip, np.searchsorted(found.strip.times_h, found.times_h)
+    assert np.array_equal(plain.strip.times_h, plain.times_h)
+    for name in ("drug", "expectancy", "care", "control"):
+        assert np.array_equal(getattr(strip, name)[days], getattr(found, name))
+        assert np.allclose(getattr(found, name), getattr(plain, name))
+    start = RESPONDER.given.starts_h[0]
+    before, soon, hours = (float(np.interp(start + at, strip.times_h, strip.drug)) for at in (0.0, 2.0, 14.0))
+    assert before < 1e-9 < soon < hours  # plasticity rises over a day
+    assert np.interp(start + 0.05, strip.times_h, strip.expectancy) > 0  # belief acts at once
+
+
+def test_the_credit_of_the_drug_stands_with_its_range() -> None:
+    found = forecast(RESPONDER).trajectory
+    assert found is not None
+    treated = found.times_h > 24.0
+    assert np.all(found.drug_lo90[treated] < found.drug[treated])
+    assert np.all(found.drug[treated] < found.drug_hi90[treated])
+    assert np.all(found.drug_lo90 >= 0)
 
 
 def test_a_course_of_years_is_looked_at_through_fewer_candidates() -> None:
     found = forecast(course(scores((-1, 20), (24, 9)), given_on([0]), now_h=24.0 * 900), layers=True)
     assert found.trajectory is not None
     assert len(found.trajectory.times_h) == 900 + 92
-    assert np.allclose(found.trajectory.drug_layers.sum(axis=0), found.trajectory.drug)
+    strip = found.trajectory.strip
+    assert np.allclose(strip.drug_layers.sum(axis=0), strip.drug)
 
 
 @pytest.mark.parametrize(

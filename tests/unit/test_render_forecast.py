@@ -15,7 +15,7 @@ from afterglow.errors import InvalidData
 from afterglow.render.axes import Calendar, calendar_ticks
 from afterglow.render.chart import Chart
 from afterglow.render.forecast import DueDate, ForecastData, forecast_chart, format_due
-from afterglow.render.marks import DoseMark, ObservedPoint
+from afterglow.render.marks import LINE_PX, DoseMark, ObservedPoint
 from afterglow.render.outlook import (
     IntervalData,
     IntervalRow,
@@ -24,6 +24,8 @@ from afterglow.render.outlook import (
     relapse_chart,
 )
 from afterglow.render.panels import Fan, Relief, SeverityBand, Threshold, not_explained
+from afterglow.render.svg import AXIS_PX
+from afterglow.render.text import text_width
 from afterglow.render.tokens import TOKENS
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -518,8 +520,10 @@ def test_intervals_are_named_and_called_extrapolation(*, narrow: bool) -> None:
 
 
 def test_labels_of_like_intervals_do_not_run_into_each_other() -> None:
-    rows = tuple(IntervalRow(days=days, chance_well=0.4, sessions=84 // days) for days in (7, 10, 11, 12))
-    root = tree(interval_chart(replace(interval_data(), rows=rows)), narrow=True)
-    heights = {node.attrib["y"] for node in kinds(root, "text") if (node.text or "").startswith("Every")}
-    assert len(heights) == 2
-    assert "Every 12 days, 40 %" in words(root)
+    rows = tuple(IntervalRow(days=days, chance_well=0.4, sessions=84 // days) for days in (7, 14, 28))
+    for narrow in (True, False):
+        root = tree(interval_chart(replace(interval_data(), rows=rows)), narrow=narrow)
+        named = [node for node in kinds(root, "text") if (node.text or "").startswith("Every")]
+        at = [(float(n.attrib["x"]), text_width(n.text or "", AXIS_PX), float(n.attrib["y"])) for n in named]
+        for (x, width, y), (other, _, foot) in pairwise(sorted(at)):
+            assert x + width <= other or abs(y - foot) >= LINE_PX

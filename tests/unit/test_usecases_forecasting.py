@@ -98,6 +98,30 @@ def test_before_the_first_session_times_count_from_the_first_row() -> None:
     assert given.planned.starts_h == (24.0, 24.0 + 7 * 24)
 
 
+@pytest.mark.parametrize(
+    ("row", "rule", "message"),
+    [
+        ("2026-03-02T09:00,PHQ-9,21,", 0.0, "0 points of PHQ-9 or more; allowed: over 0 and up to 27"),
+        ("2026-03-02T09:00,PHQ-9,21,", 28.0, "28 points of PHQ-9 or more"),
+        ("2026-03-02T09:00,MADRS,50 % of baseline,", 101.0, "101 % of baseline or more; allowed: over 0 and up to 100"),
+        (f"2026-03-02T09:00,{SESSION}", 16.0, "A relapse rule needs a score of its scale"),
+    ],
+)
+def test_a_relapse_rule_lies_inside_the_scale(row: str, rule: float, message: str) -> None:
+    with pytest.raises(InputError, match=re.escape(message)):
+        forecast_input(course(row), relapse_at=rule)
+
+
+@pytest.mark.parametrize(
+    ("row", "rule"),
+    [("2026-03-02T09:00,PHQ-9,21,", 27.0), ("2026-03-02T09:00,MADRS,50 % of baseline,", 100.0)],
+)
+def test_the_clinics_relapse_rule_is_on_the_last_scores_scale(row: str, rule: float) -> None:
+    found = forecast_input(course(row), relapse_at=rule).relapse
+    assert found is not None
+    assert (found.scale, found.score_at_least) == (row.split(",")[1], rule)
+
+
 def test_a_plan_starts_a_day_after_now_with_its_own_dose() -> None:
     now = datetime(2007, 2, 11, 9, tzinfo=UTC)
     given = forecast_input(FIRST, plan=SECOND, now=now)
@@ -353,9 +377,9 @@ def test_sessions_before_the_picture_share_its_first_layer() -> None:
     data = picture_data(found, trajectory)
     assert len(data.sessions) == len(data.relief.drug_layers) == 2
     assert len(data.scores) == 1
-    inside = trajectory.times_h >= data.relief.time_h[0]
+    inside = trajectory.strip.times_h >= data.relief.time_h[0]
     shown = sum(sum(layer) for layer in data.relief.drug_layers)
-    whole = trajectory.drug_layers[:, inside][:, : len(data.relief.time_h)].sum()
+    whole = trajectory.strip.drug_layers[:, inside][:, : len(data.relief.time_h)].sum()
     assert shown == pytest.approx(whole)
 
 

@@ -47,6 +47,16 @@ def forecast_command(
             show_default=False,
         ),
     ] = None,
+    relapse: Annotated[
+        float | None,
+        typer.Option(
+            "--relapse",
+            metavar="SCORE",
+            help="The clinic's relapse rule: a score of at least this, on the last score's scale and in its unit; "
+            "default the scale's published cut-off.",
+            show_default=False,
+        ),
+    ] = None,
     seed: Seed = 0,
     as_json: AsJson = False,
     report: Report = None,
@@ -63,7 +73,7 @@ def forecast_command(
 
     try:
         with progress("Virtual patients") as done:
-            answer = forecast_course(read, plan=planned, limit=fraction, now=starts, seed=seed)
+            answer = forecast_course(read, plan=planned, limit=fraction, now=starts, relapse_at=relapse, seed=seed)
             done(1.0)
     except InputError as fault:
         about, _, key = (fault.about or "").partition(".")
@@ -164,9 +174,9 @@ def _print_trajectory(answer: ForecastAnswer, trajectory: Trajectory) -> None:
                 format_range(format_number(float(trajectory.lo50[i])), format_number(float(trajectory.hi50[i]))),
                 format_range(format_number(float(trajectory.lo90[i])), format_number(float(trajectory.hi90[i]))),
                 format_number(float(trajectory.control[i])),
-                format_percent(100 * chances[day], predicted=True) if day in chances else "",
+                *([format_percent(100 * chances[day], predicted=True)] if chances else []),
             ]
         )
     name = found.scale if found.unit == "points" else f"{found.scale}, {found.unit}"
-    headings = ["Day", f"Next {name}", "50 %", "90 %", "Control arm", "Relapse if stopped"]
+    headings = ["Day", f"Next {name}", "50 %", "90 %", "Control arm", *(["Relapse if stopped"] if chances else [])]
     print_table(console(), headings, rows, numeric=range(1, len(headings)))

@@ -2,6 +2,7 @@
 
 from afterglow.forecast.answer import (
     DEFAULT_LIMIT,
+    AfterglowStrip,
     EarlyNonResponse,
     Forecast,
     ForecastInput,
@@ -20,6 +21,7 @@ from afterglow.forecast.predict import forecast
 
 __all__ = [
     "DEFAULT_LIMIT",
+    "AfterglowStrip",
     "EarlyNonResponse",
     "Forecast",
     "ForecastInput",

@@ -145,6 +145,25 @@ class ForecastInput:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AfterglowStrip:
+    """What relief is made of on average, at the trajectory's days and, where sessions are split, as each one acts.
+
+    Args:
+        times_h: increasing, h since the origin.
+        drug, expectancy, care, control: as in `Trajectory`, shape (n_times,).
+        drug_layers: (n_sessions, n_times), what each session, given and planned, adds to `drug`; empty unless
+            asked for.
+    """
+
+    times_h: FloatArray
+    drug: FloatArray
+    expectancy: FloatArray
+    care: FloatArray
+    control: FloatArray
+    drug_layers: FloatArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Trajectory:
     """One row a day from the first score (or the origin) to 13 weeks after now; shape (n_days,) each.
 
@@ -153,9 +172,11 @@ class Trajectory:
         median, lo50, hi50, lo90, hi90: of the next score that would be written down, on the forecast's scale; before
             now, of a score as the model sees that day with mood left open.
         drug, expectancy, care: points of relief credited to each on average.
+        drug_lo90, drug_hi90: central 90 % of the drug's credit over everybody this patient might be, doubt about how
+            much of it is expectancy included.
         control: expected score of the same person without the drug, believing the same at the same visits.
         p_response, p_remission: chance that a score written that day would show it; nan where it is not defined.
-        drug_layers: (n_sessions, n_days), what each session, given and planned, adds to `drug`; empty unless asked for.
+        strip: what the relief behind the scores is made of.
     """
 
     times_h: FloatArray
@@ -165,12 +186,14 @@ class Trajectory:
     lo90: FloatArray
     hi90: FloatArray
     drug: FloatArray
+    drug_lo90: FloatArray
+    drug_hi90: FloatArray
     expectancy: FloatArray
     care: FloatArray
     control: FloatArray
     p_response: FloatArray
     p_remission: FloatArray
-    drug_layers: FloatArray
+    strip: AfterglowStrip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

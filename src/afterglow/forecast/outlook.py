@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 import numpy as np
+from scipy.special import ndtri
 
 from afterglow.forecast.answer import RelapseRule
 from afterglow.forecast.candidates import Candidates, Case, relief_of
-from afterglow.forecast.filter import MoodState, advance
+from afterglow.forecast.filter import MoodState, advance, start_mood
 from afterglow.forecast.linking import LinkedScale, mood_start_h
 from afterglow.forecast.update import Posterior
 from afterglow.quantities import HOURS_PER_DAY
@@ -70,13 +71,14 @@ class _Noise:
 
     Args:
         path: (N_AHEAD, HORIZON_DAYS + 1), a fluctuation of unit size that starts from zero now.
-        mood, error: (N_AHEAD,) standard normal: where mood is now, and one error of measurement for all days, which
-            are never looked at together.
+        mood: (N_AHEAD,) standard normal: where mood is now.
+        written: (N_AHEAD,) evenly spread standard normal: what mood and measurement add to a written score, one for
+            all days, which are never looked at together, so that bands are smooth.
     """
 
     path: FloatArray
     mood: FloatArray
-    error: FloatArray
+    written: FloatArray
 
 
 @lru_cache(maxsize=4)
@@ -88,7 +90,9 @@ def _noise(seed: int, correlation_h: float) -> _Noise:
     for day in range(1, HORIZON_DAYS + 1):
         path[day] += keep * path[day - 1]
     return _Noise(
-        path=np.ascontiguousarray(path.T), mood=rng.standard_normal(N_AHEAD), error=rng.standard_normal(N_AHEAD)
+        path=np.ascontiguousarray(path.T),
+        mood=rng.standard_normal(N_AHEAD),
+        written=ndtri((rng.permutation(N_AHEAD) + 0.5) / N_AHEAD),
     )
 
 
@@ -157,11 +161,7 @@ class Outlook:
             group: whom to follow.
             left: (n, n_days), symptoms left.
         """
-        found = ScoreDistribution(self.scale, left.shape[1])
-        error = self._noise_sd(group) * self.noise.error[: len(left)]
-        for block, true in self._true_scores(group, left):
-            found.add(true + error[block, None], group.weights[block])
-        return found
+        return self._written(group, left, group.mood, fade=self._fade(left.shape[1]))
 
     def relapsed(self, group: Group, left: FloatArray, rule: RelapseRule) -> FloatArray:
         """Chance by day of having reached the relapse cut-off, errors of measurement left out: (n_days,).
@@ -182,22 +182,36 @@ class Outlook:
 
     def scores_before(self, group: Group, times_h: FloatArray, left: FloatArray) -> ScoreDistribution:
         """Scores on days before now as the model sees them: this person's relief, any mood he might have had."""
-        found, start = ScoreDistribution(self.scale, len(times_h)), mood_start_h(self.case.scales)
-        patients, level = group.candidates.patients, group.candidates.levels[-1][:, None]
-        following = self.scale.following(patients)[:, None]
+        start, mood_sd = mood_start_h(self.case.scales), group.candidates.patients.mood_sd
         since_h = np.full(len(times_h), np.inf) if start is None else np.maximum(times_h - start, 0.0)
-        forgotten = -np.expm1(-2.0 * since_h / self.case.correlation_h)
-        swing = level * following * patients.mood_sd[:, None]
-        sd = np.sqrt(swing**2 * np.maximum(left, 0.0) * forgotten + self._noise_sd(group)[:, None] ** 2)
-        middle = level * (1.0 - following * (1.0 - left))
-        found.add(middle + sd * self.noise.error[: len(sd), None], group.weights)
+        mood = start_mood(mood_sd, at_h=0.0, stationary=False)
+        return self._written(group, left, mood, fade=np.exp(-since_h / self.case.correlation_h))
+
+    def _fade(self, n_days: int) -> FloatArray:
+        """What is left of today's mood on each day ahead."""
+        fade: FloatArray = np.exp(-HOURS_PER_DAY * np.arange(n_days) / self.case.correlation_h)
+        return fade
+
+    def _written(self, group: Group, left: FloatArray, mood: MoodState, *, fade: FloatArray) -> ScoreDistribution:
+        """Written scores by day, where `fade` (n_days,) of a known mood is left: normal for each candidate."""
+        found = ScoreDistribution(self.scale, left.shape[1])
+        patients, level = group.candidates.patients, group.candidates.levels[-1]
+        following, noise = self.scale.following(patients), self.scale.noise_variance(patients)
+        for first in range(0, len(left), _BLOCK):
+            block = slice(first, first + _BLOCK)
+            swing = (level * following)[block, None] * np.sqrt(np.maximum(left[block], 0.0))
+            variance = mood.variance[block, None] * fade**2 + patients.mood_sd[block, None] ** 2 * (1.0 - fade**2)
+            score = np.sqrt(swing**2 * variance + noise[block, None]) * self.noise.written[: len(left)][block, None]
+            score += swing * (mood.mean[block, None] * fade)
+            score += level[block, None] * (1.0 - following[block, None] * (1.0 - left[block]))
+            found.add(score, group.weights[block])
         return found
 
     def _true_scores(self, group: Group, left: FloatArray) -> Iterator[tuple[slice, FloatArray]]:
         """True scores above the scale's lowest on the days from now on, (n, n_days), in blocks of candidates."""
         patients, level, n_days = group.candidates.patients, group.candidates.levels[-1], left.shape[1]
         swing = level * self.scale.following(patients)
-        fade = np.exp(-HOURS_PER_DAY * np.arange(n_days) / self.case.correlation_h)
+        fade = self._fade(n_days)
         now = group.mood.mean + np.sqrt(group.mood.variance) * self.noise.mood[: len(level)]
         for first in range(0, len(level), _BLOCK):
             block = slice(first, min(first + _BLOCK, len(level)))
@@ -208,9 +222,6 @@ class Outlook:
             x *= swing[block, None]
             x += level[block, None]
             yield block, x
-
-    def _noise_sd(self, group: Group) -> FloatArray:
-        return np.sqrt(self.scale.noise_variance(group.candidates.patients))
 
 
 class ScoreDistribution:

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from afterglow.forecast.answer import (
+    AfterglowStrip,
     EarlyNonResponse,
     Forecast,
     ForecastInput,
@@ -23,12 +24,14 @@ from afterglow.forecast.candidates import case_of
 from afterglow.forecast.linking import LinkedScale, relapse_rule, response_and_remission
 from afterglow.forecast.outlook import HORIZON_DAYS, Group, Outlook, ScoreDistribution
 from afterglow.forecast.update import infer
-from afterglow.forecast.warnings import reliable_change_sentence, warnings_of
+from afterglow.forecast.warnings import EXTRAPOLATED, reliable_change_sentence, warnings_of
 from afterglow.quantities import HOURS_PER_DAY
 from afterglow.therapy.kinetics import FloatArray
 from afterglow.therapy.regimen import Regimen, repeat
 
 INTERVALS_DAYS = (7, 14, 28)
+_LEVELS = (0.5, 0.25, 0.75, 0.05, 0.95)
+_RISE_H = (0.0, 0.05, 1.0, 2.0, 4.0, 8.0, 14.0)  # after a session begins: belief acts at once, plasticity over a day
 _MAINTENANCE_DAYS = 84
 _LONG_COURSE_DAYS = 400  # before now; a longer one is looked at through fewer candidates
 _EARLY_SHARE, _EARLY_SESSIONS = 0.2, 3  # source below
@@ -41,7 +44,7 @@ def forecast(given: ForecastInput, *, layers: bool = False) -> Forecast:
 
     Args:
         given: everything the answer depends on; the same input gives the same answer.
-        layers: also split the drug's part by session, which costs one small run a session.
+        layers: also split the drug's part by session, and show how each one rises: one small run a session.
 
     Raises: InputError or NoModel for scores that cannot be linked to the model.
 
@@ -98,6 +101,7 @@ def _complete(answer: Forecast, outlook: Outlook, *, layers: bool) -> Forecast:
     if given.planned.administrations:
         left = outlook.relief(everyone, given.given, outlook.days_h).left
     relapse = _relapse(outlook, rule, outlook.relapsed(everyone, left, rule))
+    intervals = _intervals(outlook, rule) if relapse.state is RelapseState.WELL else ()
     today = len(trajectory.times_h) - len(outlook.days_h)
     now = [None if np.isnan(p[today]) else float(p[today]) for p in (trajectory.p_response, trajectory.p_remission)]
     return replace(
@@ -108,7 +112,8 @@ def _complete(answer: Forecast, outlook: Outlook, *, layers: bool) -> Forecast:
         p_remission=now[1],
         relapse=relapse,
         next_due=_next_due(outlook, relapse),
-        intervals=_intervals(outlook, rule) if relapse.state is RelapseState.WELL else (),
+        intervals=intervals,
+        warnings=(*answer.warnings, EXTRAPOLATED) if intervals else answer.warnings,
         early_nonresponse=_early(outlook),
     )
 
@@ -118,32 +123,58 @@ def _trajectory(outlook: Outlook, ahead: ScoreDistribution, *, layers: bool) -> 
     given, sessions = outlook.case.given, outlook.case.sessions
     begin = min((*(score.at_h for score in given.scores), *given.given.starts_h, given.now_h))
     past: FloatArray = given.now_h - HOURS_PER_DAY * np.arange(int((given.now_h - begin) // HOURS_PER_DAY), 0.0, -1.0)
-    times = np.concatenate([past, outlook.days_h])
+    days = np.concatenate([past, outlook.days_h])
+    times = _with_rises(days, sessions, begin) if layers else days
     group = outlook.some if len(past) <= _LONG_COURSE_DAYS else outlook.few
-    relief = outlook.relief(group, sessions, times)
-    before = outlook.scores_before(group, past, relief.left[:, : len(past)])
-    levels = (0.5, 0.25, 0.75, 0.05, 0.95)
-    rows = np.concatenate([before.quantiles(levels), ahead.quantiles(levels)], axis=1)
+    relief, scaled = outlook.relief(group, sessions, times), _scaled(outlook, group)
+    daily = np.searchsorted(times, days)
+    credit, *others = (scaled * share for share in relief.shares())
+    without = 1.0 - (1.0 - relief.expectancy) * (1.0 - relief.care)
+    drug = credit.mean(axis=0)
+    strip = AfterglowStrip(
+        times_h=times,
+        drug=drug,
+        expectancy=others[0].mean(axis=0),
+        care=others[1].mean(axis=0),
+        control=outlook.baseline - (scaled * without).mean(axis=0),
+        drug_layers=_layers(outlook, sessions, times, drug) if layers else np.empty((0, len(times))),
+    )
+    before = outlook.scores_before(group, past, relief.left[:, daily[: len(past)]])
+    rows = np.concatenate([before.quantiles(_LEVELS), ahead.quantiles(_LEVELS)], axis=1)
     response, remission = response_and_remission(outlook.scale, outlook.baseline)
     unseen = np.full(len(past), np.nan)
-    scaled = _scaled(outlook, group)
-    drug, expectancy, care = ((scaled * share).mean(axis=0) for share in relief.shares())
-    without = 1.0 - (1.0 - relief.expectancy) * (1.0 - relief.care)
+    low, high = _range90(credit[:, daily])
     return Trajectory(
-        times_h=times,
+        times_h=days,
         median=rows[0],
         lo50=rows[1],
         hi50=rows[2],
         lo90=rows[3],
         hi90=rows[4],
-        drug=drug,
-        expectancy=expectancy,
-        care=care,
-        control=outlook.baseline - (scaled * without).mean(axis=0),
+        drug=strip.drug[daily],
+        drug_lo90=low,
+        drug_hi90=high,
+        expectancy=strip.expectancy[daily],
+        care=strip.care[daily],
+        control=strip.control[daily],
         p_response=np.concatenate([unseen, ahead.at_most(response)]),
         p_remission=np.concatenate([unseen, ahead.at_most(remission)]),
-        drug_layers=_layers(outlook, sessions, times, drug) if layers else np.empty((0, len(times))),
+        strip=strip,
     )
+
+
+def _with_rises(days_h: FloatArray, sessions: Regimen, begin_h: float) -> FloatArray:
+    """The days, and the hours after each session in which relief rises."""
+    rises = np.add.outer(np.array(sessions.starts_h), np.array(_RISE_H)).ravel()
+    times: FloatArray = np.unique(np.concatenate([[begin_h], days_h, rises[rises < days_h[-1]]]))
+    return times
+
+
+def _range90(credit: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Central 90 % of each column of equally weighted rows."""
+    at = [round(share * (len(credit) - 1)) for share in (0.05, 0.95)]
+    ordered = np.partition(np.ascontiguousarray(credit.T), at, axis=1)
+    return ordered[:, at[0]], ordered[:, at[1]]
 
 
 def _scaled(outlook: Outlook, group: Group) -> FloatArray:

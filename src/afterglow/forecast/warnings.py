@@ -43,7 +43,6 @@ def _of_model(case: Case) -> Iterator[tuple[WarningCode, str]]:
         yield WarningCode.PROVISIONAL, f"The model is {population.status}. {population.evidence}"
     if case.given.given.administrations:
         yield WarningCode.UPPER_BOUND, "The part credited to the drug is an upper bound."
-        yield WarningCode.EXTRAPOLATION, "No trial has compared these intervals. This is the model's extrapolation."
 
 
 def _of_fit(posterior: Posterior) -> Iterator[tuple[WarningCode, str]]:
@@ -88,6 +87,11 @@ def _of_sessions(case: Case) -> Iterator[tuple[WarningCode, str]]:
     weight_kg = _REFERENCE_WEIGHT_KG if given.weight_kg is None else given.weight_kg
     for text in check_doses(case.sessions, weight_kg=weight_kg):
         yield WarningCode.UNUSUAL_DOSE, text
+
+
+EXTRAPOLATED = ForecastWarning(
+    code=WarningCode.EXTRAPOLATION, text="No trial has compared these intervals. This is the model's extrapolation."
+)
 
 
 def reliable_change_sentence(given: ForecastInput) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,7 +17,7 @@ from afterglow.render.axes import (
     tick_labels,
 )
 from afterglow.render.chart import Canvas, Chart, Column, Drawing, Table, check_finite, check_series, finish_chart
-from afterglow.render.marks import Series, due_diamond
+from afterglow.render.marks import LINE_PX, Series, due_diamond
 from afterglow.render.svg import AXIS_PX, Markup, curve, element, join, line, text
 from afterglow.render.text import format_day, format_number, format_percent, text_width
 from afterglow.render.tokens import colour
@@ -218,14 +217,23 @@ def _draw_intervals(data: IntervalData, canvas: Canvas) -> Drawing:
         curve(points, "predicted", 1.25, "3 4"),
         _count_axis(box, across, counts),
     ]
-    taken = -math.inf
+    placed: list[tuple[float, float, float]] = []  # left end, right end and foot of each label
     for row, (x, y) in zip(rows, points, strict=True):
         words = f"{row.name.capitalize()}, {_percent(row.chance_well)}"
         width = text_width(words, AXIS_PX)
-        at = min(max(x - width / 2, left + 4), canvas.width_px - width)
-        above = y - 26 > box.top and at > taken  # else it would run into the label before
-        pieces += [_extrapolated(x, y), text(words, at, y - 12 if above else y + 21, tone="ink2", halo=True)]
-        taken = at + width if above else taken
+        # More sessions never help less, so the line rises: the room is below it at the right, or above it at the left.
+        above = max(0.0, x + 8 - width), y - 12
+        at, foot = next(
+            (
+                (at, foot)
+                for at, foot in ((x + 8, min(y + 19, box.bottom - 5)), above)
+                if at + width <= box.right + 8
+                and not any(at < end and at + width > start and abs(foot - low) < LINE_PX for start, end, low in placed)
+            ),
+            above,
+        )
+        pieces += [_extrapolated(x, y), text(words, at, foot, tone="ink2", halo=True)]
+        placed.append((at, at + width, foot))
     if not canvas.narrow:
         pieces.append(draw_end_labels([EndLabel(at_px=points[-1][1], name="Stays well")], box))
     return join(*pieces), box.bottom + 46

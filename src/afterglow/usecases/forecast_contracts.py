@@ -161,6 +161,8 @@ def _rows(answer: ForecastAnswer, found: Trajectory) -> list[Document]:
         "lo90": found.lo90,
         "hi90": found.hi90,
         "drug": found.drug,
+        "drug_lo90": found.drug_lo90,
+        "drug_hi90": found.drug_hi90,
         "expectancy": found.expectancy,
         "care": found.care,
         "control": found.control,
@@ -177,7 +179,10 @@ def _sessions(answer: ForecastAnswer) -> list[Document]:
     """Sessions given and planned, each with what it adds to the drug's part on the trajectory's days."""
     found = answer.forecast
     sessions = (*found.given.given.administrations, *found.given.planned.administrations)
-    layers = () if found.trajectory is None else found.trajectory.drug_layers
+    layers: Sequence[np.ndarray[Any, Any]] = ()
+    if found.trajectory is not None:
+        strip = found.trajectory.strip
+        layers = list(strip.drug_layers[:, np.searchsorted(strip.times_h, found.trajectory.times_h)])
     return [
         {
             "at": _moment(answer, session.at_h),

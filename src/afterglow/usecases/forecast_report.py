@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+import numpy as np
+
 from afterglow import __version__
 from afterglow.forecast import Forecast, ForecastWarning, Trajectory, WarningCode
 from afterglow.render.chart import Column, Table
@@ -13,6 +15,7 @@ from afterglow.render.report import Block, KeyFigures, Notice, Paragraph, Sectio
 from afterglow.render.text import format_day, format_number
 from afterglow.scales import Definition, instrument, sources
 from afterglow.usecases.forecast_view import (
+    drug_range,
     interval_data,
     is_percent,
     key_figures,
@@ -66,7 +69,7 @@ def _forecast(answer: ForecastAnswer, trajectory: Trajectory) -> list[Section]:
     judged: list[Block] = [Paragraph(text=text) for text in sentences(answer)]
     parts = parts_of_change(answer, trajectory)
     if parts is not None:
-        judged.insert(0, _parts_table(answer, parts))
+        judged.insert(0, _parts_table(answer, trajectory, parts))
     relapse, intervals = relapse_data(answer), interval_data(answer)
     outlook: list[Block] = [] if relapse is None else [relapse_chart(relapse)]
     outlook += [] if intervals is None else [interval_chart(intervals)]
@@ -102,16 +105,17 @@ def _notices(warnings: Iterable[ForecastWarning]) -> Iterator[Notice]:
             yield Notice(text=one.text, kind="note" if one.code in _ALWAYS else "warning")
 
 
-def _parts_table(answer: ForecastAnswer, parts: dict[str, str]) -> Table:
+def _parts_table(answer: ForecastAnswer, trajectory: Trajectory, parts: dict[str, str]) -> Table:
     unit = "% of baseline" if is_percent(answer) else "points"
+    last = scores_shown(answer)[-1]
+    day = int(np.argmin(np.abs(trajectory.times_h - last.time_h)))
     basis = {
-        "Drug": "an upper bound: what belief adds to it cannot be told apart",
+        "Drug": f"{drug_range(trajectory, day)} in 90 %; an upper bound: what belief adds to it cannot be told apart",
         "Expectancy": "refreshed by each session, fades within weeks",
         "Care and time": "what a control arm would show as well",
     }
-    day = format_day(answer.at(scores_shown(answer)[-1].time_h).date(), weekday=True)
     return Table(
-        caption=f"Where the change by {day} comes from, {unit}",
+        caption=f"Where the change by {format_day(answer.at(last.time_h).date(), weekday=True)} comes from, {unit}",
         columns=(Column(heading="Part"), Column(heading=unit.capitalize(), numeric=True), Column(heading="Note")),
         rows=tuple((name, value, basis.get(name, "mood and measurement")) for name, value in parts.items()),
     )

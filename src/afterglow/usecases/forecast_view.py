@@ -17,7 +17,7 @@ from afterglow.render.marks import ObservedPoint, dose_marks, series
 from afterglow.render.outlook import IntervalData, IntervalRow, RelapseData
 from afterglow.render.panels import Fan, Relief, SeverityBand, Threshold
 from afterglow.render.report import KeyFigure
-from afterglow.render.text import format_day, format_number, format_parts, format_percent, format_points
+from afterglow.render.text import format_day, format_number, format_parts, format_percent, format_points, format_range
 from afterglow.scales import Definition, band_of, instrument, score_total
 from afterglow.usecases.forecasting import ForecastAnswer, definition_used
 
@@ -27,15 +27,15 @@ _ROOM_H = 3 * HOURS_PER_DAY  # after the last mark of the picture
 
 def picture_data(answer: ForecastAnswer, trajectory: Trajectory) -> ForecastData:
     """What the forecast's picture shows: the course so far, and as far ahead as it helps to decide."""
-    found, given = answer.forecast, answer.forecast.given
+    found, given, strip = answer.forecast, answer.forecast.given, trajectory.strip
     due = due_date(found.next_due)
-    shown = _shown_h(answer, due)
-    inside = (trajectory.times_h >= shown[0]) & (trajectory.times_h <= shown[1])
-    ahead = inside & (trajectory.times_h >= given.now_h)
+    begin, end = _shown_h(answer, due)
+    ahead = (trajectory.times_h >= given.now_h) & (trajectory.times_h <= end)
+    inside = (strip.times_h >= begin) & (strip.times_h <= end)
     marks = (*dose_marks(given.given), *dose_marks(given.planned, planned=True))
-    kept = [i for i, mark in enumerate(marks) if shown[0] <= mark.time_h <= shown[1]]
-    layers = [trajectory.drug_layers[i] for i in kept] or [trajectory.drug]
-    earlier = trajectory.drug_layers[: kept[0]].sum(axis=0) if kept else 0.0
+    kept = [i for i, mark in enumerate(marks) if begin <= mark.time_h <= end]
+    layers = [strip.drug_layers[i] for i in kept] or [strip.drug]
+    earlier = strip.drug_layers[: kept[0]].sum(axis=0) if kept else 0.0
     layers[0] = layers[0] + earlier
     return ForecastData(
         title=f"{found.scale}, sessions and forecast",
@@ -46,7 +46,7 @@ def picture_data(answer: ForecastAnswer, trajectory: Trajectory) -> ForecastData
         highest=found.highest,
         baseline=measured_baseline(answer),
         now_h=given.now_h,
-        scores=tuple(point for point in scores_shown(answer) if point.time_h >= shown[0]),
+        scores=tuple(point for point in scores_shown(answer) if point.time_h >= begin),
         sessions=tuple(marks[i] for i in kept),
         fan=Fan(
             time_h=series(trajectory.times_h[ahead]),
@@ -57,12 +57,12 @@ def picture_data(answer: ForecastAnswer, trajectory: Trajectory) -> ForecastData
             hi90=series(trajectory.hi90[ahead]),
         ),
         relief=Relief(
-            time_h=series(trajectory.times_h[inside]),
+            time_h=series(strip.times_h[inside]),
             drug_layers=tuple(series(layer[inside]) for layer in layers),
-            expectancy=series(trajectory.expectancy[inside]),
-            care=series(trajectory.care[inside]),
+            expectancy=series(strip.expectancy[inside]),
+            care=series(strip.care[inside]),
         ),
-        control=series(trajectory.control[inside]),
+        control=series(strip.control[inside]),
         due=due,
         thresholds=tuple(_thresholds(answer)),
         severity=() if is_percent(answer) else tuple(_severity(found.scale)),
@@ -201,7 +201,7 @@ def key_figures(answer: ForecastAnswer, trajectory: Trajectory) -> tuple[KeyFigu
                 label="Credited to the drug",
                 value=format_points(float(trajectory.drug[now])),
                 unit=_unit(answer),
-                note="an upper bound: belief works alike",
+                note=f"{drug_range(trajectory, now)} in 90 %; an upper bound: belief works alike",
                 predicted=True,
             )
         )
@@ -211,6 +211,12 @@ def key_figures(answer: ForecastAnswer, trajectory: Trajectory) -> tuple[KeyFigu
 def today(answer: ForecastAnswer, trajectory: Trajectory) -> int:
     """Which row of the trajectory is now."""
     return int(np.argmin(np.abs(trajectory.times_h - answer.forecast.given.now_h)))
+
+
+def drug_range(trajectory: Trajectory, day: int) -> str:
+    """The 90 % range of the drug's credit on a day."""
+    low, high = float(trajectory.drug_lo90[day]), float(trajectory.drug_hi90[day])
+    return format_range(format_points(low), format_points(high))
 
 
 def parts_of_change(answer: ForecastAnswer, trajectory: Trajectory) -> dict[str, str] | None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from afterglow.errors import InputError, NoModel, OutOfRange, WrongOrder
-from afterglow.forecast import DEFAULT_LIMIT, Forecast, ForecastInput, PatientScore, forecast
+from afterglow.errors import InputError, MissingValue, NoModel, OutOfRange, WrongOrder
+from afterglow.forecast import DEFAULT_LIMIT, Forecast, ForecastInput, PatientScore, RelapseRule, forecast
 from afterglow.predicates import Comparison
 from afterglow.protocol import CourseRecord, RecordedEvent, RecordedSession, TrialProtocol
 from afterglow.protocol.course import hours_between
@@ -60,6 +60,7 @@ def forecast_course(
     plan: TrialProtocol | None = None,
     limit: float = DEFAULT_LIMIT,
     now: datetime | None = None,
+    relapse_at: float | None = None,
     seed: int = 0,
 ) -> ForecastAnswer:
     """Forecast the patient of a course.
@@ -69,16 +70,19 @@ def forecast_course(
         plan: its sessions are taken as planned, the first of them a day after `now`; None for no further session.
         limit: largest accepted chance of relapse before the next session, a fraction.
         now: where the forecast starts, aware; None for the last row's time.
+        relapse_at: the clinic's relapse rule, a score of at least this on the last score's scale and in its unit; None
+            for the scale's published cut-off.
         seed: same seed, same virtual patients.
 
     Raises: InputError for a row after `now` or too long before it, a scale that the condition's model does not follow,
-        scales that cannot be linked, and a plan for another drug or condition (`about` then begins with "plan.").
+        scales that cannot be linked, a relapse rule outside the scale, and a plan for another drug or condition
+        (`about` then begins with "plan.").
     """
     _check_times(course, now or course.last_at)
     _check_scales(course)
     if plan is not None:
         _check_plan(course, plan)
-    given = forecast_input(course, plan=plan, limit=limit, now=now, seed=seed)
+    given = forecast_input(course, plan=plan, limit=limit, now=now, relapse_at=relapse_at, seed=seed)
     try:
         answer = forecast(given, layers=True)
     except InputError as fault:
@@ -93,6 +97,7 @@ def forecast_input(
     plan: TrialProtocol | None = None,
     limit: float = DEFAULT_LIMIT,
     now: datetime | None = None,
+    relapse_at: float | None = None,
     seed: int = 0,
 ) -> ForecastInput:
     """What a forecast of a course depends on; arguments as in `forecast_course`.
@@ -120,8 +125,30 @@ def forecast_input(
         weight_kg=course.weight_kg,
         age_years=course.age_years,
         limit=limit,
+        relapse=None if relapse_at is None else _relapse_rule(course, relapse_at),
         seed=seed,
     )
+
+
+def _relapse_rule(course: CourseRecord, score_at_least: float) -> RelapseRule:
+    """The clinic's own cut-off on the scale that the forecast will be on."""
+    if not course.scores:
+        raise MissingValue(
+            "A relapse rule needs a score of its scale", next_step="Leave the rule out, or add a score to the course"
+        )
+    last = course.scores[-1]
+    known = instrument(last.scale).range
+    if last.points is None or known is None:
+        low, high, unit = 0.0, 100.0, " % of baseline"
+    else:
+        low, high, unit = float(known[0]), float(known[1]), f" points of {last.scale}"
+    if not low < score_at_least <= high:
+        raise OutOfRange(
+            "The relapse rule is refused",
+            observed=f"{score_at_least:g}{unit} or more",
+            allowed=f"over {low:g} and up to {high:g}{unit}",
+        )
+    return RelapseRule(scale=last.scale, score_at_least=score_at_least, source="the clinic's rule, as given")
 
 
 def definition_used(definitions: Sequence[Definition]) -> Definition | None:

@@ -299,7 +299,7 @@ def _draw_policy(data: PolicyData, canvas: Canvas) -> Drawing:
     count = len(data.worlds)
     every = [point for _, points in data.worlds for point in points]
     x_ticks = nice_ticks(0.0, max(point.sessions for point in every), 4)
-    y_ticks = nice_ticks(0.0, max(point.days + point.days_se for point in every), 4)
+    y_ticks = nice_ticks(0.0, max(point.days for point in every), 4)
     gap, margin, height = 26.0, 40.0, 250.0
     columns = 1 if canvas.narrow else count
     width = (canvas.width_px - margin - gap * (columns - 1) - 8) / columns
@@ -347,7 +347,7 @@ def _policy_panel(points: Sequence[PolicyPoint], across: Scale, values: Scale) -
         pieces.append(line((x, y - reach), (x, min(y + reach, values(0.0))), tone, 1.25))
         pieces.append(_mark({"forecast": "own", "calendar": "rival", "reactive": "second rival"}[point.kind], x, y))  # type: ignore[arg-type]
     taken: list[tuple[float, float, float]] = []
-    for point in sorted(points, key=lambda p: p.kind != "calendar"):
+    for point in sorted((p for p in points if p.short), key=lambda p: p.kind != "calendar"):
         pieces += [_policy_label(point, at(point), across, taken)]
     return join(*pieces)
 

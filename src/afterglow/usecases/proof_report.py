@@ -288,7 +288,7 @@ def _policy_picture(answer: ProofAnswer) -> Chart:
                     tuple(
                         PolicyPoint(
                             name=row.policy.name,
-                            short=f"{100 * row.policy.limit:.0f} %" if row.policy.limit else row.policy.name,
+                            short=_short(row),
                             sessions=row.sessions,
                             days=row.relapsed_days,
                             days_se=row.relapsed_days_se,
@@ -301,6 +301,15 @@ def _policy_picture(answer: ProofAnswer) -> Chart:
                 for addition in Addition
             ),
         )
+    )
+
+
+def _short(row: PolicyRow) -> str:
+    """The name beside a point; the key names the one that stands for itself."""
+    if row.policy.limit is not None:
+        return f"{100 * row.policy.limit:.0f} %"
+    return row.policy.name.replace("every 2 weeks", "2-weekly").replace("every 4 weeks", "4-weekly") * bool(
+        row.policy.every_weeks
     )
 
 

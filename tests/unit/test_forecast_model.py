@@ -289,7 +289,8 @@ def test_the_proof_counts_what_it_says() -> None:
     assert set(found.methods) == {Method.REWEIGHT}
     last = patient.given.scores[-1].points
     assert last is not None
-    assert found.crps_last.tolist() == [[last, 27.0 - last], [27.0 - last, last]]
+    assert found.points[:, :, 0].tolist() == [[last, last], [last, last]]
+    assert found.later.tolist() == [[0.0, 27.0], [27.0, 0.0]]
     assert np.all(found.crps > 0)
 
 

@@ -18,7 +18,9 @@ def test_points_intervals_and_lines_are_drawn_in_both_sizes() -> None:
         ScatterPoint(label="b", x=200.0, y=3.0, control=True),
     )
     found = scatter_chart(
-        chart(*points, log_x=True, x_ticks=((2.0, "2 h"), (200.0, "8 d")), line=((2.0, 0.0), (200.0, 4.0)), levels=(1.5,))
+        chart(
+            *points, log_x=True, x_ticks=((2.0, "2 h"), (200.0, "8 d")), line=((2.0, 0.0), (200.0, 4.0)), levels=(1.5,)
+        )
     )
     assert found.svg.count("<circle") >= 3
     assert "8 d" in found.narrow_svg

@@ -28,10 +28,11 @@ from afterglow.therapy.population import (
     VirtualPatients,
     belief,
     draw_patients,
-    prior_population,
+    load_population,
     normal_points,
     parse_population,
     population_markdown,
+    prior_population,
     typical_chain,
 )
 from afterglow.therapy.setting import Condition, Control, Enrolment, Setting
@@ -351,7 +352,7 @@ def test_some_of_the_patients_are_taken_with_all_that_is_theirs(condition: Condi
 def test_the_page_lists_every_parameter_and_condition() -> None:
     page = population_markdown()
     for condition in Condition:
-        population = prior_population(condition)
+        population = load_population(condition)
         assert population.evidence in page
         for name, parameter in population.parameters.items():
             assert f"`{name}`" in page

@@ -14,7 +14,15 @@ from afterglow.therapy.population import Belief
 from afterglow.therapy.regimen import Route
 from afterglow.therapy.setting import Condition, Setting
 from afterglow.trials import arms
-from afterglow.trials.arms import arm_designs, asked_of, may_be_scored, read_design, scale_rule, scored_figures
+from afterglow.trials.arms import (
+    ScoredFigure,
+    arm_designs,
+    asked_of,
+    may_be_scored,
+    read_design,
+    scale_rule,
+    scored_figures,
+)
 from afterglow.trials.coverage import COVERED, outside_calibration
 from afterglow.trials.moments import Statistic
 
@@ -36,7 +44,7 @@ def test_no_recalled_or_bounding_figure_is_scored() -> None:
     assert all(f.time_h <= 28 * 24 for f in scored if f.trial.role is Role.HELD_OUT_SHARED)
 
 
-def figure(key: str, **of: object):  # type: ignore[no-untyped-def]
+def figure(key: str, **of: object) -> ScoredFigure:
     """The first scored figure of a trial with these attributes."""
     return next(
         f
@@ -47,8 +55,11 @@ def figure(key: str, **of: object):  # type: ignore[no-untyped-def]
 
 def test_values_are_read_as_the_model_reports_them() -> None:
     # a median time to relapse: half by then; randomised at day 112 and 273 days later
-    median = next(f for f in scored_figures() if f.figure.statistic is Published.MEDIAN_DAYS_TO_RELAPSE
-                  and f.trial.key == "daly2019_sustain1")
+    median = next(
+        f
+        for f in scored_figures()
+        if f.figure.statistic is Published.MEDIAN_DAYS_TO_RELAPSE and f.trial.key == "daly2019_sustain1"
+    )
     assert (median.value, median.time_h / 24) == (50.0, 385.0)
     # 2 remitters of 13
     count = figure("ionescu2019", statistic=Statistic.REMISSION_PCT)
@@ -69,7 +80,10 @@ def test_values_are_read_as_the_model_reports_them() -> None:
 def test_observed_intervals() -> None:
     change = figure("ionescu2021_aspire2", statistic=Statistic.MEAN_CHANGE)
     low, high = change.observed_interval
-    assert (low, high) == (pytest.approx(-15.7 - 1.96 * change.se, abs=0.01), pytest.approx(-15.7 + 1.96 * change.se, abs=0.01))
+    assert (low, high) == (
+        pytest.approx(-15.7 - 1.96 * change.se, abs=0.01),
+        pytest.approx(-15.7 + 1.96 * change.se, abs=0.01),
+    )
     # Wilson's interval of 3 of 12: (0.0889, 0.5323)
     response = figure("shiroma2014", statistic=Statistic.RESPONSE_PCT)
     assert response.observed_interval == (pytest.approx(8.89, abs=0.01), pytest.approx(53.23, abs=0.01))
@@ -183,12 +197,18 @@ def test_what_is_covered_is_what_was_fitted() -> None:
     [
         ("{drug: racemic_ketamine, route: iv, dose: 0.5 mg/kg, infusion: 40 min, days: [0]}", []),
         ("{drug: racemic_ketamine, route: iv, dose: 1.5 mg/kg, infusion: 40 min, days: [0]}", ["0.1 to 1 mg/kg"]),
-        ("{drug: racemic_ketamine, route: iv, dose: 35 mg, infusion: 40 min, days: [0], population: {weight_kg: 70}}", []),
+        (
+            "{drug: racemic_ketamine, route: iv, dose: 35 mg, infusion: 40 min, days: [0], population: {weight_kg: 70}}",
+            [],
+        ),
         ("{drug: esketamine, route: intranasal, dose: 14 mg, days: [0]}", ["28 to 84 mg"]),
         ("{drug: esketamine, route: intranasal, dose: 84 mg, days: [0, 1]}", ["closer than the 3 days"]),
         ("{drug: racemic_ketamine, route: iv, dose: 0.5 mg/kg, infusion: 40 min, days: [0, 14]}", ["11 days"]),
         ("{drug: racemic_ketamine, route: oral, dose: 100 mg, days: [0]}", ["No calibration figure of depression"]),
-        ("{drug: esketamine, route: intranasal, dose: 84 mg, days: [0], condition: anxiety}", ["No calibration figure is"]),
+        (
+            "{drug: esketamine, route: intranasal, dose: 84 mg, days: [0], condition: anxiety}",
+            ["No calibration figure is"],
+        ),
     ],
 )
 def test_what_lies_outside_is_said_with_the_range(protocol: str, said: list[str]) -> None:

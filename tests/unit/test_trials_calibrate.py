@@ -13,7 +13,7 @@ from afterglow.therapy.population import prior_population
 from afterglow.therapy.setting import Condition
 from afterglow.trials import calibrate as calibrating
 from afterglow.trials import likelihood as likelihoods
-from afterglow.trials.arms import ReadAt, arm_designs
+from afterglow.trials.arms import ReadAt, arm_designs, scored_figures
 from afterglow.trials.calibrate import Calibration, calibrate
 from afterglow.trials.calibration_report import Fits, calibrate_all, calibrated_text, calibration_markdown, data_digest
 from afterglow.trials.likelihood import FitRow, Likelihood, class_priors, fit_rows
@@ -37,7 +37,7 @@ def small(**more: object) -> Calibration:
 
 
 def test_only_calibration_figures_are_fitted() -> None:
-    roles = {arm: f.trial.role for f in likelihoods.scored_figures() for arm in [(f.trial.key, f.arm.arm)]}
+    roles = {arm: f.trial.role for f in scored_figures() for arm in [(f.trial.key, f.arm.arm)]}
     for condition in Condition:
         assert {roles[row.arm.key] for row in fit_rows(condition)} <= {Role.CALIBRATION}
     with pytest.raises(ValueError, match="Only calibration"):

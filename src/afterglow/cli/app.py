@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from afterglow import __version__
-from afterglow.cli import forecast, knowledge, modelling, validating
+from afterglow.cli import design, forecast, knowledge, modelling, prove, validating
 from afterglow.errors import AfterglowError
 
 # Exit code by the start of an error's code; the longest start wins.
@@ -37,9 +37,11 @@ app = typer.Typer(
 )
 app.command("expose")(modelling.expose_command)
 app.command("replicate")(modelling.replicate_command)
+app.command("design")(design.design_command)
 app.command("forecast")(forecast.forecast_command)
 app.command("calibrate")(validating.calibrate_command)
 app.command("validate")(validating.validate_command)
+app.command("prove")(prove.prove_command)
 app.add_typer(knowledge.evidence_app, name="evidence")
 app.command("scales")(knowledge.scales_command)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from afterglow.therapy.course import CourseTable
 from afterglow.therapy.kinetics import FloatArray
 from afterglow.therapy.population import (
     Circumstances,
@@ -129,15 +130,25 @@ def simulate_cohort(
             count=min(step, total - first),
             patients_per_draw=patients_per_draw,
         )
-        yield arm_chunk(plan, patients, simulate_treated(patients, plan.regimen, table, execution=execution))
+        yield treat(plan, patients, table, execution=execution)
 
 
-def arm_chunk(plan: ArmPlan, patients: VirtualPatients, relief: Relief, *, repeats: int = 1) -> CohortChunk:
-    """Patients with their relief, on the scale of their arm."""
+def treat(
+    plan: ArmPlan, patients: VirtualPatients, table: CourseTable, *, execution: Execution, repeats: int = 1
+) -> CohortChunk:
+    """Patients through one arm.
+
+    Args:
+        plan: the arm.
+        patients: drawn in its circumstances.
+        table: of its regimen and sessions, see `treated_table`.
+        execution: which implementation.
+        repeats: how many times the same people stand in `patients`.
+    """
     points = plan.highest - plan.lowest
     return CohortChunk(
         patients=patients,
-        relief=relief,
+        relief=simulate_treated(patients, plan.regimen, table, execution=execution),
         baseline=_baseline(plan, patients.baseline_deviate),
         link=ScaleLink(
             name=plan.scale,

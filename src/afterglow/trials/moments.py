@@ -9,7 +9,7 @@ from enum import StrEnum
 import numpy as np
 
 from afterglow.errors import UnknownName
-from afterglow.protocol import AtRisk, ObservationPlan, RelapseQuestion, ScaleBounds
+from afterglow.protocol import Analysis, AtRisk, Dropout, ObservationPlan, RelapseQuestion, ScaleBounds
 from afterglow.scales import Instrument, instrument
 from afterglow.therapy.kinetics import FloatArray
 from afterglow.trials.cohort import ArmPlan, CohortChunk
@@ -26,6 +26,7 @@ class Statistic(StrEnum):
     RESPONSE_PCT = "response_pct"
     REMISSION_PCT = "remission_pct"
     RELAPSE_PCT = "relapse_pct"
+    STAYING_PCT = "staying_pct"
 
 
 def known_instrument(scale: str) -> Instrument | None:
@@ -48,6 +49,8 @@ class Asked:
         judged: index of the time that decides who is at risk of relapse.
         visits: indices of the visits that look for relapse.
         reports: for each asked relapse time, how many visits have happened by then.
+        dropout: who leaves; None where everybody stays.
+        leaving_h: visits after which they may.
         but_not_remitters: whether remitters do not count among the responders at risk of relapse.
         held: indices of earlier visits at which those at risk must have been so already.
     """
@@ -59,6 +62,8 @@ class Asked:
     judged: int
     visits: tuple[int, ...]
     reports: tuple[int, ...]
+    dropout: Dropout | None
+    leaving_h: tuple[float, ...]
     but_not_remitters: bool = False
     held: tuple[int, ...] = ()
 
@@ -69,13 +74,15 @@ class Asked:
         *,
         scale: ScaleBounds,
         judged_h: float,
+        dropout: Dropout | None = None,
         but_not_remitters: bool = False,
         held_h: tuple[float, ...] = (),
     ) -> Asked:
         """What an observation plan asks for; `judged_h` is when those at risk of relapse are determined."""
         relapse = observe.relapse
         visits_h = (relapse.visits_h or relapse.at_h) if relapse else ()
-        times = np.array(sorted({*observe.times_h, *((judged_h, *held_h, *visits_h) if relapse else ())}))
+        leaving_h = (dropout.visits_h or observe.times_h) if dropout else ()
+        times = np.array(sorted({*observe.times_h, *((judged_h, *held_h, *visits_h) if relapse else ()), *leaving_h}))
         index = {float(time): i for i, time in enumerate(times)}
         return cls(
             times_h=times,
@@ -85,6 +92,8 @@ class Asked:
             judged=index[judged_h] if relapse else -1,
             visits=tuple(index[time] for time in visits_h),
             reports=tuple(sum(visit <= at for visit in visits_h) for at in relapse.at_h) if relapse else (),
+            dropout=dropout,
+            leaving_h=leaving_h,
             but_not_remitters=but_not_remitters,
             held=tuple(index[time] for time in held_h) if relapse else (),
         )
@@ -98,8 +107,8 @@ class Asked:
 class Moments:
     """Per draw of the population: means and variances over its virtual patients; shape (n_draws, n_times) each."""
 
-    def __init__(self, asked: Asked, n_draws: int) -> None:
-        self.asked = asked
+    def __init__(self, asked: Asked, n_draws: int, analysis: Analysis | None = None) -> None:
+        self.asked, self.analysis = asked, analysis
         self.filled = 0
         shape = (n_draws, len(asked.times_h))
         self.score, self.score_var, self.change, self.change_var = (np.zeros(shape) for _ in range(4))
@@ -107,36 +116,89 @@ class Moments:
         self.parts = np.zeros((3, *shape))
         self.at_risk = np.zeros(n_draws)
         self.relapsed = np.zeros((n_draws, len(asked.reports)))
+        self.staying = np.ones(shape)
+
+    @property
+    def counted(self) -> FloatArray:
+        """Share of patients whose scores count, (n_draws, n_times)."""
+        return self.staying if self.analysis is Analysis.COMPLETERS else np.ones_like(self.staying)
 
     def add(self, chunk: CohortChunk, plan: ArmPlan, patients_per_draw: int) -> None:
         """Take in the next draws."""
-
-        def per_draw(values: FloatArray) -> FloatArray:
-            grouped: FloatArray = values.reshape(-1, patients_per_draw, *values.shape[1:]).mean(axis=1)
-            return grouped
-
         relief, baseline, link = chunk.relief, chunk.baseline, chunk.link
         mean = link.expected(baseline, relief.left)
         sd = link.sd(baseline, relief.left, chunk.mood.variance(relief.times_h))
+        here = slice(self.filled, self.filled + len(baseline) // patients_per_draw)
+        start = baseline[:, None]
+        mood = self._mood(chunk)
+        stays = self._stays(chunk, mood)
+        followed = np.broadcast_to(np.asarray(link.following), baseline.shape)[:, None]
+        errors = np.broadcast_to(np.asarray(link.error_sd), baseline.shape)[:, None]
+
+        def grouped(values: FloatArray) -> FloatArray:
+            by_draw: FloatArray = values.reshape(-1, patients_per_draw, *values.shape[1:]).mean(axis=1)
+            return by_draw
+
+        self.staying[here] = 1.0 if stays is None else grouped(stays)
+
+        def per_draw(everyone: FloatArray, given_mood: FloatArray | None) -> FloatArray:
+            """Mean over patients; among those who stay it moves as it does given their mood."""
+            if stays is None or given_mood is None or self.analysis is not Analysis.COMPLETERS:
+                return grouped(everyone)
+            return grouped(everyone) + grouped(stays * given_mood) / self.staying[here] - grouped(given_mood)
+
+        everyone, seen = self._figures(chunk, plan, mean, sd), {}
+        if mood is not None and self.analysis is Analysis.COMPLETERS:
+            swing = (start - link.lowest) * followed * np.sqrt(np.maximum(relief.left, 0.0)) * mood
+            seen = self._figures(chunk, plan, mean + swing, errors)
+        found = {name: per_draw(values, seen.get(name)) for name, values in everyone.items()}
+        self.score[here], self.change[here] = found["score"], found["change"]
+        self.score_var[here] = found["score squared"] - found["score"] ** 2
+        self.change_var[here] = found["change squared"] - found["change"] ** 2
+        self.response[here] = np.clip(found.get("response", 0.0), 0.0, 1.0)
+        self.remission[here] = np.clip(found.get("remission", 0.0), 0.0, 1.0)
+        for part, share in zip(self.parts, relief.shares(), strict=True):
+            points = -(start - plan.lowest) * followed * share
+            part[here] = per_draw(points, points)
+        if self.asked.relapse:
+            last = (
+                None if stays is None or self.analysis is not Analysis.COMPLETERS else stays[:, self.asked.visits[-1]]
+            )
+            self._add_relapse(here, chunk, mean, grouped, mood, last)
+        self.filled = here.stop
+
+    def _figures(self, chunk: CohortChunk, plan: ArmPlan, mean: FloatArray, sd: FloatArray) -> dict[str, FloatArray]:
+        """What each patient adds to the statistics, by name, for a latent score of this mean and spread."""
+        start = chunk.baseline[:, None]
         first, second = bounded_moments(
             mean, sd, lowest=plan.lowest, highest=plan.highest, whole_numbers=plan.whole_numbers
         )
-        here = slice(self.filled, self.filled + len(baseline) // patients_per_draw)
-        start = baseline[:, None]
-        self.score[here], self.change[here] = per_draw(first), per_draw(first - start)
-        self.score_var[here] = per_draw(second) - self.score[here] ** 2
-        self.change_var[here] = per_draw(second - 2.0 * start * first + start**2) - self.change[here] ** 2
-        response, remission = (self._limit(of, chunk) for of in AtRisk)
-        if response is not None:
-            self.response[here] = per_draw(at_most(mean, sd, response))
-        if remission is not None:
-            self.remission[here] = per_draw(at_most(mean, sd, remission))
-        following = np.broadcast_to(np.asarray(link.following), baseline.shape)[:, None]
-        for part, share in zip(self.parts, relief.shares(), strict=True):
-            part[here] = per_draw(-(start - plan.lowest) * following * share)
-        if self.asked.relapse:
-            self._add_relapse(here, chunk, mean, per_draw)
-        self.filled = here.stop
+        found = {
+            "score": first,
+            "score squared": second,
+            "change": first - start,
+            "change squared": second - 2.0 * start * first + start**2,
+        }
+        for name, of in (("response", AtRisk.RESPONDERS), ("remission", AtRisk.REMITTERS)):
+            limit = self._limit(of, chunk)
+            if limit is not None:
+                found[name] = at_most(mean, sd, limit)
+        return found
+
+    def _mood(self, chunk: CohortChunk) -> FloatArray | None:
+        """Mood of each patient at every time; None where nothing depends on its path."""
+        if self.asked.dropout is None:
+            return None
+        times = chunk.relief.times_h
+        return chunk.mood.paths(times, chunk.further_deviates(len(times)))
+
+    def _stays(self, chunk: CohortChunk, mood: FloatArray | None) -> FloatArray | None:
+        """Chance of each patient to be in the trial at every time, given his mood."""
+        if self.asked.dropout is None or mood is None:
+            return None
+        left = chunk.relief.left
+        now = left + np.sqrt(np.maximum(left, 0.0)) * mood
+        return self.asked.dropout.staying(now, chunk.relief.times_h, self.asked.leaving_h)
 
     def _limit(self, of: AtRisk, chunk: CohortChunk) -> FloatArray | None:
         """Latent score below which a patient responds or remits, (n_patients, 1); None where it is not defined."""
@@ -153,6 +215,8 @@ class Moments:
         chunk: CohortChunk,
         mean: FloatArray,
         per_draw: Callable[[FloatArray], FloatArray],
+        paths: FloatArray | None,
+        stays: FloatArray | None,
     ) -> None:
         """Relapse of those at risk: given a patient's latent mood, errors at visits are independent."""
         asked, link = self.asked, chunk.link
@@ -161,16 +225,20 @@ class Moments:
         if relapse is None or at_risk is None:  # pragma: no cover - the protocol refuses a relapse without definition
             return
         columns, before = [*asked.held, asked.judged, *asked.visits], len(asked.held) + 1
-        mood = chunk.mood.paths(chunk.relief.times_h[columns], chunk.further_deviates(len(columns)))
+        if paths is None:
+            paths = chunk.mood.paths(chunk.relief.times_h[columns], chunk.further_deviates(len(columns)))
+        else:
+            paths = paths[:, columns]
         left = chunk.relief.left[:, columns]
         following = np.broadcast_to(np.asarray(link.following), chunk.baseline.shape)[:, None]
-        swing = (chunk.baseline[:, None] - link.lowest) * following * np.sqrt(np.maximum(left, 0.0)) * mood
+        swing = (chunk.baseline[:, None] - link.lowest) * following * np.sqrt(np.maximum(left, 0.0)) * paths
         latent = mean[:, columns] + swing
         error = np.broadcast_to(np.asarray(link.error_sd), chunk.baseline.shape)[:, None]
         weight = at_most(latent[:, :before], error, at_risk).prod(axis=1)
         remitted = self._limit(AtRisk.REMITTERS, chunk)
         if asked.but_not_remitters and remitted is not None:
             weight = np.maximum(weight - at_most(latent[:, :before], error, remitted).prod(axis=1), 0.0)
+        weight = weight * (1.0 if stays is None else stays)
         shown = at_most(-latent[:, before:], error, -self._relapse_limit(relapse, chunk, at_risk))
         relapsed = consecutive_by(shown, relapse.consecutive)
         self.at_risk[here] = per_draw(weight)

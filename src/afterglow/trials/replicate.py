@@ -7,14 +7,16 @@ parameter uncertainty. A prediction of a figure the model was calibrated on is a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from afterglow.errors import NoModel
 from afterglow.protocol import (
+    Analysis,
     AtRisk,
     CompletePopulation,
+    Dropout,
     TrialProtocol,
     require_observation,
     require_population,
@@ -67,6 +69,7 @@ class Prediction:
         value: mean of the predictive distribution.
         lo90, hi90: central 90 % prediction interval for a trial of the protocol's size.
         parts: of a mean change or score, else None.
+        analysis: whose scores it counts; None where everybody stays, and of the share that stays.
     """
 
     arm: Arm
@@ -78,6 +81,7 @@ class Prediction:
     lo90: float
     hi90: float
     parts: Parts | None
+    analysis: Analysis | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +94,7 @@ class Replication:
         seed: of the virtual patients.
         n_draws, patients_per_draw: size of the virtual cohort.
         n: patients in the arms predicted.
-        predictions: in the order asked.
+        predictions: in the order asked; with drop-out those of the asked analysis first, then those of the other.
         notes: what a reader must know, in sentences.
     """
 
@@ -135,12 +139,13 @@ def replicate(
     ('contrast', 'mean_change', 24.0, True)
     """
     people, observe = require_population(protocol), require_observation(protocol)
-    asked = Asked.of_plan(observe, scale=people.scale, judged_h=protocol.relapse_judged_h)
+    asked = Asked.of_plan(observe, scale=people.scale, judged_h=protocol.relapse_judged_h, dropout=protocol.dropout)
     population = load_population(protocol.condition)
     arms: list[Arm] = [arm for arm in (Arm.ACTIVE, Arm.CONTROL) if arm in protocol.arms]
-    moments: dict[Arm, Moments] = {}
+    analyses = _analyses(protocol.dropout)
+    moments: dict[tuple[Arm, Analysis | None], Moments] = {}
     for i, arm in enumerate(arms):
-        collected = Moments(asked, n_draws)
+        collected = [Moments(asked, n_draws, analysis) for analysis in analyses]
         plan = arm_plan(protocol, people, arm)
         for chunk in simulate_cohort(
             population,
@@ -151,16 +156,18 @@ def replicate(
             patients_per_draw=patients_per_draw,
             execution=execution,
         ):
-            collected.add(chunk, plan, patients_per_draw)
+            for one in collected:
+                one.add(chunk, plan, patients_per_draw)
             if progress:
-                progress((i + collected.filled / n_draws) / len(arms))
-        moments[arm] = collected
+                progress((i + collected[0].filled / n_draws) / len(arms))
+        moments.update({(arm, one.analysis): one for one in collected})
     sizes = {Arm.ACTIVE: people.n, Arm.CONTROL: people.n_control}
     predictions: list[Prediction] = []
-    for arm, collected in moments.items():
-        predictions += _arm_predictions(asked, collected, arm, sizes[arm])
-    if Arm.CONTRAST in protocol.arms:
-        predictions += _contrasts(asked, moments[Arm.ACTIVE], moments[Arm.CONTROL], sizes)
+    for analysis in analyses:
+        for arm in arms:
+            predictions += _arm_predictions(asked, moments[arm, analysis], arm, sizes[arm])
+        if Arm.CONTRAST in protocol.arms:
+            predictions += _contrasts(asked, moments[Arm.ACTIVE, analysis], moments[Arm.CONTROL, analysis], sizes)
     return Replication(
         model=f"afterglow population {population.version}",
         status=population.status,
@@ -171,6 +178,13 @@ def replicate(
         predictions=tuple(predictions),
         notes=_notes(protocol, population.evidence, population.status),
     )
+
+
+def _analyses(dropout: Dropout | None) -> tuple[Analysis | None, ...]:
+    """The asked analysis, then the other one; none where everybody stays."""
+    if dropout is None:
+        return (None,)
+    return tuple(sorted(Analysis, key=lambda analysis: analysis is not dropout.analysis))
 
 
 def arm_plan(protocol: TrialProtocol, people: CompletePopulation, arm: Arm) -> ArmPlan:
@@ -208,20 +222,28 @@ def arm_plan(protocol: TrialProtocol, people: CompletePopulation, arm: Arm) -> A
 def _arm_predictions(asked: Asked, of: Moments, arm: Arm, n: int) -> list[Prediction]:
     scale, out = asked.scale, []
     for i in asked.reported:
-        parts = _parts(of.parts[:, :, i])
-        change = mean_interval(of.change[:, i], np.sqrt(of.change_var[:, i] / n))
+        parts, size = _parts(of.parts[:, :, i]), _size(of, n, i)
+        change = mean_interval(of.change[:, i], np.sqrt(of.change_var[:, i] / size))
         score = mean_interval(
-            of.score[:, i], np.sqrt(of.score_var[:, i] / n), lowest=scale.lowest, highest=scale.highest
+            of.score[:, i], np.sqrt(of.score_var[:, i] / size), lowest=scale.lowest, highest=scale.highest
         )
-        out.append(_prediction(asked, arm, i, Statistic.MEAN_CHANGE, change, parts))
-        out.append(_prediction(asked, arm, i, Statistic.MEAN_SCORE, score, parts))
+        out.append(_prediction(asked, of, arm, i, Statistic.MEAN_CHANGE, change, parts))
+        out.append(_prediction(asked, of, arm, i, Statistic.MEAN_SCORE, score, parts))
         for statistic, chances in _proportions(asked, of):
-            out.append(_prediction(asked, arm, i, statistic, proportion_interval(chances[:, i], n)))
+            out.append(_prediction(asked, of, arm, i, statistic, proportion_interval(chances[:, i], size)))
+        if asked.dropout and of.analysis is asked.dropout.analysis:
+            staying = proportion_interval(of.staying[:, i], n)
+            out.append(replace(_prediction(asked, of, arm, i, Statistic.STAYING_PCT, staying), analysis=None))
     for k, interval in enumerate(
         proportion_interval(of.relapsed[:, k], n * of.at_risk) for k in range(len(asked.reports))
     ):
-        out.append(_relapse_prediction(asked, arm, k, interval))
+        out.append(_relapse_prediction(asked, of, arm, k, interval))
     return out
+
+
+def _size(of: Moments, n: int, i: int) -> FloatArray | int:
+    """Patients whose scores count at a time: all of them, or in each draw those who stay."""
+    return np.maximum(n * of.counted[:, i], 1.0) if of.analysis is Analysis.COMPLETERS else n
 
 
 def _contrasts(asked: Asked, active: Moments, control: Moments, sizes: Mapping[Arm, int]) -> list[Prediction]:
@@ -231,7 +253,8 @@ def _contrasts(asked: Asked, active: Moments, control: Moments, sizes: Mapping[A
     def mean_difference(of: str, i: int) -> Interval:
         a, b = getattr(active, of)[:, i], getattr(control, of)[:, i]
         a_var, b_var = getattr(active, f"{of}_var")[:, i], getattr(control, f"{of}_var")[:, i]
-        return mean_interval(a - b, np.sqrt(a_var / n_active + b_var / n_control))
+        errors = np.sqrt(a_var / _size(active, n_active, i) + b_var / _size(control, n_control, i))
+        return mean_interval(a - b, errors)
 
     def difference_pct(a: FloatArray, b: FloatArray, n_a: FloatArray | int, n_b: FloatArray | int) -> Interval:
         variance = a * (1.0 - a) / np.maximum(n_a, 1) + b * (1.0 - b) / np.maximum(n_b, 1)
@@ -243,15 +266,19 @@ def _contrasts(asked: Asked, active: Moments, control: Moments, sizes: Mapping[A
         parts = _parts(active.parts[:, :, i] - control.parts[:, :, i])
         change = mean_difference("change", i)
         score = mean_difference("score", i)
-        out.append(_prediction(asked, Arm.CONTRAST, i, Statistic.MEAN_CHANGE, change, parts))
-        out.append(_prediction(asked, Arm.CONTRAST, i, Statistic.MEAN_SCORE, score, parts))
+        out.append(_prediction(asked, active, Arm.CONTRAST, i, Statistic.MEAN_CHANGE, change, parts))
+        out.append(_prediction(asked, active, Arm.CONTRAST, i, Statistic.MEAN_SCORE, score, parts))
         for (statistic, a), (_, b) in zip(_proportions(asked, active), _proportions(asked, control), strict=True):
-            interval = difference_pct(a[:, i], b[:, i], n_active, n_control)
-            out.append(_prediction(asked, Arm.CONTRAST, i, statistic, interval))
+            interval = difference_pct(a[:, i], b[:, i], _size(active, n_active, i), _size(control, n_control, i))
+            out.append(_prediction(asked, active, Arm.CONTRAST, i, statistic, interval))
+        if asked.dropout and active.analysis is asked.dropout.analysis:
+            interval = difference_pct(active.staying[:, i], control.staying[:, i], n_active, n_control)
+            staying = _prediction(asked, active, Arm.CONTRAST, i, Statistic.STAYING_PCT, interval)
+            out.append(replace(staying, analysis=None))
     for k in range(len(asked.reports)):
         a, b = active.relapsed[:, k], control.relapsed[:, k]
         interval = difference_pct(a, b, n_active * active.at_risk, n_control * control.at_risk)
-        out.append(_relapse_prediction(asked, Arm.CONTRAST, k, interval))
+        out.append(_relapse_prediction(asked, active, Arm.CONTRAST, k, interval))
     return out
 
 
@@ -276,7 +303,13 @@ def _parts(points: FloatArray) -> Parts:
 
 
 def _prediction(
-    asked: Asked, arm: Arm, i: int, statistic: Statistic, interval: Interval, parts: Parts | None = None
+    asked: Asked,
+    moments: Moments,
+    arm: Arm,
+    i: int,
+    statistic: Statistic,
+    interval: Interval,
+    parts: Parts | None = None,
 ) -> Prediction:
     return Prediction(
         arm=arm,
@@ -288,10 +321,11 @@ def _prediction(
         lo90=interval.lo90,
         hi90=interval.hi90,
         parts=parts,
+        analysis=moments.analysis,
     )
 
 
-def _relapse_prediction(asked: Asked, arm: Arm, k: int, interval: Interval) -> Prediction:
+def _relapse_prediction(asked: Asked, moments: Moments, arm: Arm, k: int, interval: Interval) -> Prediction:
     relapse = asked.relapse
     return Prediction(
         arm=arm,
@@ -303,6 +337,7 @@ def _relapse_prediction(asked: Asked, arm: Arm, k: int, interval: Interval) -> P
         lo90=interval.lo90,
         hi90=interval.hi90,
         parts=None,
+        analysis=moments.analysis,
     )
 
 
@@ -318,6 +353,13 @@ def _notes(protocol: TrialProtocol, evidence: str, status: str) -> tuple[str, ..
             "choosing a dose."
         )
     notes.append("Expectancy has no onset in this model: the first hours after a session are not to be read.")
+    if protocol.dropout:
+        basis = protocol.dropout.source
+        notes.append(
+            "Intention to treat counts everybody, as if those who left had gone on and been scored; completers are "
+            "those still there at the time, for relapse those still there at its last visit. The chance of leaving is "
+            f"{'assumed' if basis == 'assumed' else f'from {basis}'}."
+        )
     if protocol.observe and protocol.observe.relapse:
         notes.append(
             "Relapse is judged among those at risk at "

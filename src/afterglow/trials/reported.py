@@ -11,9 +11,9 @@ from afterglow.protocol import AtRisk
 from afterglow.therapy.kinetics import FloatArray
 from afterglow.therapy.population import Population, build_patients, normal_points
 from afterglow.therapy.relief import Execution
-from afterglow.therapy.treated import simulate_treated, treated_table
+from afterglow.therapy.treated import treated_table
 from afterglow.trials.arms import ArmDesign, ReadAt, asked_of, scale_rule
-from afterglow.trials.cohort import ArmPlan, arm_chunk, simulate_cohort
+from afterglow.trials.cohort import ArmPlan, simulate_cohort, treat
 from afterglow.trials.moments import Asked, Moments, Statistic
 
 _TINY = 1e-9
@@ -113,8 +113,8 @@ def run_doubts(population: Population, run: ArmRun, doubts: FloatArray, *, perso
             persons=np.tile(people, (len(some), 1)),
             doubts=np.repeat(some, persons, axis=0),
         )
-        relief = simulate_treated(patients, plan.regimen, table, execution=Execution.COMPILED)
-        gathered.add(arm_chunk(plan, patients, relief, repeats=len(some)), plan, persons)
+        chunk = treat(plan, patients, table, execution=Execution.COMPILED, repeats=len(some))
+        gathered.add(chunk, plan, persons)
     return _read(run, gathered)
 
 
@@ -130,7 +130,7 @@ def sampled_correlation(population: Population, run: ArmRun, *, persons: int = 4
     people = normal_points(0, skip=0, dimensions=population.person_dimensions, first=0, count=persons)
     patients = build_patients(population, plan.circumstances, persons=people, doubts=doubts)
     table = treated_table(population, plan.regimen, asked.times_h, sessions_h=plan.sessions_h)
-    chunk = arm_chunk(plan, patients, simulate_treated(patients, plan.regimen, table))
+    chunk = treat(plan, patients, table, execution=Execution.REFERENCE)
     mood = chunk.mood.paths(asked.times_h, rng.standard_normal((persons, len(asked.times_h))))
     left, link, start = chunk.relief.left, chunk.link, chunk.baseline[:, None]
     following, error = (

@@ -36,10 +36,10 @@ def validation_markdown(found: Validation, without_priors: Validation) -> str:
         f"  **{100 * everything.coverage:.0f} %** lie inside their 90 % interval (the bar is",
         f"{100 * BAR_COVERAGE:.0f} %).",
         f"- Interval score {everything.score:.1f} against {everything.lookup_score:.1f} of the lookup table:",
-        f"  **{100 * everything.gain:.0f} % better** (the bar is {100 * BAR_GAIN:.0f} %).",
+        f"  **{_gain(everything.gain)}** (the bar is {100 * BAR_GAIN:.0f} %).",
         f"- The median interval is {everything.sharpness:.1f} times as wide as pure sampling would make it.",
         f"- Without the class-level priors: {100 * again['all'].coverage:.0f} % inside,",
-        f"  {100 * again['all'].gain:.0f} % better than the lookup, {again['all'].sharpness:.1f} times sampling.",
+        f"  {_gain(again['all'].gain)} than the lookup, {again['all'].sharpness:.1f} times sampling.",
         "",
         "## Held-out figures outside their interval",
         "",
@@ -85,6 +85,10 @@ def validation_markdown(found: Validation, without_priors: Validation) -> str:
         *_rows(fitted),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _gain(gain: float) -> str:
+    return f"{100 * abs(gain):.0f} % {'better' if gain >= 0 else 'worse'}"
 
 
 def figure_name(f: ScoredFigure) -> str:

@@ -328,9 +328,11 @@ def test_a_patient_far_from_everyone_is_searched_for() -> None:
     assert "virtual patients" in found.reason
 
 
-def test_scores_that_contradict_the_model_get_no_forecast() -> None:
-    """A month of daily scores of 27 after a level of 3: no patient of this model does that."""
-    found = forecast(course(scores((-1, 3), *((24.0 * day, 27.0) for day in range(1, 31))), given_on([0])))
+def test_scores_that_contradict_the_model_get_no_forecast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From 27 to nothing and back every six minutes: fewer than one patient of this model in a billion does that."""
+    monkeypatch.setattr(update, "LEAST_FIT", 1e-9)
+    swings = ((24.0 + step / 10, 27.0 if step % 2 else 0.0) for step in range(1, 12))
+    found = forecast(course(scores((-1, 20), *swings), given_on([0])))
     assert found.method is Method.NONE
     assert found.reason.startswith("the scores contradict the model")
     assert found.trajectory is None
@@ -453,8 +455,9 @@ def test_old_relief_that_nothing_explains_is_said_so() -> None:
 
 
 def test_scores_that_fit_badly_set_no_date() -> None:
-    swings = [(24.0 * day, 0 if day % 2 else 27) for day in range(1, 14)]
-    found = forecast(course(scores((-1, 21), *swings), given_on([0])))
+    """A week of 27 after a level of 2, then a good day."""
+    bad = [(24.0 * day, 27.0) for day in range(1, 8)]
+    found = forecast(course(scores((-1, 2), *bad, (24.0 * 8, 0.0)), given_on([0])))
     assert WarningCode.FAR in {one.code for one in found.warnings}
     assert found.intervals == ()
     assert found.next_due is not None

@@ -126,7 +126,8 @@ def test_a_published_relapse_cut_off_must_lie_under_the_own_level() -> None:
 
 
 def test_a_search_that_stops_far_from_the_mode_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    points = [(-1.0, "PHQ-9", 20.0), (24.0, "PHQ-9", 27.0), (25.0, "PHQ-9", 0.0), (26.0, "PHQ-9", 27.0)]
+    swings = [(24.0 + hour, "PHQ-9", 0.0 if hour % 2 else 27.0) for hour in range(5)]
+    points = [(-1.0, "PHQ-9", 20.0), *swings]
     case = case_of(course(*points))
     assert infer(case).method is Method.LAPLACE
     monkeypatch.setattr(search, "_ITERATIONS", 1)

@@ -89,7 +89,8 @@ def search(case: Case, deviates: FloatArray, mood: MoodState) -> Found:
     Damped Gauss-Newton finds the mode; the curvature there places a first weighted sample. Its mean and covariance
     along the informed directions place the next one, until one has enough effective draws; the one with most is
     returned. The squared distance of mode and scores from what was expected is chi-squared with one degree for each
-    score, were the model linear.
+    score, were the model linear, and that of the mode from the middle of the population with one for each direction
+    that the scores inform; the less likely of the two is the misfit.
 
     Args:
         case: the patient, with at least one score that is evidence.
@@ -101,6 +102,8 @@ def search(case: Case, deviates: FloatArray, mood: MoodState) -> Found:
     values, directions = np.linalg.eigh(curvature)
     values, directions = values[::-1], directions[:, ::-1]
     informed = int(np.sum(values > _INFORMED))
+    # A patient may fit his scores by being unlike anybody, as one whose mood swings without bound.
+    misfit = min(misfit, float(chdtrc(max(informed, 1), float(np.sum(mode**2)))))
     sd = 1.0 / np.sqrt(values)
     rng = np.random.default_rng([case.given.seed, N_DRAWS])
     proposal = _Proposal(middle=mode, directions=directions, root=np.diag(_WIDER * sd[:informed]), sd=sd[informed:])

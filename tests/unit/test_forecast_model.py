@@ -126,8 +126,8 @@ def test_a_published_relapse_cut_off_must_lie_under_the_own_level() -> None:
 
 
 def test_a_search_that_stops_far_from_the_mode_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    points = [(-1.0, "PHQ-9", 20.0), (24.0, "PHQ-9", 27.0), (25.0, "PHQ-9", 0.0), (26.0, "PHQ-9", 27.0)]
-    case = case_of(course(*points))
+    swings = [(24.0 * day, "PHQ-9", 0.0 if day % 2 else 27.0) for day in range(1, 14)]
+    case = case_of(course((-1.0, "PHQ-9", 21.0), *swings))
     assert infer(case).method is Method.LAPLACE
     monkeypatch.setattr(search, "_ITERATIONS", 1)
     short = infer(case)

@@ -71,6 +71,12 @@ def test_validate_prints_misses_first_and_writes_page_and_report(tmp_path: Path)
     assert document == again
 
 
+def test_a_chart_without_rows_is_left_out() -> None:
+    percentages = [f for f in scored_figures() if f.trial.key == "phillips2019"]
+    rows = validate(figures=percentages, n_draws=4, patients_per_draw=4).rows
+    assert [chart.title for chart in validating._arms(rows)] == ["Percentages"]
+
+
 def test_numbers_that_do_not_exist_are_null() -> None:
     assert validating._round(float("nan")) is None
     assert validating._round(np.float64(1.23456789)) == 1.23457

@@ -106,6 +106,22 @@ def test_an_arm_run_reads_what_its_draws_report() -> None:
     assert within[3].tolist() == [0, 0, 0, 1]
 
 
+def test_stable_responders_are_no_remitters_and_were_so_before() -> None:
+    looks = ReadAt(statistic=Statistic.RELAPSE_PCT, time_h=252 * 24.0, of=AtRisk.RESPONDERS)
+    strict = arm_designs()["daly2019_sustain1", "esk_resp"]
+    assert strict.relapse is not None
+    loose = dataclasses.replace(strict, responders_only=False)
+    looser = dataclasses.replace(loose, relapse=dataclasses.replace(strict.relapse, held_days=()))
+    shares = [
+        run_draws(PRIOR, arm_runs([(design, "MADRS", looks)])[0], seed=0, n_draws=2, patients_per_draw=64)[
+            looks
+        ].at_risk
+        for design in (strict, loose, looser)
+    ]
+    assert (shares[0] < shares[1]).all()
+    assert (shares[1] < shares[2]).all()
+
+
 def test_the_fit_moves_towards_what_was_published() -> None:
     found = small(sample=False)
     before, error = day_one().predict(np.zeros((1, len(found.mean))), np.zeros((1, 3)))
@@ -185,6 +201,12 @@ def test_the_page_says_what_was_learnt_from_what(fits: Fits) -> None:
         assert expected in page
     weak = dataclasses.replace(fits[Condition.DEPRESSION], factor=np.eye(len(PRIOR.uncertain)), k_hat=0.2)
     told = calibration_markdown({Condition.DEPRESSION: weak})
+    tied = np.eye(len(PRIOR.uncertain))
+    tied[1, :2] = 0.8, 0.6
+    strong = dataclasses.replace(weak, factor=tied)
+    assert f"`{PRIOR.uncertain[1]}` and `{PRIOR.uncertain[0]}`: 0.80" in calibration_markdown(
+        {Condition.DEPRESSION: strong}
+    )
     assert "No posterior correlation" in told
     assert "k-hat 0.20, taken" in told
 

@@ -455,7 +455,7 @@ def build_patients(
 def typical_chain(population: Population) -> Plasticity:
     """The plasticity of the typical patient, one value each; for pictures of the mechanism.
 
-    >>> typical_chain(load_population(Condition.DEPRESSION)).half_block_ng_per_ml.round(6).tolist()
+    >>> typical_chain(prior_population(Condition.DEPRESSION)).half_block_ng_per_ml.round(6).tolist()
     [30.0]
     """
     return _chain(_Builder(population=population, doubt={}, own={}, n=1))

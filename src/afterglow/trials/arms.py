@@ -211,7 +211,7 @@ def scale_rule(scale: str, design: ArmDesign) -> ScaleRule:
     Raises: UnknownName for a scale that nobody describes.
 
     >>> scale_rule("MADRS", arm_designs()["daly2019_sustain1", "esk_remit"]).remission_at_most
-    12.0
+    12
     """
     book = _book()
     extra = book.scales.get(scale)
@@ -356,10 +356,8 @@ def _time_h(figure: Figure, arm: ArmDesign) -> float:
     """When the figure was measured, h since the first session."""
     looks = arm.relapse
     origins = {TimeOrigin.FIRST_DOSE: 0.0, TimeOrigin.WEEK_8: 56.0}
-    if arm.days:
-        origins |= dict.fromkeys(
-            (TimeOrigin.LAST_DOSE, TimeOrigin.END_OF_INDUCTION, TimeOrigin.END_OF_TREATMENT), arm.days[-1]
-        )
+    ends = (TimeOrigin.LAST_DOSE, TimeOrigin.END_OF_INDUCTION, TimeOrigin.END_OF_TREATMENT)
+    origins |= dict.fromkeys(ends, max(arm.days))
     if looks is not None:
         origins[TimeOrigin.RANDOMISATION] = looks.judged_day
     days = figure.value if figure.statistic is Published.MEDIAN_DAYS_TO_RELAPSE else figure.t_days

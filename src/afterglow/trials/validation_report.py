@@ -96,7 +96,7 @@ def figure_name(f: ScoredFigure) -> str:
 
     >>> from afterglow.trials.arms import scored_figures
     >>> figure_name(next(f for f in scored_figures() if f.trial.key == "murrough2013_ajp"))
-    'murrough2013_ajp ket05, MADRS change, 1 d'
+    'murrough2013_ajp ket05, MADRS change, 24 h'
     """
     arms = f.arm.arm if f.control is None else f"{f.arm.arm} minus {f.control.arm}"
     words = f.statistic.removesuffix("_pct").replace("mean_", "")

@@ -195,8 +195,10 @@ def test_what_is_covered_is_what_was_fitted() -> None:
         ("{drug: racemic_ketamine, route: iv, dose: 0.5 mg/kg, infusion: 40 min, days: [0]}", []),
         ("{drug: racemic_ketamine, route: iv, dose: 1.5 mg/kg, infusion: 40 min, days: [0]}", ["0.1 to 1 mg/kg"]),
         (
-            "{drug: racemic_ketamine, route: iv, dose: 35 mg, infusion: 40 min, days: [0], "
-            "population: {weight_kg: 70}}",
+            (
+                "{drug: racemic_ketamine, route: iv, dose: 35 mg, infusion: 40 min, days: [0], "
+                "population: {weight_kg: 70}}"
+            ),
             [],
         ),
         ("{drug: esketamine, route: intranasal, dose: 14 mg, days: [0]}", ["28 to 84 mg"]),

@@ -123,7 +123,7 @@ def _panel(panel: ScatterPanel, box: Box) -> Markup:
     ys = [v for p in panel.points for v in (p.y, p.low, p.high) if v is not None]
     ys += [y for _, y in panel.line] + list(panel.levels)
     across, up = _scale(xs, box.left + 8.0, box.right - 8.0), _scale(ys, box.bottom, box.top)
-    ticks = nice_ticks(up.low, up.high, 5)
+    ticks = _ticks(up)
     pieces = [
         text(panel.heading, box.left, box.top - 24.0, tone="ink", bold=True),
         text(panel.y_label, box.left, box.top - 7.0, tone="ink3"),
@@ -131,7 +131,7 @@ def _panel(panel: ScatterPanel, box: Box) -> Markup:
         line((box.left, box.bottom), (box.right, box.bottom), "edge"),
         text(panel.x_label, (box.left + box.right) / 2, box.bottom + 38.0, tone="ink3", anchor="middle"),
     ]
-    round_ticks = nice_ticks(across.low, across.high, 5)
+    round_ticks = _ticks(across)
     marks = [(place(x), word) for x, word in panel.x_ticks] or list(
         zip(round_ticks, tick_labels(round_ticks), strict=True)
     )
@@ -151,6 +151,11 @@ def _panel(panel: ScatterPanel, box: Box) -> Markup:
             pieces.append(line((x - 5.0, up(p.middle)), (x + 5.0, up(p.middle)), "predicted", 2.25))
     pieces += [measured_point(across(place(p.x)), up(p.y), control=p.control, radius_px=3.6) for p in panel.points]
     return join(*pieces)
+
+
+def _ticks(scale: Scale) -> list[float]:
+    """Round numbers inside the panel."""
+    return [tick for tick in nice_ticks(scale.low, scale.high, 5) if scale.low <= tick <= scale.high]
 
 
 def _scale(values: list[float], start_px: float, end_px: float) -> Scale:

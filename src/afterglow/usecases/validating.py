@@ -127,7 +127,10 @@ def validation_report(answer: ValidationAnswer) -> str:
                 note=f"of {everything.n}, from {everything.trials} trials",
             ),
             KeyFigure(
-                label="Better than the lookup", value=f"{100 * everything.gain:.0f}", unit="%", note="interval score"
+                label="Interval score",
+                value=f"{everything.score:.0f}",
+                unit="%",
+                note=f"lower is better; {everything.lookup_score:.0f} % by the lookup",
             ),
             KeyFigure(label="Interval over pure sampling", value=f"{everything.sharpness:.1f}", note="median width"),
         )

@@ -74,5 +74,10 @@ def test_the_next_session_is_due_on_the_last_day_under_the_limit() -> None:
         (0.10, found.next_due.on_h),
         (0.20, found.next_due.at_twice_h),
     ):
-        under = [day for day in range(92) if chance[day] < limit]
-        assert due_h == (24.0 + 24.0 * under[-1] if under else None)
+        over = [day for day in range(92) if chance[day] >= limit]
+        if over[0] == 0:
+            assert due_h is None
+            continue
+        last, following = over[0] - 1, over[0]
+        crossed = last + (limit - chance[last]) / (chance[following] - chance[last])  # days from now
+        assert due_h == pytest.approx(24.0 + 24.0 * max(crossed - 1.0, 0.0))

@@ -201,7 +201,7 @@ def _print_trajectory(answer: ForecastAnswer, trajectory: Trajectory) -> None:
         i = first + day
         rows.append(
             [
-                format_day(answer.at(float(trajectory.times_h[i])).date(), weekday=True, year=True),
+                format_day(answer.day_at(float(trajectory.times_h[i])).date(), weekday=True, year=True),
                 format_number(float(trajectory.median[i])),
                 format_range(format_number(float(trajectory.lo50[i])), format_number(float(trajectory.hi50[i]))),
                 format_range(format_number(float(trajectory.lo90[i])), format_number(float(trajectory.hi90[i]))),

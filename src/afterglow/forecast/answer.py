@@ -226,8 +226,9 @@ class RelapseForecast:
 class NextDue:
     """The last day by which the chance of relapse without another session stays under the limit.
 
-    `on_h`, `at_half_h` and `at_twice_h` are h since the origin, at the limit, at half and at twice of it; None where
-    the limit is passed already, or not passed within the horizon, as `reason` says.
+    `on_h`, `at_half_h` and `at_twice_h` are h since the origin, each a day before the chance reaches the limit, half or
+    twice of it: it holds to the end of that calendar day. None where the limit is passed already, or not within the
+    horizon, as `reason` says.
     """
 
     limit: float

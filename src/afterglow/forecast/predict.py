@@ -260,8 +260,13 @@ def _next_due(outlook: Outlook, relapse: RelapseForecast) -> NextDue:
     reached = np.array([chance for _, chance in relapse.p_by_day])
 
     def last_day(chance: float) -> float | None:
-        under = np.flatnonzero(reached < chance)
-        return float(outlook.days_h[under[-1]]) if 0 < under.size < len(reached) else None
+        """A day before the chance is reached, so that it holds to the end of the calendar day in any time zone."""
+        over = np.flatnonzero(reached >= chance)
+        if over.size == 0 or over[0] == 0:
+            return None
+        around = slice(over[0] - 1, over[0] + 1)
+        crossed_h = float(np.interp(chance, reached[around], outlook.days_h[around]))
+        return max(crossed_h - HOURS_PER_DAY, outlook.case.given.now_h)
 
     if outlook.posterior.contradicts:
         reason = "The model explains these scores badly, so it sets no date."

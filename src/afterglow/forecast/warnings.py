@@ -131,7 +131,7 @@ def reliable_change_sentence(given: ForecastInput) -> str | None:
     >>> given = ForecastInput(origin_at=datetime(2026, 3, 2, tzinfo=UTC), now_h=24.0, condition=Condition.DEPRESSION,
     ...                       scores=scores, given=Regimen())
     >>> reliable_change_sentence(given)
-    'PHQ-9 −12 points, improved (a change of 8.59 or more counts)'
+    'PHQ-9 −12 points since the first score of 21: improved (a change of 8.59 or more counts)'
     """
     name = given.scores[-1].scale if given.scores else ""
     own = [score.points for score in given.scores if score.scale == name and score.points is not None]
@@ -141,4 +141,7 @@ def reliable_change_sentence(given: ForecastInput) -> str | None:
     if verdict.verdict is None or verdict.change_points is None or verdict.threshold_points is None:
         return f"{name}: no verdict, because {verdict.reason}"
     change = f"{verdict.change_points:+g}".replace("-", "−")
-    return f"{name} {change} points, {verdict.verdict} (a change of {verdict.threshold_points:.3g} or more counts)"
+    since = f"since the first score of {own[0]:g}"
+    return (
+        f"{name} {change} points {since}: {verdict.verdict} (a change of {verdict.threshold_points:.3g} or more counts)"
+    )

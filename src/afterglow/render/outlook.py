@@ -182,7 +182,8 @@ def _draw_relapse(data: RelapseData, canvas: Canvas) -> Drawing:
 def _interval_sentence(data: IntervalData) -> str:
     said = [f"{row.name} {_percent(row.chance_well)} with {row.sessions} sessions" for row in data.rows]
     return (
-        f"Chance of staying well ({data.definition}) for 12 weeks: {', '.join(said)}. "
+        f"Chance of staying well ({data.definition}) for 12 weeks, the first session one interval from now: "
+        f"{', '.join(said)}. "
         "No trial has compared these intervals: this is the model's extrapolation."
     )
 

@@ -182,7 +182,10 @@ def _rows(answer: ForecastAnswer, found: Trajectory) -> list[Document]:
         "p_remission": found.p_remission,
     }
     return [
-        {"at": _moment(answer, time_h), **{name: _number(values[day]) for name, values in series.items()}}
+        {
+            "at": answer.day_at(float(time_h)).isoformat(timespec="seconds"),
+            **{name: _number(values[day]) for name, values in series.items()},
+        }
         for day, time_h in enumerate(found.times_h)
     ]
 

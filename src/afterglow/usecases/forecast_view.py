@@ -91,10 +91,10 @@ def scores_shown(answer: ForecastAnswer) -> tuple[ObservedPoint, ...]:
 
 
 def measured_baseline(answer: ForecastAnswer) -> float | None:
-    """The last score before treatment, which people compare with; the model's level where there is none."""
+    """The one score before treatment, which people compare with; the model's level where there is none, or several."""
     first_session_h = min(answer.forecast.given.given.starts_h, default=math.inf)
     before = [score.value for score in scores_shown(answer) if score.time_h <= first_session_h]
-    return before[-1] if before else answer.forecast.baseline
+    return before[0] if len(before) == 1 and not is_percent(answer) else answer.forecast.baseline
 
 
 def is_percent(answer: ForecastAnswer) -> bool:

@@ -18,6 +18,7 @@ from afterglow.scales import Definition, instrument, instruments
 from afterglow.therapy.regimen import Regimen, repeat
 from afterglow.therapy.setting import Condition
 
+LARGEST_COURSE = 1_000  # policy: daily scores for three years; a forecast of so many takes seconds
 PLAN_STARTS_H = HOURS_PER_DAY
 """The first planned session comes a day after the time that the forecast starts from."""
 
@@ -53,6 +54,11 @@ class ForecastAnswer:
         """The moment of a time on the course's clock, in its zone."""
         return self.forecast.given.at(time_h).astimezone(ZoneInfo(self.zone))
 
+    def day_at(self, time_h: float) -> datetime:
+        """A time whole days from now: the same time of day on another date, whatever the clocks did between."""
+        now_h = self.forecast.given.now_h
+        return self.at(now_h) + timedelta(days=round((time_h - now_h) / HOURS_PER_DAY))
+
 
 def forecast_course(
     course: CourseRecord,
@@ -78,6 +84,7 @@ def forecast_course(
         scales that cannot be linked, a relapse rule outside the scale, and a plan for another drug or condition
         (`about` then begins with "plan.").
     """
+    _check_size(course)
     _check_times(course, now or course.last_at)
     _check_scales(course)
     if plan is not None:
@@ -158,6 +165,17 @@ def definition_used(definitions: Sequence[Definition]) -> Definition | None:
     'total <5'
     """
     return next((one for one in definitions if isinstance(one.rule, Comparison)), None)
+
+
+def _check_size(course: CourseRecord) -> None:
+    for what, rows in (("scores", course.scores), ("sessions", course.sessions)):
+        if len(rows) > LARGEST_COURSE:
+            raise OutOfRange(
+                f"The course has too many {what} for a forecast",
+                observed=f"{len(rows):,}",
+                allowed=f"up to {LARGEST_COURSE:,}",
+                next_step="Leave the oldest ones out",
+            )
 
 
 def _check_times(course: CourseRecord, now: datetime) -> None:

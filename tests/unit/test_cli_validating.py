@@ -1,5 +1,6 @@
 """`afterglow calibrate` and `afterglow validate` on small cohorts."""
 
+import functools
 import json
 from pathlib import Path
 
@@ -20,13 +21,19 @@ from afterglow.usecases import validating
 QUICK = ("daly2018", "daly2019_sustain1", "murrough2013_bp", "fava2020")
 
 
+@functools.cache
+def small_fits() -> Fits:
+    """One trial, few people."""
+    one = calibrating.calibrate(seed=0, sample=False, persons=16, without=QUICK, with_class_priors=False)
+    return {Condition.DEPRESSION: one}
+
+
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small fits and small cohorts in place of the whole ones."""
 
-    def fits(**more: object) -> Fits:
-        one = calibrating.calibrate(seed=0, sample=False, persons=16, without=QUICK)
-        return {Condition.DEPRESSION: one}
+    def fits(**_: object) -> Fits:
+        return small_fits()
 
     monkeypatch.setattr("afterglow.trials.calibration_report.calibrate_all", fits)
     monkeypatch.setattr(validating, "calibrate", lambda **_: fits()[Condition.DEPRESSION])

@@ -22,6 +22,7 @@ EXIT_CODES = {
     "rule": 4,
     "permission": 5,
     "request.conflict": 6,
+    "store": 7,
 }
 _INTERNAL = 70  # EX_SOFTWARE of sysexits.h
 _COLLECT_AFTER = 100_000  # new objects: what a start loads stays, and looking through it costs a tenth of a start

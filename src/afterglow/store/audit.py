@@ -71,11 +71,12 @@ class Verification:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Anchor:
-    """The head of a clinic's chain at a time, kept outside the database."""
+    """The head of a clinic's chain at a time, kept outside the database; `restored` if a backup was put back then."""
 
     at: str
     seq: int
     mac: str
+    restored: bool = False
 
 
 def who(tx: Transaction, patient_id: str) -> tuple[AuditEvent, ...]:
@@ -139,8 +140,10 @@ def drain_spool(store: Store, clinic_id: str) -> int:
     return len(new)
 
 
-def anchor(store: Store, clinic_id: str) -> Anchor:
+def anchor(store: Store, clinic_id: str, *, restored: bool = False) -> Anchor:
     """Keep the head of the chain outside the database: at each backup and every ten minutes.
+
+    With `restored`, anchors of events after this head are known to be lost with the database that the backup replaces.
 
     Raises: StoreUnavailable if it cannot be written.
     """
@@ -151,8 +154,9 @@ def anchor(store: Store, clinic_id: str) -> Anchor:
         at=write_time(store.clock()),
         seq=0 if row is None else row["seq"],
         mac="" if row is None else row["mac"].hex(),
+        restored=restored,
     )
-    line = {"at": found.at, "seq": found.seq, "mac": found.mac}
+    line = {"at": found.at, "seq": found.seq, "mac": found.mac, "restored": restored}
     _append(_file(store.anchors, clinic_id), _signed(store.keys.audit, f"anchor:{clinic_id}", line))
     return found
 
@@ -160,7 +164,7 @@ def anchor(store: Store, clinic_id: str) -> Anchor:
 def anchors(store: Store, clinic_id: str) -> tuple[Anchor, ...]:
     """The anchors that carry a true signature, oldest first."""
     lines = _trusted(store.keys.audit, f"anchor:{clinic_id}", _file(store.anchors, clinic_id))
-    return tuple(Anchor(at=line["at"], seq=line["seq"], mac=line["mac"]) for line in lines)
+    return tuple(Anchor(at=each["at"], seq=each["seq"], mac=each["mac"], restored=each["restored"]) for each in lines)
 
 
 def note_erasure(store: Store, clinic_id: str, patient_id: str) -> None:
@@ -186,7 +190,7 @@ def verify(store: Store, clinic_id: str) -> Verification:
     """
     faults: list[Fault] = []
     remarks: list[str] = []
-    known = {each.seq: each for each in anchors(store, clinic_id)}
+    known = _standing_anchors(store, clinic_id, remarks)
     with store.read(clinic_id) as tx:
         told, events, mac = _walk(tx, known, faults, remarks)
         faults += _head_faults(tx, events, mac)
@@ -209,6 +213,19 @@ def verify(store: Store, clinic_id: str) -> Verification:
         faults=tuple(faults),
         remarks=tuple(remarks),
     )
+
+
+def _standing_anchors(store: Store, clinic_id: str, remarks: list[str]) -> dict[int, Anchor]:
+    """By event; those of events that a restored backup does not hold are remarked on and left out."""
+    known: dict[int, Anchor] = {}
+    for each in anchors(store, clinic_id):
+        lost = [seq for seq in known if each.restored and seq > each.seq]
+        if lost:
+            remarks.append(
+                f"events {each.seq + 1} to {max(lost)} or later were lost: a backup was restored at {each.at}"
+            )
+        known = {seq: other for seq, other in known.items() if seq not in lost} | {each.seq: each}
+    return known
 
 
 _Told = dict[tuple[str, ...], tuple[int, str | None]]

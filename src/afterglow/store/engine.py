@@ -94,7 +94,8 @@ def _begin_postgres(busy_timeout_s: float) -> Any:
 
 
 def enter_clinic(connection: Connection, clinic_id: str) -> None:
-    """Tell PostgreSQL's row security whose rows this transaction may touch; nothing on SQLite."""
+    """From here on the transaction is in this clinic, for the hook and for PostgreSQL's row security."""
+    connection.execution_options(**{CLINIC_OPTION: clinic_id or None})
     if connection.dialect.name == "postgresql":
         options = {OWN_SQL: True}
         connection.exec_driver_sql(
@@ -107,15 +108,18 @@ def _own(connection: Connection, sql: str) -> Any:
 
 
 @contextmanager
-def transaction(engine: Engine, clinic_id: str | None, *, writing: bool, busy_timeout_s: float) -> Iterator[Connection]:
+def transaction(
+    engine: Engine, clinic_id: str | None, *, writing: bool, busy_timeout_s: float, snapshot: bool = False
+) -> Iterator[Connection]:
     """One transaction in one clinic; all of it is written, or nothing.
 
+    With `snapshot` every read sees the same moment, also where several statements read.
     On SQLite writes stand in line in this process (one lock), then for other programs (BEGIN IMMEDIATE).
     Raises: StoreUnavailable if the database is full, read-only, locked or unreachable; Conflict if the database itself
         sees that somebody was first; StoreFault for anything else that it refuses.
     """
     with _turn(engine, writing=writing, busy_timeout_s=busy_timeout_s), translated():
-        options = {CLINIC_OPTION: clinic_id, WRITING: writing}
+        options = {CLINIC_OPTION: clinic_id, WRITING: writing, SNAPSHOT: snapshot}
         with engine.connect().execution_options(**options) as connection, connection.begin():
             yield connection
 

@@ -23,6 +23,8 @@ demo: $(VENV)/run.done ## replicate a published trial and forecast a published c
 	@printf '\n'
 	@$(BIN)/afterglow forecast examples/liebrenz2007_first.csv --now 2007-02-11T10:00 \
 	  --plan examples/liebrenz2007_second.yaml --report out/liebrenz2007.html
+	@printf '\n'
+	@$(BIN)/afterglow forecast examples/maintenance.csv --report out/maintenance.html
 
 test: $(VENV)/test.done ## run every test
 	@scripts/with_postgres $(BIN)/python -m pytest

@@ -17,12 +17,14 @@ import typer.main
 from typer.testing import CliRunner
 
 from afterglow.cli.app import app
+from afterglow.clinic import clinic_markdown
 from afterglow.evidence import evidence_markdown
 from afterglow.protocol import protocol_markdown
 from afterglow.scales import scales_markdown
 from afterglow.settings import settings_markdown
 from afterglow.therapy.exposure_validation import exposure_validation_markdown
 from afterglow.therapy.population import population_markdown
+from afterglow.usecases.claims_model import claim_predictions, claim_sentence
 
 DOCS = Path(__file__).parent.parent / "docs"
 WIDTH = 100  # columns of the help texts
@@ -37,11 +39,17 @@ def documents() -> dict[str, str]:
         "reference/settings.md": settings_markdown(),
         "reference/population.md": population_markdown(),
         "validation/exposure.md": exposure_validation_markdown(),
-        **{f"reference/{name}": text for name, text in evidence_markdown().items()},
+        **{f"reference/{name}": text for name, text in evidence_markdown(beside_claims()).items()},
+        **{f"reference/{name}": text for name, text in clinic_markdown().items()},
         **{
             f"tutorial/{path.name}": _run(path.read_text(encoding="utf-8")) for path in (DOCS / "tutorial").glob("*.md")
         },
     }
+
+
+def beside_claims() -> dict[str, str]:
+    """What the model says beside each claim."""
+    return {claim: claim_sentence(found) for claim, found in claim_predictions().items()}
 
 
 def _run(page: str) -> str:

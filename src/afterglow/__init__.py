@@ -29,6 +29,7 @@ _PUBLIC = {
         "simulate_acute simulate_exposure typical",
         "afterglow.protocol": "TrialProtocol parse_protocol read_course read_protocol write_course write_protocol",
         "afterglow.trials": "replicate simulate_cohort simulate_trajectory",
+        "afterglow.usecases.designing": "design",
         "afterglow.usecases.modelling": "expose replicate_beside_published",
     }.items()
     for name in names.split()
@@ -87,6 +88,7 @@ if TYPE_CHECKING:
         typical,
     )
     from afterglow.trials import replicate, simulate_cohort, simulate_trajectory
+    from afterglow.usecases.designing import design
     from afterglow.usecases.modelling import expose, replicate_beside_published
 
 

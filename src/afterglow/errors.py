@@ -12,6 +12,14 @@
     │   └── NoModel           input.no_model           understood, but no model or evidence covers it
     ├── InvalidData           data.invalid             data shipped with the package breaks its own schema
     ├── RuleRefused           rule.refused             valid request; the clinic's rules say no
+    │   ├── WrongState        rule.wrong_state         the course, session, container or alert is not where this applies
+    │   ├── GateClosed        rule.gate_closed         a rule is hit, or something that must be known is not
+    │   ├── NotOverridable    rule.not_overridable     an answer to a rule that nobody may override here
+    │   ├── TooEarly          rule.too_early           before its time: next device, leave, policy not yet in force
+    │   ├── SecondPerson      rule.second_person       needs another login: second check, witness, co-signature
+    │   ├── Unbalanced        rule.unbalanced          drug that does not add up
+    │   ├── BookingRefused    rule.booking             a chair, patient or capacity that is taken
+    │   └── PolicyUnsigned    rule.policy_unsigned     no signed policy is in force
     ├── NotPermitted          permission.refused       valid request; this person may not
     ├── NotFound              request.not_found        the thing named does not exist
     ├── Conflict              request.conflict         somebody changed it first
@@ -189,6 +197,54 @@ class RuleRefused(AfterglowError):
     ) -> None:
         super().__init__(refused, observed=observed, allowed=allowed, next_step=next_step, place=place, about=about)
         self.rule = rule
+
+
+class WrongState(RuleRefused):
+    """The course, session, container or alert is not in a state where this applies."""
+
+    code = "rule.wrong_state"
+
+
+class GateClosed(RuleRefused):
+    """A rule is hit and unanswered, or something that must be known is not."""
+
+    code = "rule.gate_closed"
+
+
+class NotOverridable(RuleRefused):
+    """An answer to a rule that nobody may override here."""
+
+    code = "rule.not_overridable"
+
+
+class TooEarly(RuleRefused):
+    """Asked before its time."""
+
+    code = "rule.too_early"
+
+
+class SecondPerson(RuleRefused):
+    """An act that needs another person than the one who asks."""
+
+    code = "rule.second_person"
+
+
+class Unbalanced(RuleRefused):
+    """Drug that does not add up."""
+
+    code = "rule.unbalanced"
+
+
+class BookingRefused(RuleRefused):
+    """A chair, patient or capacity that is taken."""
+
+    code = "rule.booking"
+
+
+class PolicyUnsigned(RuleRefused):
+    """No signed policy is in force."""
+
+    code = "rule.policy_unsigned"
 
 
 class NotPermitted(AfterglowError):

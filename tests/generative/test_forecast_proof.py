@@ -11,7 +11,7 @@ import pytest
 from scipy.stats import chi2
 
 from afterglow.forecast import Method
-from afterglow.forecast.proof import Design, Proof, prove, simulate_patients
+from afterglow.forecast.proof import FORECASTS, Design, Proof, prove, simulate_patients
 from afterglow.quantities import Dose, DrugForm
 from afterglow.therapy.regimen import DoseAdministration, Regimen, Route, repeat
 
@@ -53,9 +53,15 @@ def test_ranks_are_flat(proof: Proof) -> None:
 
 def test_scores_make_forecasts_better_than_the_last_score_or_the_population(proof: Proof) -> None:
     """By more than three standard errors of the paired difference; false alarm under 1 in 700 were they equal."""
-    for other in (proof.crps_last, proof.crps_population):
-        gain = other - proof.crps
+    for name in ("population", "last score"):
+        gain = proof.crps[:, 0, FORECASTS.index(name)] - proof.crps[:, 0, 0]
         assert gain.mean() > 3.0 * gain.std() / np.sqrt(N)
+
+
+def test_a_decay_fitted_to_the_patient_alone_is_not_better(proof: Proof) -> None:
+    """It is told the width of its errors, so with one score it may come close: better by two standard errors is no."""
+    gain = proof.crps[:, 0, FORECASTS.index("own decay")] - proof.crps[:, 0, 0]
+    assert gain.mean() > -2.0 * gain.std() / np.sqrt(N)
 
 
 def test_nearly_every_patient_of_the_model_is_forecast(proof: Proof) -> None:

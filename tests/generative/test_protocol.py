@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from afterglow.errors import InputError
 from afterglow.evidence import trial, trial_keys
 from afterglow.protocol import (
+    Analysis,
     ArmSelection,
     AtRisk,
     CourseRecord,
+    Dropout,
     Infusion,
     ObservationPlan,
     Population,
@@ -116,6 +118,14 @@ def protocols(draw: st.DrawFn) -> TrialProtocol:
         remission_at_most=draw(st.one_of(st.none(), score)),
         relapse=draw(st.sampled_from([None, relapse])),
     )
+    below_all = percent.filter(lambda chance: chance < 1)
+    dropout = Dropout(
+        unimproved=draw(below_all),
+        recovered=draw(below_all),
+        source=draw(st.sampled_from(["assumed", "murrough2013_ajp"])),
+        visits_h=draw(st.one_of(st.just(()), times(-100.0, 4))),
+        analysis=draw(st.sampled_from(Analysis)),
+    )
     published = trial(draw(st.sampled_from(trial_keys())))
     fitting = [
         arm.id
@@ -135,6 +145,7 @@ def protocols(draw: st.DrawFn) -> TrialProtocol:
         scales=(DECLARED,),
         population=population,
         observe=draw(st.sampled_from([None, observe])),
+        dropout=draw(st.sampled_from([None, dropout])),
         title=draw(st.one_of(st.none(), titles)),
         trial=PublishedArms(key=published.key, active=draw(st.sampled_from(fitting))) if fitting else None,
     )

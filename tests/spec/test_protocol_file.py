@@ -8,8 +8,10 @@ import pytest
 
 from afterglow.errors import InputError
 from afterglow.protocol import (
+    Analysis,
     ArmSelection,
     AtRisk,
+    Dropout,
     ObservationPlan,
     Population,
     PublishedArms,
@@ -56,6 +58,7 @@ observe:
     visits: [14 d, 21 d, 28 d]
     consecutive: 2
 trial: {key: murrough2013_ajp, active: ket05, control: midaz}
+dropout: {unimproved: 12.5 %, recovered: 2 %, visits: [7 d, 14 d], source: assumed, analysis: completers}
 """
 SHORT = "drug: esketamine\nroute: intranasal\ndose: 84 mg\ndays: [0]\n"
 
@@ -98,6 +101,13 @@ def test_every_key_has_its_meaning() -> None:
             ),
         ),
         trial=PublishedArms(key="murrough2013_ajp", active="ket05", control="midaz"),
+        dropout=Dropout(
+            unimproved=0.125,
+            recovered=0.02,
+            visits_h=(7 * 24.0, 14 * 24.0),
+            source="assumed",
+            analysis=Analysis.COMPLETERS,
+        ),
     )
 
 
@@ -208,6 +218,13 @@ MISTAKES = {
     ("arm: both", "arm: both\nscales: {A: [9, 1]}"): ":12: The lowest score of A must be under its highest",
     ("arm: both", "arm: both\nscales: {A: [9]}"): ":12: scales.A needs two numbers; found 1",
     ("  scale: MADRS\n", "  scale: C-SSRS screener\n"): ":15: C-SSRS screener has no total score",
+    # drop-out
+    ("12.5 %", "100 %"): ":27: dropout.unimproved is refused; found 100 %; allowed: over 0 % to under 100 % a visit.",
+    ("recovered: 2 %", "recovered: 0 %"): ":27: dropout.recovered is refused; found '0 %'",
+    ("source: assumed", "source: guessed"): "27: No source or trial has this key; found 'guessed'",
+    (", source: assumed", ""): ":27: dropout.source is missing; allowed: name.",
+    ("completers", "per_protocol"): ":27: dropout.analysis is not known; found 'per_protocol'; allowed: intention_to",
+    ("[7 d, 14 d]", "[14 d, 7 d]"): ":27: dropout.visits must rise",
     # order
     ("[0, 2, 4", "[0, 4, 2"): ":8: days must rise, each time once; found 2 days after 4 days. Put the times in order.",
     ("[0, 2, 4", "[0, 2, 2"): ":8: days must rise, each time once; found 2 days after 2 days.",
@@ -362,6 +379,7 @@ population: {n: 47, n_control: 25, scale: MADRS, baseline_mean: 32.6, baseline_s
 new_antidepressant: true, enrolment: clinic}
 observe: {scale: MADRS, times: [2 h, 24 h, 7 d, 14 d], response: 50 %, remission: 10, relapse: {of: responders, \
 at: [14 d, 28 d], judged: 12 d, score_at_least: 22, visits: [14 d, 21 d, 28 d], consecutive: 2}}
+dropout: {unimproved: 12.5 %, recovered: 2 %, source: assumed, visits: [7 d, 14 d], analysis: completers}
 trial: {key: murrough2013_ajp, active: ket05, control: midaz}
 """
     )
@@ -383,7 +401,7 @@ def test_the_murrough_example_holds_the_published_numbers() -> None:
 
 def test_the_reference_page_names_every_key_once_per_section() -> None:
     page = protocol_markdown()
-    for section in ("protocol", "`infusion`", "`population`", "`observe`", "`observe.relapse`", "`trial`"):
+    for section in ("protocol", "`infusion`", "`population`", "`observe`", "`observe.relapse`", "`dropout`", "`trial`"):
         assert section in page
     assert page.count("| `baseline_sd` |") == page.count("| `days` |") == page.count("| `timezone` |") == 1
     assert "| `drug` | `racemic_ketamine` \\| `esketamine` | required | what is given |" in page

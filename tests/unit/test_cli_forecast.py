@@ -115,13 +115,13 @@ def test_a_plan_before_the_first_session_has_nothing_to_split(run: Run, tmp_path
 def test_no_forecast_says_why(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def none(*words: Any, **named: Any) -> Any:
         found = original(*words, **named)
-        reason = "only 3 of 20480 virtual patients resemble this one"
+        reason = "the scores leave only 3 of 20480 virtual patients"
         return replace(found, method=Method.NONE, reason=reason, trajectory=None, relapse=None, next_due=None)
 
     original = forecast
     monkeypatch.setattr(forecasting, "forecast", none)
     said = text_of(run, "forecast", COURSE)
-    assert "No forecast, because only 3 of 20480 virtual patients resemble this one." in said
+    assert "No forecast, because the scores leave only 3 of 20480 virtual patients." in said
     assert "Next due" not in said
 
 
@@ -153,7 +153,9 @@ def test_a_time_that_cannot_be_read_is_refused(text: str) -> None:
     ("words", "message"),
     [
         ((COURSE, "--limit", "0.1"), "--limit needs a percent sign"),
-        ((COURSE, "--limit", "90 %"), "The relapse limit is refused"),
+        ((COURSE, "--limit", "90 %"), "--limit is refused; found 90 %; allowed: 1 to 50 %"),
+        ((COURSE, "--relapse", "soon"), "--relapse is refused; found 'soon'"),
+        ((COURSE, "--relapse", "40"), "40 points of PHQ-9 or more; allowed: over 0 and up to 27"),
         ((COURSE, "--now", "2026-03-01T09:00"), f"{COURSE}:5: The score lies after"),
         (("missing.csv",), "missing.csv"),
         ((COURSE, "--plan", str(EXAMPLES / "daly2018_84mg.yaml")), "The plan is for another drug"),

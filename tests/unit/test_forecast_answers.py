@@ -271,7 +271,7 @@ def test_a_course_of_years_is_looked_at_through_fewer_candidates() -> None:
     [
         ("plan before any session", RelapseState.NOT_STARTED, "No session has been given yet"),
         ("session without any score", RelapseState.UNKNOWN, "No score has been taken since treatment began"),
-        ("at the top", RelapseState.NOT_IMPROVED, "there is no relief to lose"),
+        ("at the top", RelapseState.NOT_IMPROVED, "by this rule there is nothing to lose"),
         ("long after", RelapseState.REACHED, "more likely than not it is over it now"),
         ("one score after", RelapseState.WELL, "under the relapse cut-off of 16 now"),
     ],
@@ -325,7 +325,7 @@ def test_a_patient_far_from_everyone_is_searched_for() -> None:
     assert found.ess > 500
     codes = {one.code for one in found.warnings}
     assert {WarningCode.LAPLACE, WarningCode.FAR} <= codes
-    assert "virtual patients resemble this one" in found.reason
+    assert "virtual patients" in found.reason
 
 
 def test_scores_that_contradict_the_model_get_no_forecast() -> None:
@@ -438,7 +438,24 @@ def test_the_answer_names_its_scale_and_model() -> None:
     found: Forecast = forecast(COURSES["percent of baseline"])
     assert (found.scale, found.unit, found.baseline, found.p_remission) == ("HAM-D17", "% of baseline", 100.0, None)
     assert found.relapse is not None
-    assert found.relapse.definition == "HAM-D17 of 75 % of baseline or more, errors of measurement left out"
+    assert found.relapse.definition == "HAM-D17 of 75 % of baseline or more, one odd rating aside"
     assert found.model.startswith("afterglow population")
     assert found.status
     assert predict.INTERVALS_DAYS == (7, 14, 28)
+
+
+def test_old_relief_that_nothing_explains_is_said_so() -> None:
+    codes = {one.code for one in forecast(course(scores((-1, 20), (24 * 180, 8)), given_on([0]))).warnings}
+    assert WarningCode.UNEXPLAINED in codes
+    for known in (((-1, 20), (24, 9)), ((-1, 20), (24 * 180, 19)), ((-1, 20),)):
+        codes = {one.code for one in forecast(course(scores(*known), given_on([0]))).warnings}
+        assert WarningCode.UNEXPLAINED not in codes
+
+
+def test_scores_that_fit_badly_set_no_date() -> None:
+    swings = [(24.0 * day, 0 if day % 2 else 27) for day in range(1, 14)]
+    found = forecast(course(scores((-1, 21), *swings), given_on([0])))
+    assert WarningCode.FAR in {one.code for one in found.warnings}
+    assert found.intervals == ()
+    assert found.next_due is not None
+    assert found.next_due.on_h is None

@@ -10,7 +10,14 @@ import numpy as np
 import pytest
 
 from afterglow.forecast import ForecastInput, Method, PatientScore, WarningCode, search
-from afterglow.forecast.candidates import N_PARTICLES, case_of, circumstances_of, prior_candidates, prior_deviates
+from afterglow.forecast.candidates import (
+    N_PARTICLES,
+    case_of,
+    circumstances_of,
+    prior_candidates,
+    prior_deviates,
+    relief_of,
+)
 from afterglow.forecast.filter import MoodState
 from afterglow.forecast.linking import evidence, link_scales, mood_start_h, relapse_rule, response_and_remission
 from afterglow.forecast.outlook import Group, Outlook, ScoreDistribution, thin
@@ -21,6 +28,7 @@ from afterglow.forecast.weighting import weigh
 from afterglow.quantities import Dose, DrugForm
 from afterglow.therapy.regimen import DoseAdministration, Regimen, Route, repeat
 from afterglow.therapy.setting import Condition
+from afterglow.therapy.treated import simulate_treated, treated_table
 
 INFUSION = DoseAdministration(
     at_h=0.0, drug=DrugForm.RACEMIC_KETAMINE, route=Route.IV, dose=Dose(mg_per_kg=0.5), infusion_h=2 / 3
@@ -281,5 +289,16 @@ def test_the_proof_counts_what_it_says() -> None:
     assert set(found.methods) == {Method.REWEIGHT}
     last = patient.given.scores[-1].points
     assert last is not None
-    assert found.crps_last.tolist() == [[last, 27.0 - last], [27.0 - last, last]]
+    assert found.points[:, :, 0].tolist() == [[last, last], [last, last]]
+    assert found.later.tolist() == [[0.0, 27.0], [27.0, 0.0]]
     assert np.all(found.crps > 0)
+
+
+def test_the_coarser_quadrature_stays_within_a_thousandth_of_a_point() -> None:
+    case = case_of(course((-1, "PHQ-9", 20), (24, "PHQ-9", 9), days=(0, 2, 4, 7, 9, 11)))
+    some = prior_candidates(case).take(np.arange(2_048))
+    times = np.concatenate([np.linspace(2.0, 300.0, 60), np.linspace(310.0, 2_400.0, 60)])
+    coarse = relief_of(case, some, case.given.given, times)
+    table = treated_table(case.population, case.given.given, times, drive=some.drive)
+    fine = simulate_treated(some.patients, case.given.given, table, drive=some.drive)
+    assert float(np.max(np.abs(coarse.left - fine.left))) < 3e-5

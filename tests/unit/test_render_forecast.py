@@ -367,8 +367,8 @@ def test_after_today_the_strip_lightens_by_a_third() -> None:
 def test_relief_that_nothing_explains_is_dashed_and_empty_in_runs() -> None:
     parts = Relief(time_h=(0.0, 24.0, 48.0, 72.0), drug_layers=((0, 2, 2, 2),), expectancy=(0,) * 4, care=(0,) * 4)
     rests = not_explained(parts, (0.0, 24.0, 48.0, 72.0), (0.0, 5.0, 1.0, 3.0))
-    assert rests == [[(24.0, 2.0, 5.0)], [(72.0, 2.0, 3.0)]]
-    assert not_explained(parts, (24.0,), (1.0,)) == []
+    assert rests == [[(24.0, 2.0, 5.0)], [(48.0, 2.0, 1.0)], [(72.0, 2.0, 3.0)]]
+    assert not_explained(parts, (24.0,), (2.0,)) == []
     dashed = kinds(tree(CHARTS["forecast"]), "path", stroke="var(--ink3)", stroke_dasharray="4 3")
     assert dashed
     assert all(node.get("fill") == "none" for node in dashed)
@@ -376,7 +376,10 @@ def test_relief_that_nothing_explains_is_dashed_and_empty_in_runs() -> None:
 
 def test_a_course_that_the_parts_explain_has_nothing_left_over() -> None:
     data = forecast_data()
-    explained = replace(data, scores=tuple(replace(score, value=21.0) for score in data.scores))
+    flat, base = (0.0,) * len(data.relief.time_h), data.baseline
+    assert base is not None
+    nothing = replace(data.relief, drug_layers=(flat,), expectancy=flat, care=flat)
+    explained = replace(data, relief=nothing, scores=tuple(replace(score, value=base) for score in data.scores))
     assert "Not explained" not in words(tree(forecast_chart(explained)))
 
 

@@ -192,6 +192,7 @@ def test_replicate_is_as_promised() -> None:
                 "arm": ("active", "control", "contrast"),
                 "time_h": float,
                 "statistic": ("mean_change", "mean_score", "response_pct"),
+                "analysis": (None,),
                 "of": (None,),
                 "scale": ("MADRS",),
                 "value": float,

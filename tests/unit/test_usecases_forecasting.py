@@ -64,7 +64,7 @@ def without_forecast(found: ForecastAnswer) -> ForecastAnswer:
     none = replace(
         found.forecast,
         method=Method.NONE,
-        reason="only 3 of 20480 virtual patients resemble this one",
+        reason="the scores leave only 3 of 20480 virtual patients",
         baseline=None,
         trajectory=None,
         p_response=None,
@@ -272,7 +272,7 @@ def test_every_kind_of_session_and_rule_comes_back() -> None:
 def test_no_forecast_has_no_numbers() -> None:
     document = read(forecast_document(without_forecast(answer("course"))))
     assert document["method"] == "none"
-    assert document["reason"].startswith("only 3 of")
+    assert "leave only 3 of" in document["reason"]
     assert document["trajectory"] == document["intervals"] == []
     absent = ("p_response", "p_remission", "relapse", "next_due", "baseline")
     assert [document[name] for name in absent] == [None] * len(absent)
@@ -313,7 +313,7 @@ def test_the_strip_tells_the_last_score_and_its_change() -> None:
     shown = figures(answer("course"))
     assert shown["PHQ-9, 30 Mar"] == ("13", "moderate", "up 4 since 16 Mar")
     assert shown["Since baseline of 21"] == ("−8", "points, 38 %", "no response")
-    assert "Credited to the drug" in shown
+    assert "Credited to the drug now" in shown
     responded = figures(answer("responder"))
     assert responded["Since baseline of 21"] == ("−19", "points, 90 %", "remission")
     assert responded["PHQ-9, 23 Mar"] == ("2", "minimal", "unchanged since 16 Mar")
@@ -428,7 +428,7 @@ def test_a_report_is_the_same_each_time_and_says_what_was_planned() -> None:
 def test_a_report_without_a_forecast_says_why_and_shows_the_scores() -> None:
     html = forecast_report(without_forecast(answer("course")))
     words = Reader(html).words
-    assert "No forecast, because only 3 of 20480 virtual patients resemble this one." in words
+    assert "No forecast, because the scores leave only 3 of 20480 virtual patients." in words
     assert "Mon 30 Mar 2026 13" in words
     assert "Next due" not in words
     assert "The coming weeks" not in words

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from afterglow import __version__
-from afterglow.cli import forecast, knowledge, modelling
+from afterglow.cli import design, forecast, knowledge, modelling, prove, upkeep
 from afterglow.errors import AfterglowError
 
 # Exit code by the start of an error's code; the longest start wins.
@@ -38,9 +38,15 @@ app = typer.Typer(
 )
 app.command("expose")(modelling.expose_command)
 app.command("replicate")(modelling.replicate_command)
+app.command("design")(design.design_command)
 app.command("forecast")(forecast.forecast_command)
+app.command("prove")(prove.prove_command)
 app.add_typer(knowledge.evidence_app, name="evidence")
 app.command("scales")(knowledge.scales_command)
+app.add_typer(upkeep.records_app, name="records")
+app.add_typer(upkeep.audit_app, name="audit")
+app.command("backup")(upkeep.backup_command)
+app.command("restore")(upkeep.restore_command)
 
 
 def _print_version(asked: bool) -> None:

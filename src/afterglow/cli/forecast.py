@@ -11,7 +11,7 @@ import typer
 
 from afterglow.cli.modelling import AsJson, Seed
 from afterglow.cli.output import Report, console, named, print_facts, print_json, print_table, progress, write_report
-from afterglow.errors import InputError
+from afterglow.errors import InputError, OutOfRange, echo
 from afterglow.protocol import CourseRecord, place_in_protocol, read_course, read_protocol, read_time
 from afterglow.quantities import parse_percent
 
@@ -48,7 +48,7 @@ def forecast_command(
         ),
     ] = None,
     relapse: Annotated[
-        float | None,
+        str | None,
         typer.Option(
             "--relapse",
             metavar="SCORE",
@@ -67,13 +67,14 @@ def forecast_command(
     """
     read = read_course(course)
     planned = None if plan is None else read_protocol(plan)
-    fraction = parse_percent(limit, what="--limit")
+    fraction = _limit(limit)
+    rule = None if relapse is None else _score(relapse)
     starts = None if now is None else parse_now(now, read)
     from afterglow.usecases.forecasting import forecast_course  # noqa: PLC0415
 
     try:
         with progress("Virtual patients") as done:
-            answer = forecast_course(read, plan=planned, limit=fraction, now=starts, relapse_at=relapse, seed=seed)
+            answer = forecast_course(read, plan=planned, limit=fraction, now=starts, relapse_at=rule, seed=seed)
             done(1.0)
     except InputError as fault:
         about, _, key = (fault.about or "").partition(".")
@@ -91,6 +92,27 @@ def forecast_command(
         print_json(forecast_document(answer))
     else:
         _print_forecast(answer)
+
+
+def _limit(text: str) -> float:
+    from afterglow.forecast.answer import LIMITS  # noqa: PLC0415
+
+    fraction, (low, high) = parse_percent(text, what="--limit"), LIMITS
+    if not low <= fraction <= high:
+        raise OutOfRange("--limit is refused", observed=text, allowed=f"{100 * low:g} to {100 * high:g} %")
+    return fraction
+
+
+def _score(text: str) -> float:
+    """A score in points or per cent of baseline, whichever the last score is in."""
+    try:
+        return float(text.removesuffix("of baseline").strip().removesuffix("%"))
+    except ValueError:
+        raise InputError(
+            "--relapse is refused",
+            observed=echo(text),
+            allowed="a number on the last score's scale and in its unit: 15 points, or 75 of 100 % of baseline",
+        ) from None
 
 
 def parse_now(text: str, course: CourseRecord) -> datetime:
@@ -131,7 +153,14 @@ def _print_forecast(answer: ForecastAnswer) -> None:
 
 
 def _print_outlook(answer: ForecastAnswer, trajectory: Trajectory) -> None:
-    from afterglow.usecases.forecast_view import interval_data, key_figures, parts_of_change, sentences  # noqa: PLC0415
+    from afterglow.render.text import format_day  # noqa: PLC0415
+    from afterglow.usecases.forecast_view import (  # noqa: PLC0415
+        interval_data,
+        key_figures,
+        parts_of_change,
+        scores_shown,
+        sentences,
+    )
 
     out = console()
     facts = [
@@ -140,13 +169,16 @@ def _print_outlook(answer: ForecastAnswer, trajectory: Trajectory) -> None:
     ]
     parts = parts_of_change(answer, trajectory)
     if parts is not None:
-        facts.append(("Of the change", ", ".join(f"{name.lower()} {value}" for name, value in parts.items())))
+        day = format_day(answer.at(scores_shown(answer)[-1].time_h).date())
+        facts.append((f"Of the change by {day}", ", ".join(f"{name.lower()} {value}" for name, value in parts.items())))
     print_facts(out, facts)
     out.print()
     _print_trajectory(answer, trajectory)
     out.print()
     for sentence in sentences(answer):
         out.print(sentence)
+    if answer.forecast.relapse is not None:
+        out.print(f"Relapse rule: {answer.forecast.relapse.source}.")
     intervals = interval_data(answer)
     if intervals is not None:
         from afterglow.render.outlook import interval_chart  # noqa: PLC0415

@@ -209,12 +209,19 @@ def _print_figures(out: Console, heading: str, figures: Sequence[Figure]) -> Non
 
 
 def print_claims() -> None:
-    """The claims ledger."""
+    """The claims ledger, and what the model predicts beside it."""
+    from afterglow.usecases.claims_model import (  # noqa: PLC0415  the other commands need no model
+        BESIDE_THE_LEDGER,
+        claim_predictions,
+        claim_sentence,
+    )
+
     out = console()
     found = claims()
     out.print("What is claimed, and what is known", style="bold")
     tally = [(verdict, sum(claim.verdict is verdict for claim in found)) for verdict in Verdict]
     out.print(f"{len(found)} claims: " + ", ".join(f"{count} {verdict}" for verdict, count in tally))
+    out.print(BESIDE_THE_LEDGER)
     for claim in found:
         out.print()
         said: list[tuple[str, str | Text]] = [
@@ -222,6 +229,7 @@ def print_claims() -> None:
             ("", _verdict_words(claim.verdict)),
         ]
         said += [("", cited_words(part)) for part in claim.evidence]
+        said.append(("", claim_sentence(claim_predictions()[claim.id])))
         print_facts(out, [*said, ("", f"Afterglow ({claim.action_kind}): {typeset(claim.action)}")])
     out.print()
     out.print("The keys in brackets are spelt out in the report (--report OUT.html) and in the JSON (--json).")

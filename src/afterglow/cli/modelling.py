@@ -179,7 +179,12 @@ def _print_exposure(answer: ExposureAnswer) -> None:
 
 
 def _print_replication(answer: ReplicationAnswer) -> None:
-    from afterglow.usecases.reports import ARM_NAMES, format_prediction, statistic_label  # noqa: PLC0415
+    from afterglow.usecases.reports import (  # noqa: PLC0415
+        ARM_NAMES,
+        arm_label,
+        format_prediction,
+        statistic_label,
+    )
 
     out = console()
     replication = answer.replication
@@ -190,12 +195,12 @@ def _print_replication(answer: ReplicationAnswer) -> None:
     out.print(f"{replication.model}, seed {replication.seed}, {virtual} virtual patients an arm")
     out.print(answer.standing, style="bold")
     pairs = list(zip(replication.predictions, answer.observed, strict=True))
-    for arm in dict.fromkeys(prediction.arm for prediction, _ in pairs):
+    for heading in dict.fromkeys(arm_label(prediction) for prediction, _ in pairs):
         out.print()
-        out.print(ARM_NAMES[arm], style="bold")
+        out.print(heading, style="bold")
         rows = []
         for prediction, observed in pairs:
-            if prediction.arm is not arm:
+            if arm_label(prediction) != heading:
                 continue
             low, high = (format_prediction(prediction, bound) for bound in (prediction.lo90, prediction.hi90))
             parts, verdict = prediction.parts, ""

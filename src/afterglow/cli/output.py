@@ -126,23 +126,31 @@ def write_report(path: Path, html: str) -> None:
 
     Raises: UnwritableFile if it cannot be written.
     """
+    write_text(path, html)
+    sys.stderr.write(f"Report: {path}\n")
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write a whole file or nothing.
+
+    Raises: UnwritableFile if it cannot be written.
+    """
     try:
         path.parent.mkdir(exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as part:
-                part.write(html)
+                part.write(content)
             Path(name).chmod(0o644)
             Path(name).replace(path)
         finally:
             Path(name).unlink(missing_ok=True)
     except OSError as fault:
         raise UnwritableFile(
-            f"The report {path} cannot be written",
+            f"The file {path} cannot be written",
             observed=fault.strerror,
             next_step="Choose a file in a folder that you may write to",
         ) from None
-    sys.stderr.write(f"Report: {path}\n")
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from afterglow.evidence.citations import source
 from afterglow.evidence.figures import Figure, TimeOrigin
@@ -13,16 +13,19 @@ from afterglow.provenance import Provenance, Verified
 from afterglow.quantities import HOURS_PER_DAY, format_duration
 
 
-def evidence_markdown() -> dict[str, str]:
+def evidence_markdown(model: Mapping[str, str] | None = None) -> dict[str, str]:
     """Markdown of the generated reference pages by file name.
+
+    Args:
+        model: what a model says beside each claim, by its id.
 
     >>> sorted(evidence_markdown())
     ['claims.md', 'trials.md']
     """
-    return {"claims.md": _claims_page(), "trials.md": _trials_page()}
+    return {"claims.md": _claims_page(model or {}), "trials.md": _trials_page()}
 
 
-def _claims_page() -> str:
+def _claims_page(model: Mapping[str, str]) -> str:
     found = claims()
     lines = [
         "# Claims ledger",
@@ -30,6 +33,10 @@ def _claims_page() -> str:
         "What is promised about ketamine treatment in public, in our words, and what the evidence says. A claim is",
         "judged on what controlled evidence shows for its wording. Lines marked *not confirmed* are from memory and",
         "must not be shown to a patient or clinician as a fact.",
+        *(
+            ["", "What the model predicts stands beside each claim. It changes no verdict, and it may be wrong."]
+            * bool(model)
+        ),
         "",
         *table(
             ["Verdict", "Claims"],
@@ -38,12 +45,12 @@ def _claims_page() -> str:
         "",
     ]
     for claim in found:
-        lines += _claim_lines(claim)
+        lines += _claim_lines(claim, model.get(claim.id))
     cited = (part.provenance for claim in found for part in claim.evidence)
     return "\n".join([*lines, "## Sources", "", *_source_lines(cited), ""])
 
 
-def _claim_lines(claim: Claim) -> list[str]:
+def _claim_lines(claim: Claim, model: str | None) -> list[str]:
     evidence = [
         f"- {'' if part.may_be_shown_as_fact else '*Not confirmed:* '}{part.text} [{', '.join(part.provenance.source)}]"
         for part in claim.evidence
@@ -55,6 +62,7 @@ def _claim_lines(claim: Claim) -> list[str]:
         "",
         *evidence,
         "",
+        *([model, ""] if model else []),
         f"System ({claim.action_kind}): {claim.action}",
         "",
     ]

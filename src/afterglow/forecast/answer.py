@@ -37,6 +37,7 @@ class WarningCode(StrEnum):
     UNUSUAL_DOSE = "unusual_dose"
     UPPER_BOUND = "drug_part_upper_bound"
     NO_SCORE = "no_score"
+    UNEXPLAINED = "mostly_unexplained"
 
 
 class RelapseState(StrEnum):

@@ -12,6 +12,7 @@ from afterglow.forecast.answer import (
     EarlyNonResponse,
     Forecast,
     ForecastInput,
+    ForecastWarning,
     IntervalChoice,
     Method,
     NextDue,
@@ -24,7 +25,7 @@ from afterglow.forecast.candidates import case_of
 from afterglow.forecast.linking import LinkedScale, relapse_rule, response_and_remission
 from afterglow.forecast.outlook import HORIZON_DAYS, Group, Outlook, ScoreDistribution
 from afterglow.forecast.update import infer
-from afterglow.forecast.warnings import EXTRAPOLATED, reliable_change_sentence, warnings_of
+from afterglow.forecast.warnings import EXTRAPOLATED, reliable_change_sentence, unexplained, warnings_of
 from afterglow.quantities import HOURS_PER_DAY
 from afterglow.therapy.kinetics import FloatArray
 from afterglow.therapy.regimen import Regimen, repeat
@@ -59,7 +60,7 @@ def forecast(given: ForecastInput, *, layers: bool = False) -> Forecast:
     >>> found = forecast(ForecastInput(origin_at=datetime(2026, 3, 2, 9, tzinfo=UTC), now_h=24.0,
     ...                                condition=Condition.DEPRESSION, scores=tuple(scores), given=Regimen((session,))))
     >>> found.method, found.relapse.definition
-    (<Method.REWEIGHT: 'reweight'>, 'PHQ-9 of 16 or more, errors of measurement left out')
+    (<Method.REWEIGHT: 'reweight'>, 'PHQ-9 of 16 or more, one odd rating aside')
     """
     case = case_of(given)
     posterior = infer(case)
@@ -101,7 +102,8 @@ def _complete(answer: Forecast, outlook: Outlook, *, layers: bool) -> Forecast:
     if given.planned.administrations:
         left = outlook.relief(everyone, given.given, outlook.days_h).left
     relapse = _relapse(outlook, rule, outlook.relapsed(everyone, left, rule))
-    intervals = _intervals(outlook, rule) if relapse.state is RelapseState.WELL else ()
+    compared = relapse.state is RelapseState.WELL and not outlook.posterior.contradicts
+    intervals = _intervals(outlook, rule) if compared else ()
     today = len(trajectory.times_h) - len(outlook.days_h)
     now = [None if np.isnan(p[today]) else float(p[today]) for p in (trajectory.p_response, trajectory.p_remission)]
     return replace(
@@ -113,9 +115,16 @@ def _complete(answer: Forecast, outlook: Outlook, *, layers: bool) -> Forecast:
         relapse=relapse,
         next_due=_next_due(outlook, relapse),
         intervals=intervals,
-        warnings=(*answer.warnings, EXTRAPOLATED) if intervals else answer.warnings,
+        warnings=(*_unexplained(outlook, trajectory), *answer.warnings, *([EXTRAPOLATED] if intervals else [])),
         early_nonresponse=_early(outlook),
     )
+
+
+def _unexplained(outlook: Outlook, found: Trajectory) -> tuple[ForecastWarning, ...]:
+    scores = outlook.case.given.scores
+    last_h = scores[-1].at_h if scores else outlook.case.given.now_h
+    explained = float(np.interp(last_h, found.times_h, found.drug + found.expectancy + found.care))
+    return unexplained(outlook.case, explained, outlook.baseline)
 
 
 def _trajectory(outlook: Outlook, ahead: ScoreDistribution, *, layers: bool) -> Trajectory:
@@ -204,7 +213,7 @@ def _relapse(outlook: Outlook, rule: RelapseRule, reached: FloatArray) -> Relaps
     later = np.flatnonzero(reached >= 0.5)
     well = state is RelapseState.WELL
     return RelapseForecast(
-        definition=f"{rule.scale} of {_shown(outlook.scale, rule)} or more, errors of measurement left out",
+        definition=f"{rule.scale} of {_shown(outlook.scale, rule)} or more, one odd rating aside",
         source=rule.source,
         score_at_least=rule.score_at_least,
         median_days=float(later[0]) if well and later.size else None,
@@ -224,18 +233,23 @@ def _relapse_state(outlook: Outlook, rule: RelapseRule, reached: FloatArray) -> 
         return RelapseState.WELL, f"More likely than not the score is under the relapse cut-off of {cut_off} now."
     own = [s for s in given.scores if s.at_h > given.given.starts_h[0] and s.scale == outlook.scale.name]
     if not own:
-        chance = f"{100 * (1.0 - reached[0]):.0f} %"
+        chance = _percent(1.0 - reached[0])
         reason = f"No score has been taken since treatment began; the model gives {chance} for one under {cut_off} now."
         return RelapseState.UNKNOWN, reason
     if any(outlook.scale.value(score) < rule.score_at_least for score in own):
         reason = f"The score has been under the relapse cut-off of {cut_off}; more likely than not it is over it now."
         return RelapseState.REACHED, reason
-    reason = f"No score since treatment began is under the relapse cut-off of {cut_off}: there is no relief to lose."
-    return RelapseState.NOT_IMPROVED, reason
+    reason = f"No score since treatment began is under the relapse cut-off of {cut_off}"
+    return RelapseState.NOT_IMPROVED, f"{reason}, so by this rule there is nothing to lose."
 
 
 def _shown(scale: LinkedScale, rule: RelapseRule) -> str:
     return f"{rule.score_at_least:g}" + (" % of baseline" if scale.percent else "")
+
+
+def _percent(chance: float) -> str:
+    """A chance in words; a model never gives 0 or 100 %."""
+    return "under 1 %" if chance < 0.01 else "over 99 %" if chance > 0.99 else f"{100 * chance:.0f} %"
 
 
 def _next_due(outlook: Outlook, relapse: RelapseForecast) -> NextDue:
@@ -249,8 +263,11 @@ def _next_due(outlook: Outlook, relapse: RelapseForecast) -> NextDue:
         under = np.flatnonzero(reached < chance)
         return float(outlook.days_h[under[-1]]) if 0 < under.size < len(reached) else None
 
+    if outlook.posterior.contradicts:
+        reason = "The model explains these scores badly, so it sets no date."
+        return NextDue(limit=limit, on_h=None, at_half_h=None, at_twice_h=None, reason=reason)
     if reached[0] >= limit:
-        chance = f"{100 * reached[0]:.0f} %"
+        chance = _percent(reached[0])
         reason = f"The chance of being over the relapse cut-off is {chance} now: the limit is passed already."
     elif reached[-1] < limit:
         reason = f"The chance of relapse stays under the limit for {HORIZON_DAYS} days."

@@ -20,6 +20,7 @@ from afterglow.therapy.kinetics import FloatArray
 LEAST_ESS = 500.0  # below it re-weighting is given up for the search
 LEAST_SEARCHED_ESS = 200.0  # below it there is no forecast
 LARGEST_KHAT = 0.7  # Vehtari et al., Pareto smoothed importance sampling: weights are unreliable above
+UNLIKELY = 0.001  # policy (ADR 0009): a misfit that one in a thousand of the model's own patients would show
 LEAST_FIT = 1e-12  # policy (ADR 0009): scores less likely than that contradict the model, and there is no forecast
 
 
@@ -46,6 +47,11 @@ class Posterior:
     reason: str
     misfit: float | None
 
+    @property
+    def contradicts(self) -> bool:
+        """Whether the scores fit the model so badly that it sets no dates."""
+        return self.misfit is not None and self.misfit < UNLIKELY
+
 
 def infer(case: Case) -> Posterior:
     """The patient's posterior; `method` is none where no weighting can be trusted.
@@ -70,7 +76,7 @@ def infer(case: Case) -> Posterior:
     weights, ess, khat = weigh(mood.log_likelihood)
     method, reason, misfit = Method.REWEIGHT, "", None
     if not _trusted(ess, khat, LEAST_ESS):
-        reason = f"only {ess:.0f} of {len(weights)} virtual patients resemble this one"
+        reason = _poor(ess, khat, len(weights))
         found = search(case, prior_deviates(case), mood)
         around, searched_ess, searched_khat = weigh(found.log_weights)
         misfit = found.misfit
@@ -93,6 +99,12 @@ def infer(case: Case) -> Posterior:
         reason=reason,
         misfit=misfit,
     )
+
+
+def _poor(ess: float, khat: float | None, count: int) -> str:
+    if ess < LEAST_ESS:
+        return f"the scores leave only {ess:.0f} of {count} virtual patients"
+    return f"a few of {count} virtual patients carry most of the weight (k-hat {khat:.1f})"
 
 
 def _trusted(ess: float, khat: float | None, least: float) -> bool:

@@ -14,8 +14,8 @@ from afterglow.therapy.exposure import check_doses
 from afterglow.therapy.regimen import Route
 from afterglow.therapy.setting import Condition
 
+LEAST_IMPROVED = 0.2  # policy (ADR 0009): an improvement smaller than a fifth needs no explanation
 STALE_DAYS = 28.0  # policy (ADR 0009): older than the longest usual maintenance interval
-UNLIKELY = 0.001  # policy (ADR 0009): a misfit that one in a thousand of the model's own patients would show
 _CALIBRATED = {(DrugForm.RACEMIC_KETAMINE, Route.IV), (DrugForm.ESKETAMINE, Route.INTRANASAL)}
 _REFERENCE_WEIGHT_KG = 70.0
 
@@ -29,9 +29,9 @@ def warnings_of(case: Case, posterior: Posterior) -> tuple[ForecastWarning, ...]
     Raises: OutOfRange for a dose outside the absolute limits.
     """
     found = (
-        *_of_model(case),
         *_of_fit(posterior),
         *_of_scores(case.given, case.scales[-1]),
+        *_of_model(case),
         *_of_sessions(case),
     )
     return tuple(ForecastWarning(code=code, text=text) for code, text in found)
@@ -50,8 +50,9 @@ def _of_fit(posterior: Posterior) -> Iterator[tuple[WarningCode, str]]:
         yield WarningCode.FAR, f"No forecast: {posterior.reason}."
         return
     if posterior.method is Method.LAPLACE:
-        yield WarningCode.LAPLACE, f"The patient is unlike most of the population: {posterior.reason}."
-    if posterior.misfit is not None and posterior.misfit < UNLIKELY:
+        text = f"The most likely patient was searched instead of weighting the population: {posterior.reason}."
+        yield WarningCode.LAPLACE, text
+    if posterior.contradicts:
         yield (
             WarningCode.FAR,
             "The model explains these scores badly: fewer than one in 1,000 of its patients fit so poorly.",
@@ -87,6 +88,28 @@ def _of_sessions(case: Case) -> Iterator[tuple[WarningCode, str]]:
     weight_kg = _REFERENCE_WEIGHT_KG if given.weight_kg is None else given.weight_kg
     for text in check_doses(case.sessions, weight_kg=weight_kg):
         yield WarningCode.UNUSUAL_DOSE, text
+
+
+def unexplained(case: Case, explained: float, baseline: float) -> tuple[ForecastWarning, ...]:
+    """Whether most of the improvement at the last score is none of the model's parts: mood, or what it does not know.
+
+    Args:
+        case: the patient.
+        explained: points of relief by drug, expectancy and care at the last score.
+        baseline: level before treatment.
+    """
+    scores, scale = case.given.scores, case.scales[-1]
+    if not scores or not case.given.given.administrations or scores[-1].at_h <= case.given.given.starts_h[0]:
+        return ()
+    improved = baseline - scale.value(scores[-1])
+    if improved < LEAST_IMPROVED * (baseline - scale.lowest) or explained > improved / 2.0:
+        return ()
+    unit = "% of baseline" if scale.percent else "points"
+    text = (
+        f"Only {explained:.1f} of the improvement of {improved:.1f} {unit} are explained by sessions and time: the "
+        "forecast rests on how long a fluctuation of mood lasts."
+    )
+    return (ForecastWarning(code=WarningCode.UNEXPLAINED, text=text),)
 
 
 EXTRAPOLATED = ForecastWarning(

@@ -9,6 +9,8 @@ from afterglow.markdown import table
 from afterglow.protocol.course import FIRST_YEAR, LAST_YEAR, LONGEST_NOTE, CourseRecord
 from afterglow.protocol.course_file import COLUMNS, SESSION_EXAMPLES, SETTING_KEYS
 from afterglow.protocol.course_file import LARGEST_MB as LARGEST_COURSE_MB
+from afterglow.protocol.design import MaintenanceArm, TrialDesign
+from afterglow.protocol.dropout import Dropout
 from afterglow.protocol.kinds import MOST_ITEMS, Key, defaults, required
 from afterglow.protocol.nodes import DEEPEST
 from afterglow.protocol.treatment import LONGEST_COURSE_H
@@ -21,6 +23,9 @@ from afterglow.protocol.trial import (
     TrialProtocol,
 )
 from afterglow.protocol.trial_file import (
+    ARM_KEYS,
+    DESIGN_KEYS,
+    DROPOUT_KEYS,
     LARGEST_MB,
     OBSERVE_KEYS,
     POPULATION_KEYS,
@@ -38,6 +43,9 @@ _SECTIONS: tuple[tuple[str, type[Any], Sequence[Key]], ...] = (
     ("Keys under `population`", Population, POPULATION_KEYS),
     ("Keys under `observe`", ObservationPlan, OBSERVE_KEYS),
     ("Keys under `observe.relapse`", RelapseQuestion, RELAPSE_KEYS),
+    ("Keys under `dropout`", Dropout, DROPOUT_KEYS),
+    ("Keys under `design`", TrialDesign, DESIGN_KEYS),
+    ("One arm of `design.arms`", MaintenanceArm, ARM_KEYS),
     ("Keys under `trial`", PublishedArms, TRIAL_KEYS),
 )
 

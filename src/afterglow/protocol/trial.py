@@ -13,6 +13,8 @@ from enum import StrEnum
 
 from afterglow.errors import MissingValue, NoModel, OutOfRange, UnknownName, WrongOrder
 from afterglow.evidence import trial
+from afterglow.protocol.design import Endpoint, TrialDesign
+from afterglow.protocol.dropout import Dropout
 from afterglow.protocol.treatment import LONGEST_COURSE_H, Infusion, administer, check_dose
 from afterglow.quantities import HOURS_PER_DAY, Dose, DrugForm, format_duration
 from afterglow.scales import instrument
@@ -233,6 +235,8 @@ class TrialProtocol:
         scales: bounds of scales that Afterglow does not know.
         population: None where nothing is said.
         observe: None where no scores are asked for.
+        dropout: None where everybody stays.
+        design: None where no trial is planned.
         title: one line for people.
         trial: None where no published figures belong to this protocol.
     """
@@ -249,6 +253,8 @@ class TrialProtocol:
     scales: tuple[ScaleBounds, ...] = ()
     population: Population | None = None
     observe: ObservationPlan | None = None
+    dropout: Dropout | None = None
+    design: TrialDesign | None = None
     title: str | None = None
     trial: PublishedArms | None = None
 
@@ -259,6 +265,9 @@ class TrialProtocol:
         _check_control(self)
         _check_scales(self)
         _check_relapse(self)
+        if self.dropout and self.dropout.visits_h:
+            _check_times(self.dropout.visits_h, "dropout.visits")
+        _check_design(self)
         _check_published(self)
 
     def regimen(self) -> Regimen:
@@ -355,6 +364,20 @@ def known_bounds(scale: str) -> ScaleBounds:
     if found.range is None:
         raise NoModel(f"{found.short_name} has no total score", next_step="Name a scale with a total, such as MADRS")
     return ScaleBounds(name=found.short_name, lowest=found.range[0], highest=found.range[1])
+
+
+def require_design(protocol: TrialProtocol) -> TrialDesign:
+    """The trial that is planned.
+
+    Raises: MissingValue if none is.
+    """
+    if protocol.design is None:
+        raise MissingValue(
+            "design is missing",
+            next_step="Add design to the protocol, as in design: {sizes: [50, 100, 200]}",
+            about="design",
+        )
+    return protocol.design
 
 
 def _needed(key: str) -> MissingValue:
@@ -543,6 +566,42 @@ def _check_relapse(protocol: TrialProtocol) -> None:
                 next_step="Move the times, or give observe.relapse.judged",
                 about=about,
             )
+
+
+_DEFINED_BY = {
+    Endpoint.RESPONSE: ("response_fraction", "observe.response"),
+    Endpoint.REMISSION: ("remission_at_most", "observe.remission"),
+    Endpoint.RELAPSE: ("relapse", "observe.relapse"),
+}
+
+
+def _check_design(protocol: TrialProtocol) -> None:
+    """The endpoint is defined, and there are arms to compare."""
+    planned = protocol.design
+    if planned is None:
+        return
+    if protocol.observe is None:
+        raise _needed("observe")
+    field, key = _DEFINED_BY.get(planned.compared_on, ("times_h", "observe.times"))
+    if getattr(protocol.observe, field) is None:
+        raise MissingValue(
+            f"{key} is missing, so {planned.compared_on} has no definition",
+            next_step=f"Give {key}, or another endpoint",
+            about="design",
+        )
+    if planned.arms and protocol.arm is not ArmSelection.ACTIVE:
+        raise OutOfRange(
+            "Arms that are randomised after response go on from one active arm",
+            observed=f"arm: {protocol.arm}",
+            allowed=f"arm: {ArmSelection.ACTIVE}",
+            about="arm",
+        )
+    if not planned.arms and protocol.arm is not ArmSelection.BOTH:
+        raise MissingValue(
+            "There are no arms to compare",
+            next_step="Name the control and ask for arm: both, or name design.arms",
+            about="design",
+        )
 
 
 _COMPARATOR_WORDS = {

@@ -6,6 +6,8 @@ import os
 from dataclasses import replace
 
 from afterglow.errors import MalformedFile, Place, UnknownName
+from afterglow.protocol.design import LARGEST_SIZE, Endpoint, MaintenanceArm, TrialDesign
+from afterglow.protocol.dropout import Analysis, Dropout
 from afterglow.protocol.kinds import (
     DAY,
     DOSE,
@@ -235,6 +237,58 @@ OBSERVE_KEYS = (
         meaning="left out: relapse is not computed",
     ),
 )
+DROPOUT_KEYS = (
+    Key(
+        name="unimproved",
+        kind=PERCENT,
+        meaning="chance of leaving after a visit for somebody without improvement; under 100 %",
+    ),
+    Key(
+        name="recovered",
+        kind=PERCENT,
+        meaning="the same for somebody who has lost all symptoms; between the two the log odds run straight",
+    ),
+    Key(name="source", kind=WORD, meaning="key of a source or a trial, or `assumed`"),
+    Key(
+        name="visits",
+        kind=TIMES,
+        meaning="visits after which patients may leave; those of `observe` if left out",
+        field="visits_h",
+    ),
+    Key(name="analysis", kind=words(Analysis), meaning="which result is asked for; the other one is given too"),
+)
+ARM_KEYS = (
+    Key(name="name", kind=TEXT, meaning="one line for people"),
+    Key(
+        name="every",
+        kind=DURATION,
+        meaning="interval between sessions, the first one interval after randomisation; left out: no more sessions",
+        field="every_h",
+    ),
+)
+DESIGN_KEYS = (
+    Key(
+        name="sizes",
+        kind=many(whole(2, LARGEST_SIZE), says=f"list of whole numbers, rising, 2 to {LARGEST_SIZE}"),
+        meaning="patients who start treatment for each arm",
+    ),
+    Key(
+        name="arms",
+        kind=many(section(MaintenanceArm, ARM_KEYS, says="arm"), says="list of arms: `[{name: weekly, every: 7 d}]`"),
+        meaning="ways of going on for those at risk when `observe.relapse` judges it, each compared with the first; "
+        "left out: active against control",
+    ),
+    Key(
+        name="endpoint",
+        kind=words(Endpoint),
+        meaning="what is compared, at the last asked time; left out: `relapse` with arms, else `change`",
+    ),
+    Key(
+        name="alpha",
+        kind=PERCENT,
+        meaning="chance of a false positive, two-sided, shared out among the comparisons; up to 50 %",
+    ),
+)
 TRIAL_KEYS = (
     Key(name="key", kind=WORD, meaning="key of a published trial, as listed by `afterglow evidence trials`"),
     Key(name="active", kind=WORD, meaning="its arm that got the drug"),
@@ -270,6 +324,16 @@ PROTOCOL_KEYS = (
         name="observe",
         kind=section(ObservationPlan, OBSERVE_KEYS, says="keys under `observe`"),
         meaning="what is asked of the course",
+    ),
+    Key(
+        name="dropout",
+        kind=section(Dropout, DROPOUT_KEYS, says="keys under `dropout`"),
+        meaning="who leaves before the end; left out: everybody stays",
+    ),
+    Key(
+        name="design",
+        kind=section(TrialDesign, DESIGN_KEYS, says="keys under `design`"),
+        meaning="the trial that `afterglow design` plans",
     ),
     Key(
         name="trial",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
@@ -170,7 +170,8 @@ def format_due(due: DueDate, calendar: Calendar) -> tuple[str, str]:
         None if at is None else format_day(calendar.at(at).date()) for at in (due.at_half_h, due.at_twice_h)
     )
     said = f"{earlier} at a {half} limit" if earlier else f"over {half} already"
-    said += f", {later} at {twice}" if later else f", beyond the forecast at {twice}"
+    if 2.0 * due.limit < 1.0:
+        said += f", {later} at {twice}" if later else f", beyond the forecast at {twice}"
     return f"Next due by {format_day(calendar.at(due.on_h).date(), weekday=True)}", said
 
 
@@ -279,7 +280,7 @@ def _draw(data: ForecastData, canvas: Canvas) -> Drawing:
     unit = "relief in % of baseline" if data.percent else "points of relief"
     pieces = [
         _score_panel(data, canvas, score_box, times),
-        dose_lane(data.sessions, canvas, lane, times, name="Sessions"),
+        dose_lane(_lane(data), canvas, lane, times, name="Sessions"),
         draw_afterglow(data.relief, canvas, strip, times, rests=rests, now_h=data.now_h, unit=unit),
         draw_calendar_axis(strip, times, data.calendar, data.now_h),
         _today(data, score_box, strip.bottom, times),
@@ -290,6 +291,13 @@ def _draw(data: ForecastData, canvas: Canvas) -> Drawing:
     key_top = strip.bottom + 34
     key, key_px = draw_key(canvas, _key(data, canvas, rests), 0 if canvas.narrow else left, key_top)
     return join(*pieces, key), key_top + key_px
+
+
+def _lane(data: ForecastData) -> tuple[DoseMark, ...]:
+    """The sessions, and an empty place for the next one where a date is set and nothing is planned."""
+    if data.due.on_h is None or not data.sessions or data.sessions[-1].planned:
+        return data.sessions
+    return (*data.sessions, replace(data.sessions[-1], time_h=data.due.on_h, planned=True))
 
 
 def _times(data: ForecastData, left: float, right: float) -> Scale:

@@ -82,11 +82,11 @@ class Relief:
 
 
 Rest = list[tuple[float, float, float]]
-"""A stretch of measured relief above the sum: times with the sum and the measured relief at each."""
+"""A stretch of measured relief on one side of the sum: times with the sum and the measured relief at each."""
 
 
 def not_explained(relief: Relief, measured_h: Series, measured: Series) -> list[Rest]:
-    """Where measured relief, joined by straight lines, lies above the sum of its parts.
+    """Where measured relief, joined by straight lines, lies above or below the sum of its parts.
 
     Args:
         relief: the parts.
@@ -100,12 +100,14 @@ def not_explained(relief: Relief, measured_h: Series, measured: Series) -> list[
     """
     at = sorted({*measured_h, *(t for t in relief.time_h if measured_h[0] <= t <= measured_h[-1])})
     sums, found = np.interp(at, relief.time_h, relief.levels[-1]), np.interp(at, measured_h, measured)
-    rests: list[Rest] = [[]]
-    for t, low, high in zip(at, sums.tolist(), found.tolist(), strict=True):
-        if high > low:
-            rests[-1].append((t, low, high))
-        elif rests[-1]:
+    rests: list[Rest] = []
+    above = None
+    for t, total, reached in zip(at, sums.tolist(), found.tolist(), strict=True):
+        if (reached > total) != above or reached == total:
             rests.append([])
+        above = reached > total
+        if reached != total:
+            rests[-1].append((t, total, reached))
     return [rest for rest in rests if rest]
 
 
@@ -155,7 +157,7 @@ def draw_afterglow(
         canvas: the page's or the phone's.
         box: the strip.
         times: of the course.
-        rests: measured relief that the sum does not reach, left empty within dashes.
+        rests: measured relief that the sum does not reach, or goes beyond, left empty within dashes.
         now_h: after it everything lightens by a third; None for a course without a today.
         unit: what the heights are.
     """

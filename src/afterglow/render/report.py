@@ -61,13 +61,19 @@ class Notice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """One popular claim as it stands in the ledger; `numbers` are its pieces of evidence, each with its source."""
+    """One popular claim as it stands in the ledger.
+
+    Attributes:
+        numbers: its pieces of evidence, each with its source.
+        model: what the model says beside it, or why it says nothing.
+    """
 
     key: str
     claim: str
     verdict: Verdict
     numbers: tuple[str, ...]
     action: str
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -329,7 +335,7 @@ def _ledger(ledger: ClaimsLedger) -> Markup:
     tally = [
         element("li", element("b", escape(str(count))), _verdict(verdict)) for verdict, count in counts.items() if count
     ]
-    headings = ("Number", "Claim", "Verdict", "Numbers", "So Afterglow will")
+    headings = ("Number", "Claim", "Verdict", "Numbers", "Model", "So Afterglow will")
     head = [element("th", escape(heading), scope="col", role="columnheader") for heading in headings]
     rows = [
         element(
@@ -338,6 +344,7 @@ def _ledger(ledger: ClaimsLedger) -> Markup:
             element("th", escape(claim.claim), scope="row", role="rowheader"),
             element("td", _verdict(claim.verdict), role="cell"),
             element("td", *(element("div", escape(one)) for one in claim.numbers), NOTHING, role="cell"),
+            element("td", escape(claim.model), role="cell"),
             element("td", escape(claim.action), role="cell"),
             role="row",
         )

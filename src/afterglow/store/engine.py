@@ -190,6 +190,8 @@ def schema_of(engine: Engine) -> str | None:
 
     Raises: StoreUnavailable.
     """
+    if engine.dialect.name == "sqlite" and not Path(str(engine.url.database)).exists():
+        return None  # looking would make an empty file
     with translated(), engine.connect().execution_options(**{OWN_SQL: True}) as connection:
         if not inspect(connection).has_table(SCHEMA_TABLE):
             return None

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from afterglow.quantities import rate_from_half_life
-from afterglow.therapy.course import CourseTable, course_table
+from afterglow.therapy.course import DEFAULT_QUADRATURE, CourseTable, Quadrature, course_table
 from afterglow.therapy.exposure import drive_inputs, regimen_drive, regimen_plasma, typical
 from afterglow.therapy.kinetics import ExposureModes, FloatArray, concentration, lagged
 from afterglow.therapy.population import Drive, Population, VirtualPatients
@@ -21,6 +21,7 @@ def treated_table(
     *,
     sessions_h: Sequence[float] | None = None,
     drive: ExposureModes | None = None,
+    quadrature: Quadrature = DEFAULT_QUADRATURE,
 ) -> CourseTable:
     """The table of a course for a population; it serves every batch of its patients.
 
@@ -30,12 +31,14 @@ def treated_table(
         times_h: asked times in h since the origin of the course, increasing.
         sessions_h: starts of the sessions, with or without drug; None for those of the regimen.
         drive: of the patients, where it is known already; it may have more channels than the regimen uses.
+        quadrature: how finely the receptor block is integrated.
     """
     sessions = regimen.starts_h if sessions_h is None else sessions_h
     if not _drives_plasticity(population, regimen):
         return course_table((), channels=(), sessions_h=sessions, times_h=times_h)
     channels = (drive or regimen_drive(regimen, typical())).channels
-    return course_table(drive_inputs(regimen), channels=channels, sessions_h=sessions, times_h=times_h)
+    inputs = drive_inputs(regimen)
+    return course_table(inputs, channels=channels, sessions_h=sessions, times_h=times_h, quadrature=quadrature)
 
 
 def treated_drive(patients: VirtualPatients, regimen: Regimen) -> ExposureModes:

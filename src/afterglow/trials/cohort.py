@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from afterglow.therapy.course import CourseTable
 from afterglow.therapy.kinetics import FloatArray
 from afterglow.therapy.population import (
     Circumstances,
@@ -113,23 +114,35 @@ def simulate_cohort(
             count=min(step, total - first),
             patients_per_draw=patients_per_draw,
         )
-        points = plan.highest - plan.lowest
-        yield CohortChunk(
-            patients=patients,
-            relief=simulate_treated(patients, plan.regimen, table, execution=execution),
-            baseline=_baseline(plan, patients.baseline_deviate),
-            link=ScaleLink(
-                name=plan.scale,
-                lowest=plan.lowest,
-                highest=plan.highest,
-                whole_numbers=plan.whole_numbers,
-                following=patients.following_self_report if plan.self_report else 1.0,
-                error_sd=points * (patients.error_self_report if plan.self_report else patients.error_clinician),
-            ),
-            mood=MoodFluctuation(
-                sd=patients.mood_sd, correlation_h=population.parameters["mood_correlation_h"].typical
-            ),
-        )
+        yield treat(plan, patients, table, execution=execution)
+
+
+def treat(plan: ArmPlan, patients: VirtualPatients, table: CourseTable, *, execution: Execution) -> CohortChunk:
+    """Patients through one arm.
+
+    Args:
+        plan: the arm.
+        patients: drawn in its circumstances.
+        table: of its regimen and sessions, see `treated_table`.
+        execution: which implementation.
+    """
+    points = plan.highest - plan.lowest
+    return CohortChunk(
+        patients=patients,
+        relief=simulate_treated(patients, plan.regimen, table, execution=execution),
+        baseline=_baseline(plan, patients.baseline_deviate),
+        link=ScaleLink(
+            name=plan.scale,
+            lowest=plan.lowest,
+            highest=plan.highest,
+            whole_numbers=plan.whole_numbers,
+            following=patients.following_self_report if plan.self_report else 1.0,
+            error_sd=points * (patients.error_self_report if plan.self_report else patients.error_clinician),
+        ),
+        mood=MoodFluctuation(
+            sd=patients.mood_sd, correlation_h=patients.population.parameters["mood_correlation_h"].typical
+        ),
+    )
 
 
 def _baseline(plan: ArmPlan, deviates: FloatArray) -> FloatArray:

@@ -7,15 +7,17 @@ parameter uncertainty. A prediction of a figure the model was calibrated on is a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
 
 from afterglow.errors import NoModel, UnknownName
 from afterglow.protocol import (
+    Analysis,
     AtRisk,
     CompletePopulation,
+    Dropout,
     ObservationPlan,
     RelapseQuestion,
     ScaleBounds,
@@ -52,6 +54,7 @@ class Statistic(StrEnum):
     RESPONSE_PCT = "response_pct"
     REMISSION_PCT = "remission_pct"
     RELAPSE_PCT = "relapse_pct"
+    STAYING_PCT = "staying_pct"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +85,7 @@ class Prediction:
         value: mean of the predictive distribution.
         lo90, hi90: central 90 % prediction interval for a trial of the protocol's size.
         parts: of a mean change or score, else None.
+        analysis: whose scores it counts; None where everybody stays, and of the share that stays.
     """
 
     arm: Arm
@@ -93,6 +97,7 @@ class Prediction:
     lo90: float
     hi90: float
     parts: Parts | None
+    analysis: Analysis | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +110,7 @@ class Replication:
         seed: of the virtual patients.
         n_draws, patients_per_draw: size of the virtual cohort.
         n: patients in the arms predicted.
-        predictions: in the order asked.
+        predictions: in the order asked; with drop-out those of the asked analysis first, then those of the other.
         notes: what a reader must know, in sentences.
     """
 
@@ -153,9 +158,10 @@ def replicate(
     asked = _Asked.of_plan(protocol, observe)
     population = load_population(protocol.condition)
     arms: list[Arm] = [arm for arm in (Arm.ACTIVE, Arm.CONTROL) if arm in protocol.arms]
-    moments: dict[Arm, _Moments] = {}
+    analyses = _analyses(protocol.dropout)
+    moments: dict[tuple[Arm, Analysis | None], _Moments] = {}
     for i, arm in enumerate(arms):
-        collected = _Moments(asked, n_draws)
+        collected = [_Moments(asked, n_draws, analysis) for analysis in analyses]
         plan = arm_plan(protocol, people, arm)
         for chunk in simulate_cohort(
             population,
@@ -166,16 +172,18 @@ def replicate(
             patients_per_draw=patients_per_draw,
             execution=execution,
         ):
-            collected.add(chunk, plan, patients_per_draw)
+            for one in collected:
+                one.add(chunk, plan, patients_per_draw)
             if progress:
-                progress((i + collected.filled / n_draws) / len(arms))
-        moments[arm] = collected
+                progress((i + collected[0].filled / n_draws) / len(arms))
+        moments.update({(arm, one.analysis): one for one in collected})
     sizes = {Arm.ACTIVE: people.n, Arm.CONTROL: people.n_control}
     predictions: list[Prediction] = []
-    for arm, collected in moments.items():
-        predictions += _arm_predictions(asked, collected, arm, sizes[arm])
-    if Arm.CONTRAST in protocol.arms:
-        predictions += _contrasts(asked, moments[Arm.ACTIVE], moments[Arm.CONTROL], sizes)
+    for analysis in analyses:
+        for arm in arms:
+            predictions += _arm_predictions(asked, moments[arm, analysis], arm, sizes[arm])
+        if Arm.CONTRAST in protocol.arms:
+            predictions += _contrasts(asked, moments[Arm.ACTIVE, analysis], moments[Arm.CONTROL, analysis], sizes)
     return Replication(
         model=f"afterglow population {population.version}",
         status=population.status,
@@ -186,6 +194,13 @@ def replicate(
         predictions=tuple(predictions),
         notes=_notes(protocol, population.evidence, population.status),
     )
+
+
+def _analyses(dropout: Dropout | None) -> tuple[Analysis | None, ...]:
+    """The asked analysis, then the other one; none where everybody stays."""
+    if dropout is None:
+        return (None,)
+    return tuple(sorted(Analysis, key=lambda analysis: analysis is not dropout.analysis))
 
 
 def arm_plan(protocol: TrialProtocol, people: CompletePopulation, arm: Arm) -> ArmPlan:
@@ -232,6 +247,8 @@ class _Asked:
         judged: index of the time that decides who is at risk of relapse.
         visits: indices of the visits that look for relapse.
         reports: for each asked relapse time, how many visits have happened by then.
+        dropout: who leaves; None where everybody stays.
+        leaving_h: visits after which they may.
     """
 
     times_h: FloatArray
@@ -241,13 +258,17 @@ class _Asked:
     judged: int
     visits: tuple[int, ...]
     reports: tuple[int, ...]
+    dropout: Dropout | None
+    leaving_h: tuple[float, ...]
 
     @classmethod
     def of_plan(cls, protocol: TrialProtocol, observe: ObservationPlan) -> _Asked:
         relapse = observe.relapse
         judged_h = protocol.relapse_judged_h
         visits_h = (relapse.visits_h or relapse.at_h) if relapse else ()
-        times = np.array(sorted({*observe.times_h, *((judged_h, *visits_h) if relapse else ())}))
+        dropout = protocol.dropout
+        leaving_h = (dropout.visits_h or observe.times_h) if dropout else ()
+        times = np.array(sorted({*observe.times_h, *((judged_h, *visits_h) if relapse else ()), *leaving_h}))
         index = {float(time): i for i, time in enumerate(times)}
         return cls(
             times_h=times,
@@ -257,6 +278,8 @@ class _Asked:
             judged=index[judged_h] if relapse else -1,
             visits=tuple(index[time] for time in visits_h),
             reports=tuple(sum(visit <= at for visit in visits_h) for at in relapse.at_h) if relapse else (),
+            dropout=dropout,
+            leaving_h=leaving_h,
         )
 
     @property
@@ -267,8 +290,8 @@ class _Asked:
 class _Moments:
     """Per draw of the population: means and variances over its virtual patients; shape (n_draws, n_times) each."""
 
-    def __init__(self, asked: _Asked, n_draws: int) -> None:
-        self.asked = asked
+    def __init__(self, asked: _Asked, n_draws: int, analysis: Analysis | None = None) -> None:
+        self.asked, self.analysis = asked, analysis
         self.filled = 0
         shape = (n_draws, len(asked.times_h))
         self.score, self.score_var, self.change, self.change_var = (np.zeros(shape) for _ in range(4))
@@ -276,36 +299,89 @@ class _Moments:
         self.parts = np.zeros((3, *shape))
         self.at_risk = np.zeros(n_draws)
         self.relapsed = np.zeros((n_draws, len(asked.reports)))
+        self.staying = np.ones(shape)
+
+    @property
+    def counted(self) -> FloatArray:
+        """Share of patients whose scores count, (n_draws, n_times)."""
+        return self.staying if self.analysis is Analysis.COMPLETERS else np.ones_like(self.staying)
 
     def add(self, chunk: CohortChunk, plan: ArmPlan, patients_per_draw: int) -> None:
         """Take in the next draws."""
-
-        def per_draw(values: FloatArray) -> FloatArray:
-            grouped: FloatArray = values.reshape(-1, patients_per_draw, *values.shape[1:]).mean(axis=1)
-            return grouped
-
         relief, baseline, link = chunk.relief, chunk.baseline, chunk.link
         mean = link.expected(baseline, relief.left)
         sd = link.sd(baseline, relief.left, chunk.mood.variance(relief.times_h))
+        here = slice(self.filled, self.filled + len(baseline) // patients_per_draw)
+        start = baseline[:, None]
+        mood = self._mood(chunk)
+        stays = self._stays(chunk, mood)
+        followed = np.broadcast_to(np.asarray(link.following), baseline.shape)[:, None]
+        errors = np.broadcast_to(np.asarray(link.error_sd), baseline.shape)[:, None]
+
+        def grouped(values: FloatArray) -> FloatArray:
+            by_draw: FloatArray = values.reshape(-1, patients_per_draw, *values.shape[1:]).mean(axis=1)
+            return by_draw
+
+        self.staying[here] = 1.0 if stays is None else grouped(stays)
+
+        def per_draw(everyone: FloatArray, given_mood: FloatArray | None) -> FloatArray:
+            """Mean over patients; among those who stay it moves as it does given their mood."""
+            if stays is None or given_mood is None or self.analysis is not Analysis.COMPLETERS:
+                return grouped(everyone)
+            return grouped(everyone) + grouped(stays * given_mood) / self.staying[here] - grouped(given_mood)
+
+        everyone, seen = self._figures(chunk, plan, mean, sd), {}
+        if mood is not None and self.analysis is Analysis.COMPLETERS:
+            swing = (start - link.lowest) * followed * np.sqrt(np.maximum(relief.left, 0.0)) * mood
+            seen = self._figures(chunk, plan, mean + swing, errors)
+        found = {name: per_draw(values, seen.get(name)) for name, values in everyone.items()}
+        self.score[here], self.change[here] = found["score"], found["change"]
+        self.score_var[here] = found["score squared"] - found["score"] ** 2
+        self.change_var[here] = found["change squared"] - found["change"] ** 2
+        self.response[here] = np.clip(found.get("response", 0.0), 0.0, 1.0)
+        self.remission[here] = np.clip(found.get("remission", 0.0), 0.0, 1.0)
+        for part, share in zip(self.parts, relief.shares(), strict=True):
+            points = -(start - plan.lowest) * followed * share
+            part[here] = per_draw(points, points)
+        if self.asked.relapse:
+            last = (
+                None if stays is None or self.analysis is not Analysis.COMPLETERS else stays[:, self.asked.visits[-1]]
+            )
+            self._add_relapse(here, chunk, mean, grouped, mood, last)
+        self.filled = here.stop
+
+    def _figures(self, chunk: CohortChunk, plan: ArmPlan, mean: FloatArray, sd: FloatArray) -> dict[str, FloatArray]:
+        """What each patient adds to the statistics, by name, for a latent score of this mean and spread."""
+        start = chunk.baseline[:, None]
         first, second = bounded_moments(
             mean, sd, lowest=plan.lowest, highest=plan.highest, whole_numbers=plan.whole_numbers
         )
-        here = slice(self.filled, self.filled + len(baseline) // patients_per_draw)
-        start = baseline[:, None]
-        self.score[here], self.change[here] = per_draw(first), per_draw(first - start)
-        self.score_var[here] = per_draw(second) - self.score[here] ** 2
-        self.change_var[here] = per_draw(second - 2.0 * start * first + start**2) - self.change[here] ** 2
-        response, remission = (self._limit(of, chunk) for of in AtRisk)
-        if response is not None:
-            self.response[here] = per_draw(at_most(mean, sd, response))
-        if remission is not None:
-            self.remission[here] = per_draw(at_most(mean, sd, remission))
-        following = np.broadcast_to(np.asarray(link.following), baseline.shape)[:, None]
-        for part, share in zip(self.parts, relief.shares(), strict=True):
-            part[here] = per_draw(-(start - plan.lowest) * following * share)
-        if self.asked.relapse:
-            self._add_relapse(here, chunk, mean, per_draw)
-        self.filled = here.stop
+        found = {
+            "score": first,
+            "score squared": second,
+            "change": first - start,
+            "change squared": second - 2.0 * start * first + start**2,
+        }
+        for name, of in (("response", AtRisk.RESPONDERS), ("remission", AtRisk.REMITTERS)):
+            limit = self._limit(of, chunk)
+            if limit is not None:
+                found[name] = at_most(mean, sd, limit)
+        return found
+
+    def _mood(self, chunk: CohortChunk) -> FloatArray | None:
+        """Mood of each patient at every time; None where nothing depends on its path."""
+        if self.asked.dropout is None:
+            return None
+        times = chunk.relief.times_h
+        return chunk.mood.paths(times, chunk.patients.further_deviates(len(times)))
+
+    def _stays(self, chunk: CohortChunk, mood: FloatArray | None) -> FloatArray | None:
+        """Chance of each patient to be in the trial at every time, given his mood."""
+        if self.asked.dropout is None or mood is None:
+            return None
+        left = chunk.relief.left
+        now = left + np.sqrt(np.maximum(left, 0.0)) * mood
+        return self.asked.dropout.staying(now, chunk.relief.times_h, self.asked.leaving_h)
 
     def _limit(self, of: AtRisk, chunk: CohortChunk) -> FloatArray | None:
         """Latent score below which a patient responds or remits, (n_patients, 1); None where it is not defined."""
@@ -322,6 +398,8 @@ class _Moments:
         chunk: CohortChunk,
         mean: FloatArray,
         per_draw: Callable[[FloatArray], FloatArray],
+        paths: FloatArray | None,
+        stays: FloatArray | None,
     ) -> None:
         """Relapse of those at risk: given a patient's latent mood, errors at visits are independent."""
         asked, link = self.asked, chunk.link
@@ -330,13 +408,16 @@ class _Moments:
         if relapse is None or at_risk is None:  # pragma: no cover - the protocol refuses a relapse without definition
             return
         columns = [asked.judged, *asked.visits]
-        mood = chunk.mood.paths(chunk.relief.times_h[columns], chunk.patients.further_deviates(len(columns)))
+        if paths is None:
+            paths = chunk.mood.paths(chunk.relief.times_h[columns], chunk.patients.further_deviates(len(columns)))
+        else:
+            paths = paths[:, columns]
         left = chunk.relief.left[:, columns]
         following = np.broadcast_to(np.asarray(link.following), chunk.baseline.shape)[:, None]
-        swing = (chunk.baseline[:, None] - link.lowest) * following * np.sqrt(np.maximum(left, 0.0)) * mood
+        swing = (chunk.baseline[:, None] - link.lowest) * following * np.sqrt(np.maximum(left, 0.0)) * paths
         latent = mean[:, columns] + swing
         error = np.broadcast_to(np.asarray(link.error_sd), chunk.baseline.shape)[:, None]
-        weight = at_most(latent[:, :1], error, at_risk)[:, 0]
+        weight = at_most(latent[:, :1], error, at_risk)[:, 0] * (1.0 if stays is None else stays)
         shown = at_most(-latent[:, 1:], error, -self._relapse_limit(relapse, chunk, at_risk))
         relapsed = consecutive_by(shown, relapse.consecutive)
         self.at_risk[here] = per_draw(weight)
@@ -381,20 +462,28 @@ def consecutive_by(shown: FloatArray, needed: int) -> FloatArray:
 def _arm_predictions(asked: _Asked, of: _Moments, arm: Arm, n: int) -> list[Prediction]:
     scale, out = asked.scale, []
     for i in asked.reported:
-        parts = _parts(of.parts[:, :, i])
-        change = mean_interval(of.change[:, i], np.sqrt(of.change_var[:, i] / n))
+        parts, size = _parts(of.parts[:, :, i]), _size(of, n, i)
+        change = mean_interval(of.change[:, i], np.sqrt(of.change_var[:, i] / size))
         score = mean_interval(
-            of.score[:, i], np.sqrt(of.score_var[:, i] / n), lowest=scale.lowest, highest=scale.highest
+            of.score[:, i], np.sqrt(of.score_var[:, i] / size), lowest=scale.lowest, highest=scale.highest
         )
-        out.append(_prediction(asked, arm, i, Statistic.MEAN_CHANGE, change, parts))
-        out.append(_prediction(asked, arm, i, Statistic.MEAN_SCORE, score, parts))
+        out.append(_prediction(asked, of, arm, i, Statistic.MEAN_CHANGE, change, parts))
+        out.append(_prediction(asked, of, arm, i, Statistic.MEAN_SCORE, score, parts))
         for statistic, chances in _proportions(asked, of):
-            out.append(_prediction(asked, arm, i, statistic, proportion_interval(chances[:, i], n)))
+            out.append(_prediction(asked, of, arm, i, statistic, proportion_interval(chances[:, i], size)))
+        if asked.dropout and of.analysis is asked.dropout.analysis:
+            staying = proportion_interval(of.staying[:, i], n)
+            out.append(replace(_prediction(asked, of, arm, i, Statistic.STAYING_PCT, staying), analysis=None))
     for k, interval in enumerate(
         proportion_interval(of.relapsed[:, k], n * of.at_risk) for k in range(len(asked.reports))
     ):
-        out.append(_relapse_prediction(asked, arm, k, interval))
+        out.append(_relapse_prediction(asked, of, arm, k, interval))
     return out
+
+
+def _size(of: _Moments, n: int, i: int) -> FloatArray | int:
+    """Patients whose scores count at a time: all of them, or in each draw those who stay."""
+    return np.maximum(n * of.counted[:, i], 1.0) if of.analysis is Analysis.COMPLETERS else n
 
 
 def _contrasts(asked: _Asked, active: _Moments, control: _Moments, sizes: Mapping[Arm, int]) -> list[Prediction]:
@@ -404,7 +493,8 @@ def _contrasts(asked: _Asked, active: _Moments, control: _Moments, sizes: Mappin
     def mean_difference(of: str, i: int) -> Interval:
         a, b = getattr(active, of)[:, i], getattr(control, of)[:, i]
         a_var, b_var = getattr(active, f"{of}_var")[:, i], getattr(control, f"{of}_var")[:, i]
-        return mean_interval(a - b, np.sqrt(a_var / n_active + b_var / n_control))
+        errors = np.sqrt(a_var / _size(active, n_active, i) + b_var / _size(control, n_control, i))
+        return mean_interval(a - b, errors)
 
     def difference_pct(a: FloatArray, b: FloatArray, n_a: FloatArray | int, n_b: FloatArray | int) -> Interval:
         variance = a * (1.0 - a) / np.maximum(n_a, 1) + b * (1.0 - b) / np.maximum(n_b, 1)
@@ -416,15 +506,19 @@ def _contrasts(asked: _Asked, active: _Moments, control: _Moments, sizes: Mappin
         parts = _parts(active.parts[:, :, i] - control.parts[:, :, i])
         change = mean_difference("change", i)
         score = mean_difference("score", i)
-        out.append(_prediction(asked, Arm.CONTRAST, i, Statistic.MEAN_CHANGE, change, parts))
-        out.append(_prediction(asked, Arm.CONTRAST, i, Statistic.MEAN_SCORE, score, parts))
+        out.append(_prediction(asked, active, Arm.CONTRAST, i, Statistic.MEAN_CHANGE, change, parts))
+        out.append(_prediction(asked, active, Arm.CONTRAST, i, Statistic.MEAN_SCORE, score, parts))
         for (statistic, a), (_, b) in zip(_proportions(asked, active), _proportions(asked, control), strict=True):
-            interval = difference_pct(a[:, i], b[:, i], n_active, n_control)
-            out.append(_prediction(asked, Arm.CONTRAST, i, statistic, interval))
+            interval = difference_pct(a[:, i], b[:, i], _size(active, n_active, i), _size(control, n_control, i))
+            out.append(_prediction(asked, active, Arm.CONTRAST, i, statistic, interval))
+        if asked.dropout and active.analysis is asked.dropout.analysis:
+            interval = difference_pct(active.staying[:, i], control.staying[:, i], n_active, n_control)
+            staying = _prediction(asked, active, Arm.CONTRAST, i, Statistic.STAYING_PCT, interval)
+            out.append(replace(staying, analysis=None))
     for k in range(len(asked.reports)):
         a, b = active.relapsed[:, k], control.relapsed[:, k]
         interval = difference_pct(a, b, n_active * active.at_risk, n_control * control.at_risk)
-        out.append(_relapse_prediction(asked, Arm.CONTRAST, k, interval))
+        out.append(_relapse_prediction(asked, active, Arm.CONTRAST, k, interval))
     return out
 
 
@@ -449,7 +543,13 @@ def _parts(points: FloatArray) -> Parts:
 
 
 def _prediction(
-    asked: _Asked, arm: Arm, i: int, statistic: Statistic, interval: Interval, parts: Parts | None = None
+    asked: _Asked,
+    moments: _Moments,
+    arm: Arm,
+    i: int,
+    statistic: Statistic,
+    interval: Interval,
+    parts: Parts | None = None,
 ) -> Prediction:
     return Prediction(
         arm=arm,
@@ -461,10 +561,11 @@ def _prediction(
         lo90=interval.lo90,
         hi90=interval.hi90,
         parts=parts,
+        analysis=moments.analysis,
     )
 
 
-def _relapse_prediction(asked: _Asked, arm: Arm, k: int, interval: Interval) -> Prediction:
+def _relapse_prediction(asked: _Asked, moments: _Moments, arm: Arm, k: int, interval: Interval) -> Prediction:
     relapse = asked.relapse
     return Prediction(
         arm=arm,
@@ -476,6 +577,7 @@ def _relapse_prediction(asked: _Asked, arm: Arm, k: int, interval: Interval) -> 
         lo90=interval.lo90,
         hi90=interval.hi90,
         parts=None,
+        analysis=moments.analysis,
     )
 
 
@@ -499,6 +601,13 @@ def _notes(protocol: TrialProtocol, evidence: str, status: str) -> tuple[str, ..
             "choosing a dose."
         )
     notes.append("Expectancy has no onset in this model: the first hours after a session are not to be read.")
+    if protocol.dropout:
+        basis = protocol.dropout.source
+        notes.append(
+            "Intention to treat counts everybody, as if those who left had gone on and been scored; completers are "
+            "those still there at the time, for relapse those still there at its last visit. The chance of leaving is "
+            f"{'assumed' if basis == 'assumed' else f'from {basis}'}."
+        )
     if protocol.observe and protocol.observe.relapse:
         notes.append(
             "Relapse is judged among those at risk at "

@@ -32,7 +32,7 @@ def expose_document(answer: ExposureAnswer) -> Document:
         "schema": "afterglow.expose/1",
         "title": answer.protocol.title,
         "seed": answer.seed,
-        "weight_kg": _round(answer.weight_kg),
+        "weight_kg": round_number(answer.weight_kg),
         "profiles": [_profile(profile) for profile in answer.profiles],
         "acute": _acute(answer.acute),
         "notes": list(answer.acute.notes),
@@ -91,9 +91,9 @@ def _profile(profile: ExposureProfile) -> Document:
         "median": _rounded(profile.median),
         "lo90": _rounded(profile.lo90),
         "hi90": _rounded(profile.hi90),
-        "cmax": _round(profile.cmax),
-        "tmax_h": _round(profile.tmax_h),
-        "auc_h": _round(profile.auc_h),
+        "cmax": round_number(profile.cmax),
+        "tmax_h": round_number(profile.tmax_h),
+        "auc_h": round_number(profile.auc_h),
         "borrowed_spread": profile.borrowed_spread,
         "exploratory": profile.exploratory,
         "models": list(profile.model_ids),
@@ -119,7 +119,7 @@ def _acute(effects: AcuteEffects) -> list[Document]:
             "hi90": _rounded(effects.effect_site_hi90),
         },
         *(
-            {"effect": name, "time_h": time, "probability": _rounded(chance), "ever": _round(ever)}
+            {"effect": name, "time_h": time, "probability": _rounded(chance), "ever": round_number(ever)}
             for name, chance, ever in (
                 ("dissociation", effects.dissociation, effects.dissociation_ever),
                 ("sedation", effects.sedation, effects.sedation_ever),
@@ -144,35 +144,44 @@ def _prediction(prediction: Prediction, observed: ObservedFigure | None) -> Docu
     parts = prediction.parts
     return {
         "arm": str(prediction.arm),
-        "time_h": _round(prediction.time_h),
+        "time_h": round_number(prediction.time_h),
         "statistic": str(prediction.statistic),
+        "analysis": None if prediction.analysis is None else str(prediction.analysis),
         "of": None if prediction.of is None else str(prediction.of),
         "scale": prediction.scale,
-        "value": _round(prediction.value),
-        "lo90": _round(prediction.lo90),
-        "hi90": _round(prediction.hi90),
+        "value": round_number(prediction.value),
+        "lo90": round_number(prediction.lo90),
+        "hi90": round_number(prediction.hi90),
         "parts": None
         if parts is None
-        else {name: _round(getattr(parts, name)) for name in ("drug", "expectancy", "care", "drug_lo90", "drug_hi90")},
+        else {
+            name: round_number(getattr(parts, name))
+            for name in ("drug", "expectancy", "care", "drug_lo90", "drug_hi90")
+        },
         "observed": None
         if observed is None
         else {
             "value": observed.value,
-            "lo95": None if observed.low is None else _round(observed.low),
-            "hi95": None if observed.high is None else _round(observed.high),
+            "lo95": None if observed.low is None else round_number(observed.low),
+            "hi95": None if observed.high is None else round_number(observed.high),
             "source": list(observed.figure.provenance.source),
             "verified": str(observed.figure.provenance.verified),
         },
     }
 
 
-def _round(value: float) -> float:
+def round_number(value: float) -> float:
+    """A computed number as a document gives it.
+
+    >>> round_number(1 / 3)
+    0.333333
+    """
     return float(f"{value:.{_DIGITS}g}")
 
 
 def _rounded(values: Iterable[float]) -> list[float]:
-    return [_round(float(value)) for value in values]
+    return [round_number(float(value)) for value in values]
 
 
 def _finite(value: float) -> float | None:
-    return _round(value) if value < float("inf") else None
+    return round_number(value) if value < float("inf") else None

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from afterglow import __version__
+from afterglow.errors import InputError
 from afterglow.forecast import Forecast, ForecastInput, PatientScore, RelapseRule, Trajectory
 from afterglow.quantities import Dose, DrugForm, Rate
 from afterglow.scales import Definition, instrument
@@ -20,6 +21,7 @@ from afterglow.usecases.forecasting import ForecastAnswer, definition_used
 Document = dict[str, Any]
 SCHEMA = "afterglow.forecast/1"
 _DIGITS = 6  # significant; the model promises fewer
+_NOTHING = 1e-12  # points or chances: what underflows is nothing
 
 
 def forecast_document(answer: ForecastAnswer) -> Document:
@@ -94,7 +96,7 @@ def input_document(given: ForecastInput) -> Document:
 def input_from_document(document: Mapping[str, Any]) -> ForecastInput:
     """The input of a forecast document, so that the forecast can be made again.
 
-    Raises: InputError if the input breaks a rule; KeyError if a field is missing.
+    Raises: InputError if the input breaks a rule, or a field is missing or of another kind.
 
     >>> from datetime import UTC
     >>> given = ForecastInput(origin_at=datetime(2026, 3, 2, tzinfo=UTC), now_h=24.0, condition=Condition.DEPRESSION,
@@ -102,7 +104,17 @@ def input_from_document(document: Mapping[str, Any]) -> ForecastInput:
     >>> input_from_document({"input": input_document(given)}) == given
     True
     """
-    told = document["input"]
+    try:
+        return _input(document["input"])
+    except (KeyError, TypeError, ValueError) as fault:
+        raise InputError(
+            "The stored input cannot be read",
+            observed=f"{type(fault).__name__} at {fault}" if isinstance(fault, KeyError) else type(fault).__name__,
+            allowed=f"a document of {SCHEMA} with its `input` unchanged",
+        ) from None
+
+
+def _input(told: Mapping[str, Any]) -> ForecastInput:
     return ForecastInput(
         origin_at=datetime.fromisoformat(told["origin_at"]),
         now_h=told["now_h"],
@@ -247,4 +259,7 @@ def _day(answer: ForecastAnswer, time_h: float | None) -> str | None:
 
 
 def _number(value: float | np.floating[Any] | None) -> float | None:
-    return None if value is None or not math.isfinite(value) else float(f"{value:.{_DIGITS}g}")
+    if value is None or not math.isfinite(value):
+        return None
+    number = float(value)
+    return float(f"{number:.{_DIGITS}g}") if abs(number) > _NOTHING else 0.0

@@ -28,7 +28,7 @@ from afterglow.usecases.forecast_view import (
 )
 from afterglow.usecases.forecasting import ForecastAnswer, definition_used
 
-_ALWAYS = (WarningCode.PROVISIONAL, WarningCode.UPPER_BOUND)
+_ALWAYS = (WarningCode.PROVISIONAL, WarningCode.UPPER_BOUND, WarningCode.PERCENT_ONLY)
 
 
 def forecast_report(answer: ForecastAnswer) -> str:
@@ -173,4 +173,8 @@ def _definition(what: str, definitions: tuple[Definition, ...]) -> Iterator[tupl
     used = definition_used(definitions)
     if used is not None:
         cited = [sources()[key].citation for key in used.provenance.source]
-        yield what, used.text, "; ".join(cited) or f"{used.provenance.verified}, no source read"
+        yield (
+            what,
+            used.text.replace(">=", "≥ ").replace("<=", "≤ "),
+            "; ".join(cited) or f"{used.provenance.verified}, no source read",
+        )

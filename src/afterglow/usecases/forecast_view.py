@@ -189,7 +189,7 @@ def key_figures(answer: ForecastAnswer, trajectory: Trajectory) -> tuple[KeyFigu
     if answer.forecast.baseline is not None and figures:
         figures.append(
             KeyFigure(
-                label="Control arm would show",
+                label="Control arm now",
                 value=format_number(trajectory.control[now] - answer.forecast.baseline, signed=True),
                 unit=_unit(answer),
                 note="the same visits without the drug",
@@ -198,7 +198,7 @@ def key_figures(answer: ForecastAnswer, trajectory: Trajectory) -> tuple[KeyFigu
         )
         figures.append(
             KeyFigure(
-                label="Credited to the drug",
+                label="Credited to the drug now",
                 value=format_points(float(trajectory.drug[now])),
                 unit=_unit(answer),
                 note=f"{drug_range(trajectory, now)} in 90 %; an upper bound: belief works alike",

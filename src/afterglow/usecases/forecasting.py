@@ -183,6 +183,13 @@ def _check_times(course: CourseRecord, now: datetime) -> None:
 
 def _check_scales(course: CourseRecord) -> None:
     """Every scale measures what is treated: only then does one relief explain them all."""
+    if course.condition is Condition.COGNITION:
+        raise NoModel(
+            "Cognition cannot be forecast for one patient",
+            observed="cognition",
+            allowed=", ".join(one.replace("_", " ") for one in Condition if one is not Condition.COGNITION),
+            next_step="No lasting effect is known that could hold or fade; see `afterglow evidence claims`",
+        )
     domain = _DOMAINS.get(course.condition)
     for score in course.scores:
         measured = instrument(score.scale).domain

@@ -14,6 +14,7 @@ from afterglow.evidence import PREDICTION_FORMULA, StudiedCondition, Trial, clai
 from afterglow.provenance import Role, Source
 from afterglow.scales import Instrument, core_set, instruments
 from afterglow.scales import sources as scale_sources
+from afterglow.usecases.claims_model import ClaimPrediction, NotAsked, claim_predictions
 from afterglow.usecases.knowledge import (
     Overview,
     PoolAnswer,
@@ -77,7 +78,19 @@ def trial_document(trial: Trial) -> Document:
 def claims_document() -> Document:
     """`afterglow.evidence.claims/1`."""
     cited = source_keys(part.provenance for claim in claims() for part in claim.evidence)
-    return {"schema": "afterglow.evidence.claims/1", "claims": plain(claims()), "sources": _sources(cited)}
+    return {
+        "schema": "afterglow.evidence.claims/1",
+        "claims": [plain(claim) | {"model": _model(claim_predictions()[claim.id])} for claim in claims()],
+        "sources": _sources(cited),
+    }
+
+
+def _model(found: ClaimPrediction | NotAsked) -> Document:
+    if isinstance(found, NotAsked):
+        return {"reason": found.reason, "prediction": None}
+    numbers = {name: _round(getattr(found, name)) for name in ("value", "lo90", "hi90")}
+    said = {name: getattr(found, name) for name in ("says", "statistic", "difference", "time_h", "status")}
+    return {"reason": None, "prediction": {**said, **numbers}}
 
 
 def pool_document(answer: PoolAnswer) -> Document:

@@ -21,6 +21,7 @@ from afterglow.render.report import (
 )
 from afterglow.render.rows import ForestData, ForestGroup, ForestRow, forest_chart
 from afterglow.render.text import format_number, format_percent, format_range
+from afterglow.usecases.claims_model import BESIDE_THE_LEDGER, claim_predictions, claim_sentence
 from afterglow.usecases.knowledge import (
     METHOD_NAMES,
     SIGN_WARNING,
@@ -74,8 +75,9 @@ def claims_report() -> str:
     recalled = sum(is_recalled(part.provenance) for claim in found for part in claim.evidence)
     ledger = claims_section([_ledger_claim(claim) for claim in found])
     note = Notice(text=f"{recalled} pieces of evidence are from memory and say so: they are not to be quoted.")
+    beside = Notice(text=BESIDE_THE_LEDGER)
     sections = [
-        Section(heading=ledger.heading, blocks=(*ledger.blocks, note)),
+        Section(heading=ledger.heading, blocks=(beside, *ledger.blocks, note)),
         Section(heading="Sources", blocks=(_claim_sources(found),)),
     ]
     return report_html(
@@ -261,6 +263,7 @@ def _ledger_claim(claim: Claim) -> report.Claim:
         verdict=claim.verdict.value,
         numbers=tuple(map(cited_words, claim.evidence)),
         action=typeset(claim.action),
+        model=claim_sentence(claim_predictions()[claim.id]),
     )
 
 

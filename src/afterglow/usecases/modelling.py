@@ -280,8 +280,8 @@ def _count_recalled(published: Trial) -> int:
 def _beside(protocol: TrialProtocol, prediction: Prediction, figures: Sequence[Figure]) -> ObservedFigure | None:
     """The published figure of the same arm, scale, statistic and time."""
     arms = protocol.trial
-    if arms is None:
-        return None
+    if arms is None or (protocol.dropout and prediction.analysis is not protocol.dropout.analysis):
+        return None  # the protocol says whose scores the published figures count
     contrast = prediction.arm is Arm.CONTRAST
     wanted = _PUBLISHED.get((prediction.statistic, contrast), ())
     for figure in figures:

@@ -9,6 +9,7 @@ import numpy as np
 from afterglow import __version__
 from afterglow.errors import UnknownName
 from afterglow.evidence import fact, pk_models, source
+from afterglow.protocol import Analysis
 from afterglow.quantities import format_duration
 from afterglow.render.chart import Chart, Column, Table
 from afterglow.render.exposure import ConcentrationCurve, ExposureData, exposure_chart
@@ -41,7 +42,9 @@ STATISTIC_NAMES = {
     Statistic.RESPONSE_PCT: "Response",
     Statistic.REMISSION_PCT: "Remission",
     Statistic.RELAPSE_PCT: "Relapse",
+    Statistic.STAYING_PCT: "Still in the trial",
 }
+ANALYSIS_NAMES = {Analysis.INTENTION_TO_TREAT: "intention to treat", Analysis.COMPLETERS: "completers"}
 PUT_BELOW = "Published change, below the protocol's baseline"
 _AFTERGLOW_DAYS = 28.0
 
@@ -153,6 +156,18 @@ def statistic_label(prediction: Prediction) -> str:
     return name if prediction.of is None else f"{name} of {prediction.of}"
 
 
+def arm_label(prediction: Prediction) -> str:
+    """An arm in words, with whose scores count where some patients leave.
+
+    >>> from afterglow.trials import Prediction
+    >>> arm_label(Prediction(arm=Arm.ACTIVE, time_h=24.0, statistic=Statistic.RESPONSE_PCT, of=None, scale="MADRS",
+    ...                      value=50.0, lo90=40.0, hi90=60.0, parts=None, analysis=Analysis.COMPLETERS))
+    'Active, completers'
+    """
+    name = ARM_NAMES[prediction.arm]
+    return name if prediction.analysis is None else f"{name}, {ANALYSIS_NAMES[prediction.analysis]}"
+
+
 def format_prediction(prediction: Prediction, value: float, *, observed: bool = False) -> str:
     """A value of a prediction's statistic: points to one decimal, percentages whole, percentage points as pp.
 
@@ -185,7 +200,7 @@ def _groups(pairs: Sequence[tuple[Prediction, ObservedFigure | None]]) -> Iterab
             unit=f"{rows[0][0].scale} points" if points else ("percentage points" if contrast else "%"),
             rows=tuple(
                 PredictionRow(
-                    label=f"{ARM_NAMES[prediction.arm]}, {format_duration(prediction.time_h)}",
+                    label=f"{arm_label(prediction)}, {format_duration(prediction.time_h)}",
                     predicted=prediction.value,
                     lo90=prediction.lo90,
                     hi90=prediction.hi90,
@@ -208,7 +223,7 @@ def _key_figures(pairs: Sequence[tuple[Prediction, ObservedFigure | None]]) -> I
         seen.add(prediction.arm)
         beside = f"; observed {format_points(observed.value)}" if observed else ""
         yield KeyFigure(
-            label=f"{ARM_NAMES[prediction.arm]}, {format_duration(prediction.time_h)}",
+            label=f"{arm_label(prediction)}, {format_duration(prediction.time_h)}",
             value=format_points(prediction.value),
             unit=prediction.scale,
             note=f"90 % {format_range(format_points(prediction.lo90), format_points(prediction.hi90))}{beside}",

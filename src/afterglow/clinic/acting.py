@@ -1,0 +1,222 @@
+"""Who does something, when and why; one table per state machine, which also draws its diagram."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Generic, TypeVar
+
+from afterglow.errors import InputError, MissingValue, NotPermitted, SecondPerson, WrongState, echo
+
+S = TypeVar("S")
+
+
+class Role(StrEnum):
+    """What a login may act as; one login may have several."""
+
+    COORDINATOR = "coordinator"
+    PRESCRIBER = "prescriber"
+    NURSE = "nurse"
+    THERAPIST = "therapist"
+    MEDICAL_DIRECTOR = "medical_director"
+    COMPLIANCE = "compliance"
+    SYSTEM = "system"  # a clock that has run out: escalation, lapse
+
+
+CLINICAL = (Role.PRESCRIBER, Role.NURSE, Role.MEDICAL_DIRECTOR)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Act:
+    """One person doing one thing at one time.
+
+    Args:
+        by: the login, never a name.
+        at: aware UTC.
+        reason: why, where the rules ask for it.
+    Raises: InputError for a time without zone, MissingValue without login or role.
+    """
+
+    by: str
+    roles: tuple[Role, ...]
+    at: datetime
+    reason: str | None = None
+
+    def __post_init__(self) -> None:
+        check_utc(self.at, what="The time of an act")
+        if not self.by or not self.roles:
+            raise MissingValue("An act needs a login and a role", observed=f"{echo(self.by)}, {len(self.roles)} roles")
+
+    def has(self, *roles: Role) -> bool:
+        """Whether the person may act as one of the roles."""
+        return any(role in self.roles for role in roles)
+
+    def check_role(self, *roles: Role, what: str) -> None:
+        """Refuse who has none of the roles.
+
+        Raises: NotPermitted.
+        """
+        if not self.has(*roles):
+            raise NotPermitted(
+                f"{what} is not for this person",
+                observed=", ".join(self.roles),
+                allowed=", ".join(roles),
+                next_step="Ask somebody who has the role",
+            )
+
+    def check_reason(self, *, what: str) -> str:
+        """The reason.
+
+        Raises: MissingValue if none is given.
+        """
+        if not (self.reason and self.reason.strip()):
+            raise MissingValue(f"{what} needs a reason", next_step="Say why in a few words")
+        return self.reason
+
+    def check_other_than(self, login: str, *, what: str) -> None:
+        """Refuse the same login twice; a shared login is one person.
+
+        Raises: SecondPerson.
+        """
+        if self.by == login:
+            raise SecondPerson(
+                f"{what} needs a second person", observed="the same login", allowed="another login", rule="two_persons"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transitioned:
+    """A fact: something moved from one state to another; `machine` is course, session, container, booking or alert."""
+
+    machine: str
+    subject: str
+    event: str
+    before: str
+    after: str
+    by: str
+    at: datetime
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome(Generic[S]):
+    """What a transition gives: the thing as it is now, and the facts to write, in order; nothing else has changed."""
+
+    now: S
+    written: tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One line of a state table.
+
+    Args:
+        states: where the event may happen.
+        to: the state after it; None stays where it is.
+        guard: in words, what else must hold; the function that checks it stands beside the table.
+        reason: whether the act must say why.
+    """
+
+    states: tuple[str, ...]
+    event: str
+    to: str | None
+    roles: tuple[Role, ...]
+    guard: str = ""
+    reason: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateTable:
+    """Every transition of one machine; what is not in the table cannot happen."""
+
+    machine: str
+    initial: str
+    rows: tuple[Row, ...]
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """Every state, the initial one first."""
+        named = [state for row in self.rows for state in (*row.states, *((row.to,) if row.to else ()))]
+        return tuple(dict.fromkeys([self.initial, *named]))
+
+    def events(self, state: str) -> tuple[str, ...]:
+        """What may happen in a state."""
+        return tuple(dict.fromkeys(row.event for row in self.rows if state in row.states))
+
+    def check(self, state: str, event: str, act: Act) -> Row:
+        """The row of an event, if this person may bring it about now.
+
+        Raises: WrongState if the table has no such row; NotPermitted for another role; MissingValue without a reason
+            where one is needed.
+        """
+        for row in self.rows:
+            if row.event == event and state in row.states:
+                what = f"{self.machine.capitalize()}: {event.replace('_', ' ')}"
+                act.check_role(*row.roles, what=what)
+                if row.reason:
+                    act.check_reason(what=what)
+                return row
+        raise WrongState(
+            f"The {self.machine} cannot: {event.replace('_', ' ')}",
+            rule=f"{self.machine}.{event}",
+            observed=f"it is {state.replace('_', ' ')}",
+            allowed=", ".join(self.events(state)) or "nothing: this is an end",
+            next_step="Do one of what is allowed first",
+        )
+
+    def step(self, state: str, event: str, act: Act, *, subject: str) -> Transitioned:
+        """The fact that an event happened; `check` first, guards are the caller's."""
+        row = self.check(state, event, act)
+        return Transitioned(
+            machine=self.machine,
+            subject=subject,
+            event=event,
+            before=state,
+            after=row.to or state,
+            by=act.by,
+            at=act.at,
+            reason=act.reason,
+        )
+
+    def mermaid(self) -> Iterator[str]:
+        """The diagram, as Mermaid text."""
+        yield "stateDiagram-v2"
+        yield f"    [*] --> {self.initial}"
+        for row in self.rows:
+            for state in row.states:
+                yield f"    {state} --> {row.to or state}: {row.event}"
+        leaving = {state for row in self.rows for state in row.states if row.to not in {None, state}}
+        for state in self.states:
+            if state not in leaving:
+                yield f"    {state} --> [*]"
+
+
+def check_utc(at: datetime, *, what: str) -> None:
+    """Refuse a time that is not aware UTC.
+
+    Raises: InputError.
+    """
+    if at.tzinfo is None or at.utcoffset() != timedelta(0):
+        raise InputError(f"{what} must be aware UTC", observed=at.isoformat(), next_step="Convert it at the edge")
+
+
+def minutes_between(start: datetime, end: datetime) -> float:
+    """Minutes from one time to another.
+
+    >>> from datetime import UTC
+    >>> minutes_between(datetime(2026, 1, 5, 9, 0, tzinfo=UTC), datetime(2026, 1, 5, 9, 40, tzinfo=UTC))
+    40.0
+    """
+    return (end - start) / timedelta(minutes=1)
+
+
+def days_between(start: datetime, end: datetime) -> float:
+    """Days of 24 h from one time to another.
+
+    >>> from datetime import UTC
+    >>> days_between(datetime(2026, 1, 5, 9, 0, tzinfo=UTC), datetime(2026, 1, 6, 21, 0, tzinfo=UTC))
+    1.5
+    """
+    return (end - start) / timedelta(days=1)

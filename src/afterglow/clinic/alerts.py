@@ -1,0 +1,241 @@
+"""Alerts: each has an owner, a response clock and an escalation, and is closed only when read and acted upon."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from afterglow.clinic.acting import CLINICAL, Act, Outcome, Role, Row, StateTable
+from afterglow.clinic.policy import SitePolicy
+from afterglow.clinic.ruling import Finding, Priority, Verdict, priority_of
+from afterglow.errors import GateClosed, InputError, MissingValue, TooEarly
+from afterglow.scales import AlertSeverity, AlertState, AlertStatus
+
+_REACH = (Role.NURSE, Role.PRESCRIBER, Role.MEDICAL_DIRECTOR)  # who an alert goes to next, in this order
+
+
+class AlertStage(StrEnum):
+    """Where an alert is; seen: somebody has read it and nothing is decided yet."""
+
+    OPEN = "open"
+    SEEN = "seen"
+    ACTED = "acted"
+    CLOSED = "closed"
+
+
+ALERT = StateTable(
+    machine="alert",
+    initial=AlertStage.OPEN,
+    rows=(
+        Row(states=(AlertStage.OPEN,), event="read", to=AlertStage.SEEN, roles=CLINICAL),
+        Row(states=(AlertStage.SEEN, AlertStage.ACTED), event="act", to=AlertStage.ACTED, roles=CLINICAL, reason=True),
+        Row(
+            states=(AlertStage.ACTED,), event="close", to=AlertStage.CLOSED, roles=CLINICAL, guard="read and acted upon"
+        ),
+        Row(
+            states=(AlertStage.OPEN, AlertStage.SEEN),
+            event="escalate",
+            to=None,
+            roles=(Role.SYSTEM,),
+            guard="its clock has run out; the next owner gets a new clock",
+        ),
+        Row(states=(AlertStage.OPEN, AlertStage.SEEN), event="hand_over", to=None, roles=CLINICAL, reason=True),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClinicAlert:
+    """Something that somebody must see and act upon.
+
+    Args:
+        about: id of the rule or of the scale's alert.
+        text: what was met, with values, threshold and source.
+        action: what the rule asks for.
+        owner: role that must respond; by `respond_by`.
+        unknown: nobody knows whether the condition holds, and somebody must find out.
+        escalations: roles it went to before.
+        read_by, acted_by: logins; None until then.
+    """
+
+    id: str
+    patient_id: str
+    about: str
+    text: str
+    action: str | None
+    priority: Priority
+    owner: Role
+    raised_at: datetime
+    respond_by: datetime
+    stage: AlertStage = AlertStage.OPEN
+    unknown: bool = False
+    escalations: tuple[Role, ...] = ()
+    read_by: str | None = None
+    acted_by: str | None = None
+    action_taken: str | None = None
+
+
+def alert_from_finding(
+    finding: Finding, *, alert_id: str, patient_id: str, action: str | None, at: datetime, policy: SitePolicy
+) -> ClinicAlert:
+    """The alert of a rule that is met.
+
+    Raises: InputError for a rule that is not met.
+    """
+    if finding.verdict is not Verdict.HIT:
+        raise InputError("Only a rule that is met raises an alert", observed=f"{finding.rule} is {finding.verdict}")
+    return _raise(
+        alert_id=alert_id,
+        patient_id=patient_id,
+        about=finding.rule,
+        text=finding.message,
+        action=action,
+        priority=priority_of(finding),
+        unknown=False,
+        at=at,
+        policy=policy,
+    )
+
+
+def alerts_from_score(
+    states: tuple[AlertState, ...], *, score_id: str, patient_id: str, at: datetime, policy: SitePolicy
+) -> tuple[ClinicAlert, ...]:
+    """An alert for each state that is triggered, and for each unknown one of an urgent kind.
+
+    Args:
+        states: of `ScoreReading.alerts`.
+        score_id: makes the ids of the alerts.
+        patient_id: whose score.
+        at: when the answers were saved.
+        policy: in force then.
+    """
+    raised = []
+    for state in states:
+        unknown = state.status is AlertStatus.UNKNOWN
+        if state.status is AlertStatus.TRIGGERED or (unknown and state.alert.urgent):
+            words = f"cannot be told: {state.alert.text}" if unknown else state.alert.text
+            raised.append(
+                _raise(
+                    alert_id=f"{score_id}.{state.alert.id}",
+                    patient_id=patient_id,
+                    about=state.alert.id,
+                    text=f"{words} ({state.alert.provenance.verified})",
+                    action=state.alert.action,
+                    priority=_score_priority(state.alert.severity, urgent=state.alert.urgent and not unknown),
+                    unknown=unknown,
+                    at=at,
+                    policy=policy,
+                )
+            )
+    return tuple(raised)
+
+
+def read_alert(alert: ClinicAlert, act: Act, *, patient_id: str) -> Outcome[ClinicAlert]:
+    """Somebody reads it, on the patient's own screen.
+
+    Raises: WrongState, NotPermitted; GateClosed on another patient's screen.
+    """
+    if patient_id != alert.patient_id:
+        raise GateClosed(
+            "An alert is read on its patient's screen", rule=alert.about, next_step="Open the patient it is about"
+        )
+    return _stepped(alert, "read", act, read_by=act.by)
+
+
+def act_on(alert: ClinicAlert, act: Act) -> Outcome[ClinicAlert]:
+    """What was done, in the act's reason.
+
+    Raises: WrongState unless it was read; NotPermitted, MissingValue.
+    """
+    return _stepped(alert, "act", act, acted_by=act.by, action_taken=act.reason)
+
+
+def close_alert(alert: ClinicAlert, act: Act) -> Outcome[ClinicAlert]:
+    """Close it.
+
+    Raises: WrongState unless it was read and acted upon; NotPermitted.
+    """
+    return _stepped(alert, "close", act)
+
+
+def hand_over(alert: ClinicAlert, act: Act, *, to: Role) -> Outcome[ClinicAlert]:
+    """Another role owns it from now on, with a reason; the clock runs on.
+
+    Raises: WrongState, NotPermitted; MissingValue for a role that cannot own alerts.
+    """
+    if to not in _REACH:
+        raise MissingValue("An alert has a clinical owner", observed=to, allowed=", ".join(_REACH))
+    return _stepped(alert, "hand_over", act, owner=to, escalations=(*alert.escalations, alert.owner))
+
+
+def escalate(alert: ClinicAlert, act: Act, *, policy: SitePolicy) -> Outcome[ClinicAlert]:
+    """Its clock has run out: the next role owns it, with a new clock; the medical director is the last.
+
+    Raises: WrongState, NotPermitted (the clock alone escalates); TooEarly before its time.
+    """
+    ALERT.check(alert.stage, "escalate", act)
+    if act.at < alert.respond_by:
+        raise TooEarly(
+            "The alert still has time",
+            rule=alert.about,
+            observed=f"{act.at:%Y-%m-%d %H:%M} UTC",
+            allowed=f"from {alert.respond_by:%Y-%m-%d %H:%M} UTC on",
+        )
+    place = _REACH.index(alert.owner)
+    return _stepped(
+        alert,
+        "escalate",
+        act,
+        owner=_REACH[min(place + 1, len(_REACH) - 1)],
+        escalations=(*alert.escalations, alert.owner),
+        respond_by=act.at + response_time(alert.priority, policy),
+    )
+
+
+def response_time(priority: Priority, policy: SitePolicy) -> timedelta:
+    """How long somebody may take to respond.
+
+    >>> from afterglow.clinic.policy import demo_policy
+    >>> response_time(Priority.HIGH, demo_policy())
+    datetime.timedelta(seconds=900)
+    """
+    return timedelta(minutes=policy.number(f"alerts.{priority}_minutes"))
+
+
+def _score_priority(severity: AlertSeverity, *, urgent: bool) -> Priority:
+    if severity is AlertSeverity.EMERGENCY or (severity is AlertSeverity.NEEDS_CLINICIAN_REVIEW and urgent):
+        return Priority.HIGH
+    return Priority.LOW if severity is AlertSeverity.CAUTION else Priority.MEDIUM
+
+
+def _raise(
+    *,
+    alert_id: str,
+    patient_id: str,
+    about: str,
+    text: str,
+    action: str | None,
+    priority: Priority,
+    unknown: bool,
+    at: datetime,
+    policy: SitePolicy,
+) -> ClinicAlert:
+    return ClinicAlert(
+        id=alert_id,
+        patient_id=patient_id,
+        about=about,
+        text=text,
+        action=action,
+        priority=priority,
+        owner=Role.PRESCRIBER if priority is Priority.HIGH else Role.NURSE,
+        raised_at=at,
+        respond_by=at + response_time(priority, policy),
+        unknown=unknown,
+    )
+
+
+def _stepped(alert: ClinicAlert, event: str, act: Act, **changes: object) -> Outcome[ClinicAlert]:
+    step = ALERT.step(alert.stage, event, act, subject=alert.id)
+    now = replace(alert, stage=AlertStage(step.after), **changes)  # type: ignore[arg-type]
+    return Outcome(now=now, written=(step, now))

@@ -1,0 +1,337 @@
+"""Drug containers: receipt, draw, return, waste, count and discrepancy, in whole micrograms and microlitres.
+
+received = in the container + drawn - returned + wasted + written off, for every container and lot; never negative.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from enum import StrEnum
+
+from afterglow.clinic.acting import CLINICAL, Act, Outcome, Role, Row, StateTable
+from afterglow.clinic.closing import check_witness
+from afterglow.clinic.policy import SitePolicy
+from afterglow.errors import Conflict, MissingValue, OutOfRange, Unbalanced
+from afterglow.quantities import DrugForm
+
+
+class ContainerState(StrEnum):
+    """Where a container is; discrepant: a count did not agree and nobody has explained it yet."""
+
+    SEALED = "sealed"
+    OPENED = "opened"
+    SPENT = "spent"
+    DISCREPANT = "discrepant"
+
+
+_SEALED, _OPENED = ContainerState.SEALED, ContainerState.OPENED
+_IN_USE = (_SEALED, _OPENED)
+
+CONTAINER = StateTable(
+    machine="container",
+    initial=_SEALED,
+    rows=(
+        Row(states=_IN_USE, event="draw", to=_OPENED, roles=CLINICAL, guard="not more than is in it; not expired"),
+        Row(states=_IN_USE, event="draw_all", to=ContainerState.SPENT, roles=CLINICAL, guard="all that is in it"),
+        Row(states=(*_IN_USE, ContainerState.SPENT), event="put_back", to=_OPENED, roles=CLINICAL, reason=True),
+        Row(
+            states=_IN_USE,
+            event="waste",
+            to=ContainerState.SPENT,
+            roles=CLINICAL,
+            guard="witness under another login",
+            reason=True,
+        ),
+        Row(states=_IN_USE, event="count", to=None, roles=CLINICAL, guard="two persons; agrees"),
+        Row(
+            states=_IN_USE, event="miscount", to=ContainerState.DISCREPANT, roles=CLINICAL, guard="two persons; differs"
+        ),
+        Row(
+            states=(ContainerState.DISCREPANT,),
+            event="explain",
+            to=_OPENED,
+            roles=(Role.MEDICAL_DIRECTOR, Role.COMPLIANCE),
+            guard="balance set to what was counted; the difference stays on record",
+            reason=True,
+        ),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Movement:
+    """A fact: drug that came in or went out of a container; positive in, negative out.
+
+    Args:
+        what: received, draw, draw_all, put_back, waste, count, miscount or explain.
+        session_id: for which session, if for one.
+        counted_ug: what was found, for counts.
+    """
+
+    container_id: str
+    what: str
+    amount_ug: int
+    volume_ul: int
+    balance_ug: int
+    balance_ul: int
+    by: str
+    at: datetime
+    witness: str | None = None
+    reason: str | None = None
+    session_id: str | None = None
+    counted_ug: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Container:
+    """One vial, device, film or bottle of one lot.
+
+    Args:
+        concentration_ug_per_ul: the same number as mg/mL; None for what is not a liquid.
+        balance_ug, balance_ul: what is in it now; microlitres are 0 for what is not a liquid.
+        movements: all of them, in order; the first is the receipt.
+        counted_ug: what the count that disagreed found; None unless discrepant.
+    """
+
+    id: str
+    lot: str
+    drug: DrugForm
+    concentration_ug_per_ul: int | None
+    expires_on: date
+    balance_ug: int
+    balance_ul: int
+    state: ContainerState = ContainerState.SEALED
+    movements: tuple[Movement, ...] = ()
+    counted_ug: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LotBalance:
+    """What came in of a lot and where it is, in micrograms; `received` is the sum of the others."""
+
+    lot: str
+    received_ug: int
+    in_stock_ug: int
+    used_ug: int
+    wasted_ug: int
+    written_off_ug: int
+    in_stock_ul: int
+
+
+def receive(
+    act: Act,
+    *,
+    container_id: str,
+    lot: str,
+    drug: DrugForm,
+    expires_on: date,
+    amount_ug: int,
+    concentration_ug_per_ul: int | None,
+) -> Outcome[Container]:
+    """A container as it came in, with all that its label says is in it.
+
+    Raises: NotPermitted; OutOfRange for an amount that is not positive or not whole microlitres; MissingValue.
+
+    >>> from datetime import UTC
+    >>> act = Act(by="rn1", roles=(Role.NURSE,), at=datetime(2026, 1, 5, 9, tzinfo=UTC))
+    >>> receive(act, container_id="v1", lot="L1", drug=DrugForm.RACEMIC_KETAMINE, expires_on=date(2027, 1, 1),
+    ...         amount_ug=500_000, concentration_ug_per_ul=50).now.balance_ul
+    10000
+    """
+    act.check_role(*CLINICAL, Role.COMPLIANCE, what="Receiving drug")
+    if not (container_id and lot):
+        raise MissingValue("A container has an id and a lot")
+    _check_expiry(expires_on, act)
+    volume_ul = _volume_ul(amount_ug, concentration_ug_per_ul)
+    container = Container(
+        id=container_id,
+        lot=lot,
+        drug=drug,
+        concentration_ug_per_ul=concentration_ug_per_ul,
+        expires_on=expires_on,
+        balance_ug=0,
+        balance_ul=0,
+    )
+    return _moved(container, act, "received", amount_ug, volume_ul, state=ContainerState.SEALED)
+
+
+def draw(container: Container, act: Act, *, amount_ug: int, session_id: str) -> Outcome[Container]:
+    """Take drug for a session; taking all of it spends the container.
+
+    Raises: WrongState, NotPermitted; Unbalanced for more than is in it; OutOfRange after its expiry.
+    """
+    event = "draw_all" if amount_ug == container.balance_ug else "draw"
+    row = CONTAINER.check(container.state, event, act)
+    _check_expiry(container.expires_on, act)
+    volume_ul = _volume_ul(amount_ug, container.concentration_ug_per_ul)
+    _check_balance(container, amount_ug)
+    return _moved(container, act, event, -amount_ug, -volume_ul, state=row.to, session_id=session_id)
+
+
+def put_back(container: Container, act: Act, *, amount_ug: int, session_id: str) -> Outcome[Container]:
+    """Return what a session drew and did not use, with a reason.
+
+    Raises: WrongState, NotPermitted, MissingValue; Unbalanced for more than the session drew.
+    """
+    row = CONTAINER.check(container.state, "put_back", act)
+    volume_ul = _volume_ul(amount_ug, container.concentration_ug_per_ul)
+    out = -sum(each.amount_ug for each in container.movements if each.session_id == session_id)
+    if amount_ug > out:
+        raise Unbalanced(
+            "More is returned than the session drew",
+            rule="K01",
+            observed=f"{amount_ug} micrograms",
+            allowed=f"{out} micrograms",
+        )
+    return _moved(container, act, "put_back", amount_ug, volume_ul, state=row.to, session_id=session_id)
+
+
+def waste_rest(container: Container, act: Act, *, policy: SitePolicy, witness: Act | None = None) -> Outcome[Container]:
+    """Waste all that is left in a container, expired or not, with a reason and a witness under another login.
+
+    Raises: WrongState, NotPermitted, MissingValue, SecondPerson.
+    """
+    row = CONTAINER.check(container.state, "waste", act)
+    if policy.flag("drugs.waste_witness"):
+        check_witness(act, witness, what="Waste")
+    by = None if witness is None else witness.by
+    return _moved(container, act, "waste", -container.balance_ug, -container.balance_ul, state=row.to, witness=by)
+
+
+def count(
+    container: Container, act: Act, *, counted_ug: int, policy: SitePolicy, witness: Act | None = None
+) -> Outcome[Container]:
+    """A count; one that differs makes the container discrepant and locks it, and changes no balance.
+
+    Raises: WrongState, NotPermitted; SecondPerson where the policy asks for two; OutOfRange for a negative amount.
+    """
+    if counted_ug < 0:
+        raise OutOfRange("A count is not negative", observed=f"{counted_ug} micrograms", allowed="0 or more")
+    event = "count" if counted_ug == container.balance_ug else "miscount"
+    row = CONTAINER.check(container.state, event, act)
+    if policy.flag("drugs.count_two_persons"):
+        check_witness(act, witness, what="A count")
+    by = None if witness is None else witness.by
+    state = row.to or container.state
+    done = _moved(container, act, event, 0, 0, state=state, witness=by, counted_ug=counted_ug)
+    found = counted_ug if event == "miscount" else None
+    return Outcome(now=replace(done.now, counted_ug=found), written=done.written)
+
+
+def explain(container: Container, act: Act) -> Outcome[Container]:
+    """Close a discrepancy with a reason: the balance becomes what was counted, the difference stays on record.
+
+    Theft or significant loss is reported outside this system (K05).
+
+    Raises: WrongState, NotPermitted (medical director or compliance), MissingValue.
+    """
+    row = CONTAINER.check(container.state, "explain", act)
+    counted = container.counted_ug or 0
+    difference = counted - container.balance_ug
+    concentration = container.concentration_ug_per_ul
+    volume_ul = 0 if concentration is None else round(counted / concentration) - container.balance_ul
+    done = _moved(container, act, "explain", difference, volume_ul, state=row.to, counted_ug=counted)
+    return Outcome(now=replace(done.now, counted_ug=None), written=done.written)
+
+
+def lot_balance(containers: Iterable[Container], lot: str) -> LotBalance:
+    """Where the drug of a lot is, from its movements.
+
+    >>> lot_balance((), "L1").received_ug
+    0
+    """
+    mine = [each for each in containers if each.lot == lot]
+    moved = [(each.what, each.amount_ug) for container in mine for each in container.movements]
+
+    def total(*what: str) -> int:
+        return sum(amount for name, amount in moved if name in what)
+
+    return LotBalance(
+        lot=lot,
+        received_ug=total("received"),
+        in_stock_ug=sum(each.balance_ug for each in mine),
+        used_ug=-total("draw", "draw_all", "put_back"),
+        wasted_ug=-total("waste"),
+        written_off_ug=-total("explain"),
+        in_stock_ul=sum(each.balance_ul for each in mine),
+    )
+
+
+def _moved(
+    container: Container,
+    act: Act,
+    what: str,
+    amount_ug: int,
+    volume_ul: int,
+    *,
+    state: str | None,
+    witness: str | None = None,
+    session_id: str | None = None,
+    counted_ug: int | None = None,
+) -> Outcome[Container]:
+    if container.movements and act.at < container.movements[-1].at:
+        raise Conflict(
+            "A movement lies before the container's last one",
+            observed=f"{act.at:%Y-%m-%d %H:%M} UTC",
+            allowed=f"from {container.movements[-1].at:%Y-%m-%d %H:%M} UTC on",
+        )
+    movement = Movement(
+        container_id=container.id,
+        what=what,
+        amount_ug=amount_ug,
+        volume_ul=volume_ul,
+        balance_ug=container.balance_ug + amount_ug,
+        balance_ul=container.balance_ul + volume_ul,
+        by=act.by,
+        at=act.at,
+        witness=witness,
+        reason=act.reason,
+        session_id=session_id,
+        counted_ug=counted_ug,
+    )
+    now = replace(
+        container,
+        balance_ug=movement.balance_ug,
+        balance_ul=movement.balance_ul,
+        state=ContainerState(state or container.state),
+        movements=(*container.movements, movement),
+    )
+    return Outcome(now=now, written=(movement,))
+
+
+def _volume_ul(amount_ug: int, concentration_ug_per_ul: int | None) -> int:
+    if amount_ug <= 0:
+        raise OutOfRange("An amount of drug is positive", observed=f"{amount_ug} micrograms", allowed="1 or more")
+    if concentration_ug_per_ul is None:
+        return 0
+    if amount_ug % concentration_ug_per_ul:
+        raise OutOfRange(
+            "A liquid is measured in whole microlitres",
+            observed=f"{amount_ug} micrograms of {concentration_ug_per_ul} mg/mL",
+            allowed=f"a multiple of {concentration_ug_per_ul} micrograms",
+            next_step="Enter the volume drawn",
+        )
+    return amount_ug // concentration_ug_per_ul
+
+
+def _check_balance(container: Container, amount_ug: int) -> None:
+    if amount_ug > container.balance_ug:
+        raise Unbalanced(
+            "More is taken than is in the container",
+            rule="K01",
+            observed=f"{amount_ug} micrograms",
+            allowed=f"{container.balance_ug} micrograms",
+            next_step="Count the container",
+        )
+
+
+def _check_expiry(expires_on: date, act: Act) -> None:
+    if act.at.date() > expires_on:
+        raise OutOfRange(
+            "The drug has expired",
+            observed=f"{act.at:%Y-%m-%d}",
+            allowed=f"up to {expires_on:%Y-%m-%d}",
+            next_step="Waste it with a witness",
+        )

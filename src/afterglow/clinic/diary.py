@@ -1,0 +1,241 @@
+"""The diary: chairs, blocks per drug, bookings; a conflict is explained, never silently moved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from afterglow.clinic.acting import Act, Outcome, Role, Row, StateTable, check_utc
+from afterglow.clinic.policy import SitePolicy
+from afterglow.clinic.rulebook import Delivery, comparisons, rule
+from afterglow.errors import BookingRefused, Conflict, NotFound, OutOfRange, echo
+
+
+class BookingState(StrEnum):
+    """Where a booking is."""
+
+    BOOKED = "booked"
+    ARRIVED = "arrived"
+    CANCELLED = "cancelled"
+    NO_SHOW = "no_show"
+
+
+_DESK = (Role.COORDINATOR, Role.NURSE, Role.PRESCRIBER)
+BOOKING = StateTable(
+    machine="booking",
+    initial=BookingState.BOOKED,
+    rows=(
+        Row(states=(BookingState.BOOKED,), event="move", to=None, roles=_DESK, guard="no conflict", reason=True),
+        Row(states=(BookingState.BOOKED,), event="arrive", to=BookingState.ARRIVED, roles=_DESK),
+        Row(states=(BookingState.BOOKED,), event="cancel", to=BookingState.CANCELLED, roles=_DESK, reason=True),
+        Row(states=(BookingState.BOOKED,), event="no_show", to=BookingState.NO_SHOW, roles=_DESK, reason=True),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chair:
+    """A chair or bed, and what may be given in it."""
+
+    id: str
+    deliveries: tuple[Delivery, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Booking:
+    """A block in a chair, `until` without the turnaround."""
+
+    id: str
+    patient_id: str
+    chair_id: str
+    delivery: Delivery
+    starts_at: datetime
+    until: datetime
+    state: BookingState = BookingState.BOOKED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closure:
+    """A time in which nothing is booked; chair None closes the clinic."""
+
+    starts_at: datetime
+    until: datetime
+    reason: str
+    chair_id: str | None = None
+
+
+class ConflictKind(StrEnum):
+    """Why a booking does not fit."""
+
+    CHAIR_TAKEN = "chair_taken"
+    PATIENT_TAKEN = "patient_taken"
+    NOT_EQUIPPED = "not_equipped"
+    CLOSED = "closed"
+    CAPACITY = "capacity"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookingConflict:
+    """One reason, in words, with the booking that is in the way."""
+
+    kind: ConflictKind
+    text: str
+    booking_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diary:
+    """Chairs, bookings and closures of one clinic.
+
+    Args:
+        capacity: largest number of patients in chairs at once, by staff; one number for the clinic.
+    """
+
+    chairs: tuple[Chair, ...]
+    capacity: int
+    bookings: tuple[Booking, ...] = ()
+    closures: tuple[Closure, ...] = ()
+
+    @property
+    def active(self) -> tuple[Booking, ...]:
+        """Bookings that hold their chair."""
+        return tuple(each for each in self.bookings if each.state in {BookingState.BOOKED, BookingState.ARRIVED})
+
+    def booking(self, booking_id: str) -> Booking:
+        """One booking.
+
+        Raises: NotFound.
+        """
+        for each in self.bookings:
+            if each.id == booking_id:
+                return each
+        raise NotFound("No booking has this id", observed=echo(booking_id))
+
+
+def block(delivery: Delivery, *, dose_minutes: float = 0.0, policy: SitePolicy) -> timedelta:
+    """How long a chair is needed: check-in and screen, the dose, observation.
+
+    Args:
+        delivery: what is given.
+        dose_minutes: length of an infusion.
+        policy: in force now.
+    Raises: OutOfRange for an infusion without a length.
+
+    >>> from afterglow.clinic.policy import demo_policy
+    >>> block(Delivery.ESK, policy=demo_policy()), block(Delivery.IV, dose_minutes=40, policy=demo_policy())
+    (datetime.timedelta(seconds=9000), datetime.timedelta(seconds=7800))
+    """
+    if dose_minutes < 0 or (delivery is Delivery.IV and not dose_minutes):
+        raise OutOfRange(
+            "The length of the infusion is refused", observed=f"{dose_minutes:g} min", allowed="over 0 min"
+        )
+    (nasal,) = comparisons(rule("S031").when)
+    names = {Delivery.IV: "S061.iv_minutes", Delivery.IM: "S061.im_sc_minutes", Delivery.SC: "S061.im_sc_minutes"}
+    observe = policy.number(names.get(delivery, "diary.observe_other_minutes"))
+    if delivery is Delivery.ESK:
+        observe = float(nasal.value)  # type: ignore[arg-type]  # the label's two hours, from the first device
+    return timedelta(minutes=policy.number("diary.prepare_minutes") + dose_minutes + observe)
+
+
+def find_conflicts(diary: Diary, wanted: Booking, *, policy: SitePolicy) -> tuple[BookingConflict, ...]:
+    """Everything that stands against a booking; empty if it fits. An earlier version of itself does not count."""
+    gap = timedelta(minutes=policy.number("diary.turnaround_minutes"))
+    others = [each for each in diary.active if each.id != wanted.id]
+    found = []
+    chair = next((each for each in diary.chairs if each.id == wanted.chair_id), None)
+    if chair is None or wanted.delivery not in chair.deliveries:
+        text = f"chair {wanted.chair_id} is not for {wanted.delivery.words}" if chair else "there is no such chair"
+        found.append(BookingConflict(kind=ConflictKind.NOT_EQUIPPED, text=text))
+    for each in others:
+        if each.chair_id == wanted.chair_id and _overlap(each, wanted, gap):
+            text = f"chair {each.chair_id} is taken {_span(each)}, with {gap.seconds // 60} min to turn around"
+            found.append(BookingConflict(kind=ConflictKind.CHAIR_TAKEN, text=text, booking_id=each.id))
+        if each.patient_id == wanted.patient_id and _overlap(each, wanted, timedelta(0)):
+            text = f"the patient is booked {_span(each)}"
+            found.append(BookingConflict(kind=ConflictKind.PATIENT_TAKEN, text=text, booking_id=each.id))
+    for closure in diary.closures:
+        here = closure.chair_id in {None, wanted.chair_id}
+        if here and closure.starts_at < wanted.until and wanted.starts_at < closure.until:
+            text = f"closed until {closure.until:%Y-%m-%d %H:%M} UTC: {closure.reason}"
+            found.append(BookingConflict(kind=ConflictKind.CLOSED, text=text))
+    most = _most_at_once(others, wanted)
+    if most + 1 > diary.capacity:
+        text = f"{most} patients are in chairs then, and staff can watch {diary.capacity}"
+        found.append(BookingConflict(kind=ConflictKind.CAPACITY, text=text))
+    return tuple(found)
+
+
+def book(diary: Diary, wanted: Booking, act: Act, *, policy: SitePolicy) -> Outcome[Diary]:
+    """A new booking.
+
+    Raises: NotPermitted; Conflict for an id used already; OutOfRange for a block without length or in the past;
+        BookingRefused naming every conflict.
+    """
+    act.check_role(*_DESK, what="Booking")
+    if wanted.id in {each.id for each in diary.bookings}:
+        raise Conflict("A booking with this id exists", observed=echo(wanted.id))
+    if wanted.state is not BookingState.BOOKED:
+        raise OutOfRange("A new booking starts as booked", observed=wanted.state)
+    _check_fits(diary, wanted, act, policy)
+    return Outcome(now=replace(diary, bookings=(*diary.bookings, wanted)), written=(wanted,))
+
+
+def move_booking(
+    diary: Diary, booking_id: str, act: Act, *, chair_id: str, starts_at: datetime, policy: SitePolicy
+) -> Outcome[Diary]:
+    """Another chair or time, of the same length, with a reason.
+
+    Raises: NotFound, WrongState, NotPermitted, MissingValue, BookingRefused.
+    """
+    old = diary.booking(booking_id)
+    step = BOOKING.step(old.state, "move", act, subject=booking_id)
+    check_utc(starts_at, what="The time of a booking")
+    wanted = replace(old, chair_id=chair_id, starts_at=starts_at, until=starts_at + (old.until - old.starts_at))
+    _check_fits(diary, wanted, act, policy)
+    return Outcome(now=_replaced(diary, wanted), written=(step, wanted))
+
+
+def end_booking(diary: Diary, booking_id: str, event: str, act: Act) -> Outcome[Diary]:
+    """`arrive`, `cancel` or `no_show`; the last two with a reason.
+
+    Raises: NotFound, WrongState, NotPermitted, MissingValue.
+    """
+    old = diary.booking(booking_id)
+    step = BOOKING.step(old.state, event, act, subject=booking_id)
+    return Outcome(now=_replaced(diary, replace(old, state=BookingState(step.after))), written=(step,))
+
+
+def _check_fits(diary: Diary, wanted: Booking, act: Act, policy: SitePolicy) -> None:
+    check_utc(wanted.starts_at, what="The time of a booking")
+    check_utc(wanted.until, what="The time of a booking")
+    if wanted.until <= wanted.starts_at or wanted.starts_at < act.at:
+        raise OutOfRange(
+            "The time of the booking is refused", observed=_span(wanted), allowed="from now on, and with a length"
+        )
+    conflicts = find_conflicts(diary, wanted, policy=policy)
+    if conflicts:
+        raise BookingRefused(
+            f"The booking {_span(wanted)} does not fit",
+            rule=conflicts[0].kind,
+            observed="; ".join(each.text for each in conflicts),
+            next_step="Take another time or chair",
+        )
+
+
+def _replaced(diary: Diary, booking: Booking) -> Diary:
+    return replace(diary, bookings=tuple(booking if each.id == booking.id else each for each in diary.bookings))
+
+
+def _overlap(one: Booking, other: Booking, gap: timedelta) -> bool:
+    return one.starts_at < other.until + gap and other.starts_at < one.until + gap
+
+
+def _most_at_once(others: list[Booking], wanted: Booking) -> int:
+    inside = [each for each in others if _overlap(each, wanted, timedelta(0))]
+    moments = [wanted.starts_at, *(each.starts_at for each in inside if each.starts_at > wanted.starts_at)]
+    return max(sum(each.starts_at <= moment < each.until for each in inside) for moment in moments)
+
+
+def _span(booking: Booking) -> str:
+    return f"{booking.starts_at:%Y-%m-%d %H:%M} to {booking.until:%H:%M} UTC"

@@ -1,0 +1,176 @@
+"""The worklist: who is getting worse, who lapsed, what is due or overdue, and who owns it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from afterglow.clinic.acting import Role, check_utc, days_between
+from afterglow.clinic.alerts import AlertStage, ClinicAlert
+from afterglow.clinic.course import CourseState, ReviewKind, TreatmentCourse, units_left
+from afterglow.clinic.measures import DueMeasure
+from afterglow.clinic.policy import SitePolicy
+from afterglow.clinic.rulebook import rule
+from afterglow.clinic.ruling import Priority
+from afterglow.clinic.session import SessionState, TreatmentSession
+from afterglow.scales import Change
+
+_OPEN_COURSE = (CourseState.INDUCTION, CourseState.REINDUCTION, CourseState.MAINTENANCE)
+_RANK = {Priority.HIGH: 0, Priority.MEDIUM: 1, Priority.LOW: 2}
+
+
+class WorkKind(StrEnum):
+    """What is to be done."""
+
+    ALERT = "alert"
+    GETTING_WORSE = "getting_worse"
+    LAPSED = "lapsed"
+    SESSION_DUE = "session_due"
+    REVIEW_DUE = "review_due"
+    MEASURE_DUE = "measure_due"
+    MONITORING_FORM = "monitoring_form"
+    CHECK_IN = "check_in"
+    AUTHORISATION = "authorisation"
+    SESSION_OPEN = "session_open"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkItem:
+    """One line of the worklist; `due_at` None is now."""
+
+    kind: WorkKind
+    patient_id: str
+    text: str
+    owner: Role
+    priority: Priority
+    due_at: datetime | None
+    overdue: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What the worklist looks at for one patient.
+
+    Args:
+        change: of the main scale since its last reading but one, beyond measurement error; None if unknown.
+        next_due_at: from the forecast: the last day with an accepted chance of relapse; None where there is none.
+        next_session_at: booked.
+        checked_in: ids of sessions whose 24-hour check-in is done.
+        forms_sent: ids of sessions whose monitoring form is in.
+    """
+
+    patient_id: str
+    course: TreatmentCourse
+    sessions: tuple[TreatmentSession, ...] = ()
+    alerts: tuple[ClinicAlert, ...] = ()
+    measures: tuple[DueMeasure, ...] = ()
+    reviews: tuple[ReviewKind, ...] = ()
+    change: Change | None = None
+    next_due_at: datetime | None = None
+    next_session_at: datetime | None = None
+    checked_in: tuple[str, ...] = ()
+    forms_sent: tuple[str, ...] = ()
+
+
+def list_work(standings: Iterable[Standing], at: datetime, *, policy: SitePolicy) -> tuple[WorkItem, ...]:
+    """Everything there is to do, most pressing first: priority, then overdue, then the time it is due.
+
+    >>> from datetime import UTC
+    >>> from afterglow.clinic.policy import demo_policy
+    >>> list_work((), datetime(2026, 1, 5, tzinfo=UTC), policy=demo_policy())
+    ()
+    """
+    check_utc(at, what="The time of a worklist")
+    items = [item for standing in standings for item in _items(standing, at, policy)]
+    items = [replace(item, overdue=item.overdue or (item.due_at is not None and item.due_at < at)) for item in items]
+    return tuple(sorted(items, key=lambda i: (_RANK[i.priority], not i.overdue, i.due_at or at, i.patient_id, i.kind)))
+
+
+def _items(standing: Standing, at: datetime, policy: SitePolicy) -> Iterator[WorkItem]:
+    yield from _alert_items(standing)
+    if standing.course.state is not CourseState.STOPPED:
+        yield from _course_items(standing, at, policy)
+    for session in standing.sessions:
+        yield from _session_items(standing, session, at, policy)
+
+
+def _alert_items(standing: Standing) -> Iterator[WorkItem]:
+    for each in standing.alerts:
+        if each.stage is not AlertStage.CLOSED:
+            yield _item(standing, WorkKind.ALERT, each.text, each.owner, each.priority, each.respond_by)
+
+
+def _course_items(standing: Standing, at: datetime, policy: SitePolicy) -> Iterator[WorkItem]:
+    course = standing.course
+    if standing.change is Change.WORSENED:
+        text = "the last score is worse by more than measurement error"
+        yield _item(standing, WorkKind.GETTING_WORSE, text, Role.PRESCRIBER, Priority.MEDIUM, None)
+    for kind in standing.reviews:
+        text = f"benefit review: {kind.replace('_', ' ')}"
+        yield _item(standing, WorkKind.REVIEW_DUE, text, Role.PRESCRIBER, Priority.MEDIUM, None)
+    for each in standing.measures:
+        item = _item(standing, WorkKind.MEASURE_DUE, each.instrument, Role.COORDINATOR, Priority.LOW, each.due_at)
+        yield replace(item, overdue=each.overdue)
+    if course.state in _OPEN_COURSE:
+        yield from _schedule_items(standing, at, policy)
+        yield from _cover_items(standing, at, policy)
+
+
+def _schedule_items(standing: Standing, at: datetime, policy: SitePolicy) -> Iterator[WorkItem]:
+    if standing.next_session_at is not None and standing.next_session_at >= at:
+        return
+    given = [each.dose_started_at for each in standing.sessions if each.dose_started_at is not None]
+    lapse = policy.number("S078.lapse_days")
+    if given and days_between(max(given), at) > lapse:
+        text = f"no session for {days_between(max(given), at):.0f} days and none booked"
+        yield _item(
+            standing, WorkKind.LAPSED, text, Role.COORDINATOR, Priority.MEDIUM, max(given) + timedelta(days=lapse)
+        )
+    horizon = at + timedelta(days=policy.number("worklist.horizon_days"))
+    if standing.next_due_at is not None and standing.next_due_at <= horizon:
+        text = "next session by the forecast, and none booked"
+        yield _item(standing, WorkKind.SESSION_DUE, text, Role.COORDINATOR, Priority.MEDIUM, standing.next_due_at)
+
+
+def _cover_items(standing: Standing, at: datetime, policy: SitePolicy) -> Iterator[WorkItem]:
+    left = units_left(standing.course, at.date())
+    ahead = units_left(standing.course, (at + timedelta(days=policy.number("worklist.authorisation_days_low"))).date())
+    if left is not None and left <= policy.number("worklist.authorisation_units_low"):
+        text = f"{left} authorised units left"
+        priority = Priority.LOW if left else Priority.MEDIUM
+        yield _item(standing, WorkKind.AUTHORISATION, text, Role.COORDINATOR, priority, None)
+    elif ahead == 0:
+        yield _item(standing, WorkKind.AUTHORISATION, "authorisation ends soon", Role.COORDINATOR, Priority.LOW, None)
+
+
+def _session_items(
+    standing: Standing, session: TreatmentSession, at: datetime, policy: SitePolicy
+) -> Iterator[WorkItem]:
+    if session.state is SessionState.LEFT:
+        yield _item(standing, WorkKind.SESSION_OPEN, "session is not closed", Role.NURSE, Priority.MEDIUM, None)
+    if session.left_at is not None and session.id not in standing.checked_in:
+        due = session.left_at + timedelta(hours=policy.number("S072.hours"))
+        if at >= due - timedelta(hours=1):
+            yield _item(standing, WorkKind.CHECK_IN, "24-hour check-in", Role.NURSE, Priority.MEDIUM, due)
+    if session.rems_due_at is not None and session.id not in standing.forms_sent:
+        figures = rule("S070").figures
+        warn_at = session.rems_due_at - timedelta(days=figures["due_days"] - figures["warn_days"])
+        priority = Priority.MEDIUM if at >= warn_at else Priority.LOW
+        text = "monitoring form of the risk programme"
+        yield _item(standing, WorkKind.MONITORING_FORM, text, Role.COORDINATOR, priority, session.rems_due_at)
+
+
+def _item(
+    standing: Standing, kind: WorkKind, text: str, owner: Role, priority: Priority, due_at: datetime | None
+) -> WorkItem:
+    return WorkItem(
+        kind=kind,
+        patient_id=standing.patient_id,
+        text=text,
+        owner=owner,
+        priority=priority,
+        due_at=due_at,
+        overdue=False,
+    )

@@ -1,0 +1,536 @@
+"""Random sessions, courses, drug movements, bookings and alerts: whatever is tried, the invariants hold."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from tests import clinic_cases as cases
+from tests.clinic_cases import DEVICE_FACTS, POLICY, at, entered, nurse, prescriber
+
+from afterglow.clinic import (
+    ALERT,
+    COURSE,
+    AlertStage,
+    Authorisation,
+    BenefitReview,
+    Booking,
+    BookingState,
+    Chair,
+    ClinicAlert,
+    Consent,
+    ConsentMethod,
+    Container,
+    ContainerState,
+    CourseState,
+    Delivery,
+    Diary,
+    Indication,
+    Outcome,
+    Plan,
+    Priority,
+    ReviewDecision,
+    ReviewKind,
+    Role,
+    SessionState,
+    StopReason,
+    TreatmentCourse,
+    TreatmentSession,
+    act_on,
+    add_authorisation,
+    book,
+    cancel,
+    clear_to_leave,
+    close,
+    close_alert,
+    count,
+    draw,
+    earliest_leave,
+    end_booking,
+    escalate,
+    explain,
+    finish_dose,
+    give_back,
+    give_consent,
+    give_device,
+    go,
+    hand_over,
+    has_consent,
+    hold,
+    lot_balance,
+    make_safety_plan,
+    move_booking,
+    move_course,
+    put_back,
+    read_alert,
+    record_review,
+    resume,
+    set_plan,
+    sign_note,
+    start_dose,
+    stop,
+    take_drug,
+    units_left,
+    use_unit,
+    walk_out,
+    waste,
+    waste_rest,
+    withdraw_consent,
+)
+from afterglow.errors import AfterglowError
+from afterglow.quantities import DrugForm
+
+RUN = settings(max_examples=60, stateful_step_count=40, deadline=None)
+ROLES = st.sampled_from([Role.NURSE, Role.PRESCRIBER, Role.COORDINATOR, Role.MEDICAL_DIRECTOR])
+AMOUNTS = st.sampled_from([1, 50, 10_000, 20_000, 28_000, 40_000, 50_000, 500_000])
+
+
+class Sessions(RuleBasedStateMachine):
+    """One session, any order of events, any amounts, time that only moves on."""
+
+    @initialize(
+        delivery=st.sampled_from(list(Delivery)), open_gate=st.booleans(), at_once=st.sampled_from([False, True])
+    )
+    def begin(self, delivery: Delivery, *, open_gate: bool, at_once: bool) -> None:
+        self.minute = 10.0
+        self.refusable = open_gate
+        self.session = cases.screened(delivery, {"logistics.escort_confirmed": None} if open_gate else None)
+        self.checked = cases.leave_check(0)
+        self.seen: list[SessionState] = [self.session.state]
+        if at_once and not open_gate:
+            self.session = cases.dosing(delivery)
+            self.minute = 15.0
+            self.seen = [SessionState.SCREENED, SessionState.CLEARED, SessionState.DOSING]
+
+    def attempt(self, move: Callable[[], Outcome[TreatmentSession]]) -> None:
+        with contextlib.suppress(AfterglowError):
+            self.session = move().now
+            if self.session.state is not self.seen[-1]:
+                self.seen.append(self.session.state)
+
+    @rule(minutes=st.sampled_from([0.5, 5.0, 30.0, 60.0]))
+    def wait(self, minutes: float) -> None:
+        self.minute += minutes
+
+    @rule()
+    def say_go(self) -> None:
+        self.attempt(
+            lambda: go(
+                self.session,
+                prescriber(self.minute),
+                facts=cases.facts_of_dose(self.session),
+                candidacy=cases.candidacy(self.session.delivery),
+                medicines=cases.reconciled(),
+                policy=POLICY,
+            )
+        )
+
+    @rule(amount=AMOUNTS, container=st.sampled_from(["v1", "d1", "d2"]))
+    def draw(self, amount: int, container: str) -> None:
+        self.attempt(lambda: take_drug(self.session, nurse(self.minute), container_id=container, amount_ug=amount))
+
+    @rule()
+    def start(self) -> None:
+        self.attempt(lambda: start_dose(self.session, nurse(self.minute), policy=POLICY))
+
+    @rule(container=st.sampled_from(["d1", "d2"]))
+    def spray(self, container: str) -> None:
+        act = nurse(self.minute)
+        self.attempt(
+            lambda: give_device(self.session, act, container_id=container, device_facts=DEVICE_FACTS, policy=POLICY)
+        )
+
+    @rule(amount=AMOUNTS)
+    def finish(self, amount: int) -> None:
+        amounts = () if self.session.delivery is Delivery.ESK else (("v1", amount),)
+        self.attempt(lambda: finish_dose(self.session, nurse(self.minute), amounts_ug=amounts))
+
+    @rule(amount=st.one_of(st.none(), AMOUNTS))
+    def stop(self, amount: int | None) -> None:
+        amounts = () if amount is None else (("v1", amount),)
+        self.attempt(lambda: stop(self.session, nurse(self.minute, reason="distress"), amounts_ug=amounts))
+
+    @rule()
+    def hold(self) -> None:
+        self.attempt(lambda: hold(self.session, nurse(self.minute, reason="distress")))
+
+    @rule(role=ROLES)
+    def resume(self, role: Role) -> None:
+        self.attempt(lambda: resume(self.session, cases.act(role, self.minute), policy=POLICY))
+
+    @rule(systolic=st.integers(100, 200), spo2=st.sampled_from([None, 89, 91, 98]))
+    def read(self, systolic: int, spo2: int | None) -> None:
+        with contextlib.suppress(AfterglowError):
+            number = len(self.session.readings)
+            self.session = entered(self.session, self.minute, number, systolic_mmhg=systolic, spo2_pct=spo2)
+
+    @rule(name=st.sampled_from(["", "escort_present", "sedation_resolved", "padss_total"]))
+    def leave(self, name: str) -> None:
+        check = cases.leave_check(self.minute, **({name: None} if name else {}))
+        before = self.session
+
+        def move() -> Outcome[TreatmentSession]:
+            done = clear_to_leave(before, check, nurse(self.minute), policy=POLICY)
+            self.checked = check
+            return done
+
+        self.attempt(move)
+
+    @rule()
+    def walk(self) -> None:
+        self.attempt(lambda: walk_out(self.session, nurse(self.minute, reason="left")))
+
+    @rule(amount=AMOUNTS, witness=st.sampled_from(["nurse1", "nurse2"]), container=st.sampled_from(["v1", "d1", "d2"]))
+    def throw(self, amount: int, witness: str, container: str) -> None:
+        act = nurse(self.minute, reason="rest")
+        second = nurse(self.minute, by=witness)
+        self.attempt(
+            lambda: waste(self.session, act, container_id=container, amount_ug=amount, policy=POLICY, witness=second)
+        )
+
+    @rule(amount=AMOUNTS, container=st.sampled_from(["v1", "d1", "d2"]))
+    def hand_back(self, amount: int, container: str) -> None:
+        act = nurse(self.minute, reason="unopened")
+        self.attempt(lambda: give_back(self.session, act, container_id=container, amount_ug=amount))
+
+    @rule()
+    def sign(self) -> None:
+        self.attempt(lambda: sign_note(self.session, nurse(self.minute)))
+
+    @rule()
+    def close(self) -> None:
+        self.attempt(lambda: close(self.session, nurse(self.minute), policy=POLICY))
+
+    @rule()
+    def cancel(self) -> None:
+        self.attempt(lambda: cancel(self.session, nurse(self.minute, reason="changed her mind")))
+
+    @invariant()
+    def no_dose_without_its_gates(self) -> None:
+        if self.session.runs or self.session.given:
+            assert SessionState.CLEARED in self.seen
+            assert not self.refusable
+            assert self.session.second_check is not None
+
+    @invariant()
+    def drug_conserves(self) -> None:
+        for container in self.session.containers:
+            out = self.session.outstanding_ug(container)
+            assert out >= 0
+            if self.session.state in {SessionState.CLOSED, SessionState.CANCELLED}:
+                assert out == 0
+        assert self.session.prepared is not None
+        assert self.session.given_ug <= self.session.prepared.amount_ug
+
+    @invariant()
+    def nobody_leaves_before_time(self) -> None:
+        if self.session.cleared:
+            earliest = earliest_leave(self.session, policy=POLICY)
+            assert earliest is not None
+            assert self.session.left_at is not None
+            assert self.session.left_at >= earliest
+            assert None not in {self.checked.escort_present, self.checked.sedation_resolved, self.checked.padss_total}
+
+    @invariant()
+    def devices_are_apart(self) -> None:
+        if self.session.delivery is Delivery.ESK:
+            times = [each.at for each in self.session.given]
+            assert all(b - a >= timedelta(minutes=5) for a, b in itertools.pairwise(times))
+
+    @invariant()
+    def waste_has_two_people(self) -> None:
+        assert all(each.witness != each.by for each in self.session.drug_uses if each.kind == "wasted")
+
+    @invariant()
+    def a_run_ends_when_the_dose_ends(self) -> None:
+        running = [run for run in self.session.runs if run.until is None]
+        assert len(running) == (self.session.state is SessionState.DOSING)
+
+
+class Drugs(RuleBasedStateMachine):
+    """Three vials of one lot and random movements."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.minute = 0.0
+        self.vials = {name: cases.vial(name) for name in ("v1", "v2", "v3")}
+
+    def attempt(self, name: str, move: Callable[[Container, float], Outcome[Container]]) -> None:
+        self.minute += 1
+        with contextlib.suppress(AfterglowError):
+            self.vials[name] = move(self.vials[name], self.minute).now
+
+    VIALS = st.sampled_from(["v1", "v2", "v3"])
+    UG = st.one_of(AMOUNTS, st.integers(-100, 600_000))
+
+    @rule(name=VIALS, amount=UG, session=st.sampled_from(["s1", "s2"]))
+    def draw(self, name: str, amount: int, session: str) -> None:
+        self.attempt(name, lambda vial, m: draw(vial, nurse(m), amount_ug=amount, session_id=session))
+
+    @rule(name=VIALS, amount=UG, session=st.sampled_from(["s1", "s2"]))
+    def put_back(self, name: str, amount: int, session: str) -> None:
+        self.attempt(name, lambda vial, m: put_back(vial, nurse(m, reason="r"), amount_ug=amount, session_id=session))
+
+    @rule(name=VIALS, witness=st.sampled_from(["nurse1", "nurse2"]))
+    def waste(self, name: str, witness: str) -> None:
+        def move(vial: Container, m: float) -> Outcome[Container]:
+            return waste_rest(vial, nurse(m, reason="r"), policy=POLICY, witness=nurse(m, by=witness))
+
+        self.attempt(name, move)
+
+    @rule(name=VIALS, off_by=st.sampled_from([0, 0, -50, 100]))
+    def count(self, name: str, off_by: int) -> None:
+        def move(vial: Container, m: float) -> Outcome[Container]:
+            found = vial.balance_ug + off_by
+            return count(vial, nurse(m), counted_ug=found, policy=POLICY, witness=nurse(m, by="nurse2"))
+
+        self.attempt(name, move)
+
+    @rule(name=VIALS, role=ROLES)
+    def explain(self, name: str, role: Role) -> None:
+        self.attempt(name, lambda vial, m: explain(vial, cases.act(role, m, reason="spilt")))
+
+    @invariant()
+    def balances_conserve_and_are_never_negative(self) -> None:
+        for vial in self.vials.values():
+            assert vial.balance_ug >= 0
+            assert vial.balance_ug == 50 * vial.balance_ul == sum(each.amount_ug for each in vial.movements)
+            assert vial.balance_ul == sum(each.volume_ul for each in vial.movements)
+            assert (vial.counted_ug is not None) == (vial.state is ContainerState.DISCREPANT)
+        lot = lot_balance(self.vials.values(), "L1")
+        assert lot.received_ug == 1_500_000
+        assert lot.received_ug == lot.in_stock_ug + lot.used_ug + lot.wasted_ug + lot.written_off_ug
+        assert lot.in_stock_ug == 50 * lot.in_stock_ul
+
+
+class Bookings(RuleBasedStateMachine):
+    """Two chairs, three patients, staff for two."""
+
+    @initialize()
+    def begin(self) -> None:
+        chairs = (Chair(id="a", deliveries=tuple(Delivery)), Chair(id="b", deliveries=(Delivery.ESK,)))
+        self.diary = Diary(chairs=chairs, capacity=2)
+        self.lost = 0
+
+    WHEN = st.integers(0, 12).map(lambda half_hours: at(30 * half_hours))
+
+    @rule(
+        patient=st.sampled_from(["p1", "p2", "p3"]),
+        chair=st.sampled_from(["a", "b", "c"]),
+        starts=WHEN,
+        delivery=st.sampled_from([Delivery.ESK, Delivery.IV]),
+    )
+    def book(self, patient: str, chair: str, starts: datetime, delivery: Delivery) -> None:
+        wanted = Booking(
+            id=f"b{len(self.diary.bookings)}",
+            patient_id=patient,
+            chair_id=chair,
+            delivery=delivery,
+            starts_at=starts,
+            until=starts + timedelta(minutes=150),
+        )
+        with contextlib.suppress(AfterglowError):
+            self.diary = book(self.diary, wanted, nurse(0), policy=POLICY).now
+
+    @rule(number=st.integers(0, 8), chair=st.sampled_from(["a", "b"]), starts=WHEN)
+    def move(self, number: int, chair: str, starts: datetime) -> None:
+        with contextlib.suppress(AfterglowError):
+            self.diary = move_booking(
+                self.diary, f"b{number}", nurse(0, reason="r"), chair_id=chair, starts_at=starts, policy=POLICY
+            ).now
+
+    @rule(number=st.integers(0, 8), event=st.sampled_from(["arrive", "cancel", "no_show"]))
+    def end(self, number: int, event: str) -> None:
+        with contextlib.suppress(AfterglowError):
+            self.diary = end_booking(self.diary, f"b{number}", event, nurse(0, reason="r")).now
+
+    @invariant()
+    def nobody_and_nothing_is_booked_twice(self) -> None:
+        active = self.diary.active
+        for place, one in enumerate(active):
+            assert one.state in {BookingState.BOOKED, BookingState.ARRIVED}
+            for other in active[place + 1 :]:
+                overlap = one.starts_at < other.until and other.starts_at < one.until
+                assert not (overlap and (one.chair_id == other.chair_id or one.patient_id == other.patient_id))
+            inside = [each for each in active if each.starts_at <= one.starts_at < each.until]
+            assert len(inside) <= self.diary.capacity
+            assert not (one.chair_id == "b" and one.delivery is Delivery.IV)
+
+
+class Courses(RuleBasedStateMachine):
+    """One course and everything that can be recorded about it."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.course = TreatmentCourse(
+            id="c1",
+            patient_id="p1",
+            delivery=Delivery.ESK,
+            drug=DrugForm.ESKETAMINE,
+            indication=Indication.TRD,
+        )
+        self.minute = 0.0
+        self.used = 0
+
+    def attempt(self, move: Callable[[], Outcome[TreatmentCourse]]) -> bool:
+        self.minute += 1
+        with contextlib.suppress(AfterglowError):
+            self.course = move().now
+            return True
+        return False
+
+    @rule(event=st.sampled_from([row.event for row in COURSE.rows]), role=ROLES, fit=st.booleans())
+    def move(self, event: str, role: Role, *, fit: bool) -> None:
+        before = self.course
+        done = self.attempt(
+            lambda: move_course(
+                before,
+                event,
+                cases.act(role, self.minute, reason="r"),
+                policy=POLICY,
+                consent_version="2",
+                candidacy=cases.candidacy() if fit else cases.candidacy(changes={"hx.avm": True}),
+                emergency=False,
+                stop_reason=StopReason.PATIENT_CHOICE if fit else None,
+            )
+        )
+        if done and event in {"start", "induce_again"}:
+            assert has_consent(before, at(self.minute), version="2", policy=POLICY)
+            assert units_left(before, at(self.minute).date()) != 0
+        if done and event in {"find_suitable", "induce_again"}:
+            assert fit
+        if done and event == "maintain":
+            assert before.reviews[-1].decision is not ReviewDecision.STOP or len(before.reviews) > 1
+
+    @rule(version=st.sampled_from(["1", "2"]))
+    def consent(self, version: str) -> None:
+        consent = Consent(
+            version=version,
+            delivery=Delivery.ESK,
+            method=ConsentMethod.PAPER,
+            off_label_stated=True,
+            given_by="patient",
+            taken_by="nurse1",
+            at=at(self.minute),
+        )
+        self.attempt(lambda: give_consent(self.course, consent, nurse(self.minute)))
+
+    @rule()
+    def withdraw(self) -> None:
+        self.attempt(lambda: withdraw_consent(self.course, nurse(self.minute)))
+        assert not has_consent(self.course, at(self.minute), version="2", policy=POLICY)
+
+    @rule()
+    def prepare(self) -> None:
+        act = prescriber(self.minute)
+        plan = Plan(
+            endpoint="PHQ-9 below 5",
+            induction_sessions=8,
+            interval_days=3.5,
+            on_label=True,
+            label_statement="on label",
+            by=act.by,
+            at=act.at,
+        )
+        self.attempt(lambda: set_plan(self.course, plan, act))
+        self.attempt(lambda: make_safety_plan(self.course, act))
+
+    @rule(units=st.integers(0, 3))
+    def authorise(self, units: int) -> None:
+        number = len(self.course.authorisations)
+        granted = Authorisation(id=f"a{number}", payer="payer", units=units, starts_on=at(0).date())
+        self.attempt(lambda: add_authorisation(self.course, granted, nurse(self.minute)))
+
+    @rule()
+    def use(self) -> None:
+        self.used += self.attempt(lambda: use_unit(self.course, at(self.minute).date()))
+
+    @rule(decision=st.sampled_from(list(ReviewDecision)))
+    def review(self, decision: ReviewDecision) -> None:
+        act = prescriber(self.minute)
+        held = BenefitReview(kind=ReviewKind.END_OF_INDUCTION, decision=decision, by=act.by, at=act.at, reason="scores")
+        self.attempt(lambda: record_review(self.course, held, act))
+
+    @invariant()
+    def units_conserve(self) -> None:
+        granted = sum(each.units or 0 for each in self.course.authorisations)
+        assert sum(each.used for each in self.course.authorisations) == self.used <= granted
+
+    @invariant()
+    def states_are_possible(self) -> None:
+        course = self.course
+        assert (course.paused_from is not None) == (course.state is CourseState.PAUSED)
+        assert (course.stop_reason is not None) == (course.state is CourseState.STOPPED)
+        if course.state in {CourseState.INDUCTION, CourseState.MAINTENANCE, CourseState.REINDUCTION}:
+            assert course.plan is not None
+            assert course.safety_plans
+            assert course.induced_at is not None
+
+
+class Alerts(RuleBasedStateMachine):
+    """Three alerts; time runs, people act in any order."""
+
+    @initialize(priority=st.sampled_from(list(Priority)))
+    def begin(self, priority: Priority) -> None:
+        self.minute = 0.0
+        self.alerts = {
+            name: ClinicAlert(
+                id=name,
+                patient_id="p1",
+                about="S045",
+                text="SpO2 89 %",
+                action="stop",
+                priority=priority,
+                owner=Role.NURSE,
+                raised_at=at(0),
+                respond_by=at(15),
+            )
+            for name in ("x", "y", "z")
+        }
+
+    NAMES = st.sampled_from(["x", "y", "z"])
+
+    @rule(
+        name=NAMES,
+        event=st.sampled_from([row.event for row in ALERT.rows]),
+        role=st.one_of(ROLES, st.just(Role.SYSTEM)),
+        patient=st.sampled_from(["p1", "p1", "p2"]),
+        minutes=st.integers(0, 30),
+    )
+    def happen(self, name: str, event: str, role: Role, patient: str, minutes: int) -> None:
+        self.minute += minutes
+        alert, act = self.alerts[name], cases.act(role, self.minute, reason="seen the patient")
+        moves: dict[str, Callable[[], Outcome[ClinicAlert]]] = {
+            "read": lambda: read_alert(alert, act, patient_id=patient),
+            "act": lambda: act_on(alert, act),
+            "close": lambda: close_alert(alert, act),
+            "escalate": lambda: escalate(alert, act, policy=POLICY),
+            "hand_over": lambda: hand_over(alert, act, to=Role.PRESCRIBER),
+        }
+        with contextlib.suppress(AfterglowError):
+            self.alerts[name] = moves[event]().now
+            assert not (event == "read" and patient != "p1")
+            assert not (event == "escalate" and act.at < alert.respond_by)
+
+    @invariant()
+    def no_alert_is_lost(self) -> None:
+        assert len(self.alerts) == 3
+        for alert in self.alerts.values():
+            assert alert.owner in {Role.NURSE, Role.PRESCRIBER, Role.MEDICAL_DIRECTOR}
+            if alert.stage is AlertStage.CLOSED:
+                assert alert.read_by is not None
+                assert alert.action_taken is not None
+
+
+TestSessions = Sessions.TestCase
+TestDrugs = Drugs.TestCase
+TestBookings = Bookings.TestCase
+TestCourses = Courses.TestCase
+TestAlerts = Alerts.TestCase
+for case in (TestSessions, TestDrugs, TestBookings, TestCourses, TestAlerts):
+    case.settings = RUN

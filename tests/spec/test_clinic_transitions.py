@@ -1,0 +1,214 @@
+"""Every transition of every machine as a table: what may happen where, who may do it, and that nothing else can."""
+
+from __future__ import annotations
+
+import pytest
+from tests.clinic_cases import START
+
+from afterglow.clinic import ALERT, BOOKING, CONTAINER, COURSE, SESSION, Act, Role, StateTable
+from afterglow.errors import MissingValue, NotPermitted, WrongState
+
+# State -> event -> state after it; "=" stays.
+TABLES: dict[StateTable, dict[str, dict[str, str]]] = {
+    COURSE: {
+        "inquiry": {"accept": "candidacy", "stop": "stopped"},
+        "candidacy": {"find_suitable": "consent", "stop": "stopped"},
+        "consent": {"await_cover": "authorisation", "stop": "stopped"},
+        "authorisation": {"start": "induction", "stop": "stopped"},
+        "induction": {"maintain": "maintenance", "pause": "paused", "relapse": "relapse", "stop": "stopped"},
+        "reinduction": {"maintain": "maintenance", "pause": "paused", "stop": "stopped"},
+        "maintenance": {"pause": "paused", "relapse": "relapse", "stop": "stopped"},
+        "paused": {"resume": "=", "relapse": "relapse", "stop": "stopped"},
+        "relapse": {"induce_again": "reinduction", "recover": "maintenance", "stop": "stopped"},
+        "stopped": {},
+    },
+    SESSION: {
+        "booked": {"arrive": "arrived", "miss": "missed", "cancel": "cancelled"},
+        "arrived": {
+            "screen": "screened",
+            "cancel": "cancelled",
+            **dict.fromkeys(("enter_reading", "correct_reading", "record_event", "sign_note"), "="),
+        },
+        "screened": {
+            "go": "cleared",
+            "no_go": "cancelled",
+            "cancel": "cancelled",
+            **dict.fromkeys(("enter_reading", "correct_reading", "record_event", "sign_note", "answer_finding"), "="),
+        },
+        "cleared": {
+            "start_dose": "dosing",
+            "back_to_screen": "screened",
+            "cancel": "cancelled",
+            **dict.fromkeys(
+                (
+                    "enter_reading",
+                    "correct_reading",
+                    "record_event",
+                    "sign_note",
+                    "answer_finding",
+                    "take_drug",
+                    "account_drug",
+                ),
+                "=",
+            ),
+        },
+        "dosing": {
+            "hold": "held",
+            "finish_dose": "observing",
+            "stop": "observing",
+            **dict.fromkeys(
+                (
+                    "give_device",
+                    "enter_reading",
+                    "correct_reading",
+                    "record_event",
+                    "sign_note",
+                    "answer_finding",
+                    "take_drug",
+                    "account_drug",
+                ),
+                "=",
+            ),
+        },
+        "held": {
+            "resume": "dosing",
+            "stop": "observing",
+            **dict.fromkeys(
+                (
+                    "enter_reading",
+                    "correct_reading",
+                    "record_event",
+                    "sign_note",
+                    "answer_finding",
+                    "take_drug",
+                    "account_drug",
+                ),
+                "=",
+            ),
+        },
+        "observing": {
+            "clear_to_leave": "left",
+            "walk_out": "left",
+            **dict.fromkeys(
+                (
+                    "enter_reading",
+                    "correct_reading",
+                    "record_event",
+                    "sign_note",
+                    "answer_finding",
+                    "account_drug",
+                    "grade_event",
+                ),
+                "=",
+            ),
+        },
+        "left": {
+            "close": "closed",
+            **dict.fromkeys(
+                (
+                    "enter_reading",
+                    "correct_reading",
+                    "record_event",
+                    "sign_note",
+                    "answer_finding",
+                    "account_drug",
+                    "grade_event",
+                ),
+                "=",
+            ),
+        },
+        "closed": {"correct_reading": "="},
+        "cancelled": {},
+        "missed": {},
+    },
+    CONTAINER: {
+        "sealed": {
+            "draw": "opened",
+            "draw_all": "spent",
+            "put_back": "opened",
+            "waste": "spent",
+            "count": "=",
+            "miscount": "discrepant",
+        },
+        "opened": {
+            "draw": "opened",
+            "draw_all": "spent",
+            "put_back": "opened",
+            "waste": "spent",
+            "count": "=",
+            "miscount": "discrepant",
+        },
+        "spent": {"put_back": "opened"},
+        "discrepant": {"explain": "opened"},
+    },
+    BOOKING: {
+        "booked": {"move": "=", "arrive": "arrived", "cancel": "cancelled", "no_show": "no_show"},
+        "arrived": {},
+        "cancelled": {},
+        "no_show": {},
+    },
+    ALERT: {
+        "open": {"read": "seen", "escalate": "=", "hand_over": "="},
+        "seen": {"act": "acted", "escalate": "=", "hand_over": "="},
+        "acted": {"act": "acted", "close": "closed"},
+        "closed": {},
+    },
+}
+WITH_REASON = {
+    "course": {"pause", "relapse", "recover"},
+    "session": {"miss", "cancel", "no_go", "back_to_screen", "hold", "stop", "walk_out", "correct_reading"},
+    "container": {"put_back", "waste", "explain"},
+    "booking": {"move", "cancel", "no_show"},
+    "alert": {"act", "hand_over"},
+}
+EVERYBODY = Act(by="all", roles=tuple(Role), at=START, reason="a reason")
+MACHINES = pytest.mark.parametrize("machine", TABLES, ids=lambda machine: machine.machine)
+
+
+@MACHINES
+def test_what_may_happen_and_nothing_else(machine: StateTable) -> None:
+    assert set(machine.states) == set(TABLES[machine])
+    events = {row.event for row in machine.rows}
+    for state, allowed in TABLES[machine].items():
+        assert set(machine.events(state)) == set(allowed), state
+        for event in events:
+            if event in allowed:
+                step = machine.step(state, event, EVERYBODY, subject="x")
+                assert step.after == (state if allowed[event] == "=" else allowed[event])
+                assert (step.before, step.by, step.at, step.reason) == (state, "all", START, "a reason")
+            else:
+                with pytest.raises(WrongState, match="cannot"):
+                    machine.step(state, event, EVERYBODY, subject="x")
+
+
+@MACHINES
+def test_who_may(machine: StateTable) -> None:
+    for row in machine.rows:
+        for role in Role:
+            one = Act(by="one", roles=(role,), at=START, reason="a reason")
+            if role in row.roles:
+                assert machine.check(row.states[0], row.event, one) is row
+            else:
+                with pytest.raises(NotPermitted, match="not for this person"):
+                    machine.check(row.states[0], row.event, one)
+
+
+@MACHINES
+def test_which_need_a_reason(machine: StateTable) -> None:
+    for row in machine.rows:
+        silent = Act(by="all", roles=tuple(Role), at=START, reason=" ")
+        if row.event in WITH_REASON[machine.machine]:
+            with pytest.raises(MissingValue, match="needs a reason"):
+                machine.check(row.states[0], row.event, silent)
+        else:
+            machine.check(row.states[0], row.event, silent)
+
+
+@MACHINES
+def test_the_diagram_has_an_arrow_for_each_transition(machine: StateTable) -> None:
+    lines = [line.strip() for line in machine.mermaid()]
+    for state, allowed in TABLES[machine].items():
+        for event, after in allowed.items():
+            assert f"{state} --> {state if after == '=' else after}: {event}" in lines
+    assert lines[:2] == ["stateDiagram-v2", f"[*] --> {machine.initial}"]
+    assert sum(":" in line for line in lines) == sum(map(len, TABLES[machine].values()))

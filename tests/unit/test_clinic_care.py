@@ -1,0 +1,806 @@
+"""Policy, medicines, resistance, dose, course, measures, alerts and worklist: cases by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+from tests import clinic_cases as cases
+from tests.clinic_cases import POLICY, act, at, nurse, prescriber
+
+import afterglow.clinic
+from afterglow.clinic import (
+    AlertStage,
+    Allergies,
+    AllergyStatus,
+    Authorisation,
+    BenefitReview,
+    BodyWeight,
+    Booking,
+    Chair,
+    Closure,
+    Consent,
+    ConsentMethod,
+    CourseState,
+    Decision,
+    Delivery,
+    Diary,
+    Group,
+    Indication,
+    LabelStatus,
+    MaudsleySeverity,
+    Medicine,
+    MedicineList,
+    MedicineTrial,
+    Plan,
+    Priority,
+    RateStep,
+    ReviewDecision,
+    ReviewKind,
+    Role,
+    Severity,
+    SitePolicy,
+    Standing,
+    TreatmentCourse,
+    TrialOutcome,
+    Verdict,
+    WorkKind,
+    act_on,
+    add_authorisation,
+    after_missed_session,
+    alert_from_finding,
+    alerts_from_score,
+    answer_rule,
+    assess_candidacy,
+    block,
+    book,
+    changed_facts,
+    check_candidate,
+    check_dose,
+    close_alert,
+    draft_policy,
+    due_measures,
+    escalate,
+    find_conflicts,
+    give_consent,
+    hand_over,
+    has_consent,
+    is_overridable,
+    judge_resistance,
+    label_status,
+    list_work,
+    make_safety_plan,
+    maudsley_stage,
+    medicine_facts,
+    move_course,
+    policy_at,
+    policy_settings,
+    prepare_dose,
+    priority_of,
+    read_alert,
+    read_score,
+    record_review,
+    resistance_facts,
+    reviews_due,
+    rule,
+    set_plan,
+    sign_policy,
+    sign_second,
+    units_left,
+    use_unit,
+)
+from afterglow.clinic.ruling import judge
+from afterglow.errors import (
+    AfterglowError,
+    BookingRefused,
+    GateClosed,
+    InputError,
+    MissingValue,
+    NotOverridable,
+    NotPermitted,
+    OutOfRange,
+    PolicyUnsigned,
+    SecondPerson,
+    TooEarly,
+    UnknownName,
+    WrongOrder,
+    WrongState,
+)
+from afterglow.quantities import DrugForm
+from afterglow.scales import Change, scale_answers, score, score_total
+
+DIRECTOR = act(Role.MEDICAL_DIRECTOR, 0)
+
+
+def test_every_public_name_is_there() -> None:
+    assert set(afterglow.clinic.__all__) == set(afterglow.clinic._PUBLIC) == set(dir(afterglow.clinic))
+    for name in afterglow.clinic.__all__:
+        assert getattr(afterglow.clinic, name).__doc__
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = afterglow.clinic.nonsense
+
+
+# Policy ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_policy_is_drafted_signed_and_in_force_from_its_time() -> None:
+    draft = draft_policy(nurse(), version=1, changes={"S013.spo2_below": 95.0})
+    with pytest.raises(PolicyUnsigned):
+        policy_at([draft], at(0))
+    with pytest.raises(NotPermitted):
+        sign_policy(draft, prescriber(), effective_from=at(10))
+    with pytest.raises(TooEarly):
+        sign_policy(draft, DIRECTOR, effective_from=at(-1))
+    first = sign_policy(draft, DIRECTOR, effective_from=at(10)).now
+    with pytest.raises(WrongState):
+        sign_policy(first, DIRECTOR, effective_from=at(20))
+    second_draft = draft_policy(nurse(), version=2, changes={"S013.spo2_below": 94.0}, before=first)
+    assert second_draft.values == ()  # back at the default
+    second = sign_policy(second_draft, DIRECTOR, effective_from=at(20)).now
+    versions = [first, second]
+    with pytest.raises(PolicyUnsigned):
+        policy_at(versions, at(9.9))
+    assert policy_at(versions, at(10)).version == 1
+    assert policy_at(versions, at(19.9)).version == 1
+    assert policy_at(versions, at(20)).version == 2
+    assert judge(rule("S013"), {"vitals.spo2": 94}, first).verdict is Verdict.HIT
+    assert judge(rule("S013"), {"vitals.spo2": 94}, second).verdict is Verdict.CLEAR
+    assert policy_at([POLICY], at(0)) is POLICY
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "error"),
+    [
+        ("S013.spo2_below", 89.9, OutOfRange),
+        ("S013.spo2_below", 98.1, OutOfRange),
+        ("S013.spo2_below", True, OutOfRange),
+        ("S012.systolic", 181.0, OutOfRange),  # may only be tightened
+        ("site.region", "Mars", OutOfRange),
+        ("site.policy_uds", 1.0, OutOfRange),
+        ("monitoring.oral_minutes", (30.0, 0.0), OutOfRange),
+        ("monitoring.oral_minutes", 30.0, OutOfRange),
+        ("nonsense", 1.0, UnknownName),
+    ],
+)
+def test_a_setting_outside_its_range_is_refused(name: str, value: float, error: type[AfterglowError]) -> None:
+    with pytest.raises(error):
+        draft_policy(nurse(), version=1, changes={name: value})
+
+
+def test_versions_follow_one_another() -> None:
+    with pytest.raises(WrongOrder):
+        draft_policy(nurse(), version=2, changes={})
+
+
+def test_a_recalled_threshold_is_never_shown_as_fact() -> None:
+    for each in afterglow.clinic.rules().values():
+        if each.provenance.verified in {"recalled", "policy"}:
+            assert "site default" in each.basis, each.id
+    assert all(each.provenance.verified for each in policy_settings().values())
+
+
+# Candidacy ---------------------------------------------------------------------------------------------------------
+
+
+def test_with_everything_known_and_clear_a_candidate_goes_on() -> None:
+    check_candidate(cases.candidacy())
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "refused_by"),
+    [
+        ("hx__avm", None, "C002"),  # an unknown labelled contraindication blocks
+        ("pregnancy__test", None, "C029"),
+        ("workup__w08__age_days", None, None),  # no ECG asked of her
+        ("workup__w14__age_days", 31, "W14"),
+        ("hx__dementia_or_delirium", None, None),  # unknown, and shown, but not a gate
+        ("hx__dementia_or_delirium", True, "C020"),
+        ("consent__current", False, None),  # comes after candidacy
+    ],
+)
+def test_what_stands_in_the_way(name: str, value: bool | int | None, refused_by: str | None) -> None:  # noqa: FBT001
+    found = cases.candidacy(changes={name: value})
+    if refused_by is None:
+        check_candidate(found)
+    else:
+        with pytest.raises(GateClosed) as caught:
+            check_candidate(found)
+        assert caught.value.rule == refused_by
+
+
+def test_nothing_known_means_everything_unknown_and_nothing_hit() -> None:
+    found = assess_candidacy({}, delivery=Delivery.IV, policy=POLICY, at=at(0))
+    assert not found.hits
+    assert not found.open
+    assert "history: avm" in found.missing
+    with pytest.raises(UnknownName):
+        assess_candidacy({"hx.avn": True}, delivery=Delivery.IV, policy=POLICY, at=at(0))
+    with pytest.raises(UnknownName, match="another kind"):
+        assess_candidacy({"hx.avm": "yes"}, delivery=Delivery.IV, policy=POLICY, at=at(0))
+
+
+def policy(**changes: object) -> SitePolicy:
+    values = {name.replace("__", "."): value for name, value in changes.items()}
+    return replace(draft_policy(nurse(), version=1, changes=values), demo=True)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "delivery", "changes", "allowed"),
+    [
+        ("C001", Delivery.ESK, {}, False),
+        ("C001", Delivery.IV, {}, False),
+        ("C001", Delivery.IV, {"candidacy__labelled_binds_all_routes": False}, True),
+        ("C001", Delivery.ESK, {"candidacy__labelled_binds_all_routes": False}, False),
+        ("C006", Delivery.ESK, {}, True),  # no label contraindication in the US
+        ("C006", Delivery.ESK, {"site__region": "EU"}, False),
+        ("C008", Delivery.IV, {}, False),
+        ("C032", Delivery.IV, {}, True),
+        ("C062", Delivery.IV, {}, False),
+        ("S012", Delivery.IV, {}, True),
+        ("S023", Delivery.IV, {}, False),
+        ("S031", Delivery.ESK, {}, False),
+        ("S045", Delivery.IV, {}, False),
+    ],
+)
+def test_what_may_be_overridden(name: str, delivery: Delivery, changes: dict[str, object], *, allowed: bool) -> None:
+    assert is_overridable(rule(name), delivery=delivery, policy=policy(**changes)) is allowed
+
+
+def test_a_softened_rule_is_a_review() -> None:
+    softened = policy(candidacy__infarction_review_outside_label=True)
+    assert judge(rule("C006"), {"hx.days_since_cv_event": 10}, softened).severity is Severity.NEEDS_CLINICIAN_REVIEW
+    assert judge(rule("C006"), {"hx.days_since_cv_event": 10}, POLICY).severity is Severity.EXCLUDE
+
+
+def test_an_answer_is_a_prescribers_with_a_reason() -> None:
+    found = judge(rule("C011"), {"vitals.systolic": 150}, POLICY)
+    ask = {"decision": Decision.PROCEED, "delivery": Delivery.IV, "policy": POLICY}
+    with pytest.raises(NotPermitted):
+        answer_rule(found, nurse(reason="ok"), **ask)  # type: ignore[arg-type]
+    with pytest.raises(MissingValue):
+        answer_rule(found, prescriber(), **ask)  # type: ignore[arg-type]
+    given = answer_rule(found, prescriber(reason="white coat"), **ask)  # type: ignore[arg-type]
+    assert (given.by, given.reason, given.cosigned_by) == ("prescriber1", "white coat", None)
+    assert "150 mmHg" in found.message
+    assert "140/90" in found.message
+    avm = judge(rule("C002"), {"hx.avm": True}, POLICY)
+    with pytest.raises(NotOverridable):
+        answer_rule(avm, prescriber(reason="small"), **ask)  # type: ignore[arg-type]
+    assert answer_rule(avm, prescriber(reason="no"), **(ask | {"decision": Decision.DECLINE}))  # type: ignore[arg-type]
+
+
+# Medicines ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_medicine_nobody_classified_leaves_every_class_unknown() -> None:
+    none_known = Allergies(status=AllergyStatus.NONE_KNOWN)
+    known = medicine_facts(cases.reconciled(Medicine(ingredient="Lithium")), none_known)
+    assert (known["meds.lithium"], known["meds.maoi"], known["allergy.ketamine"]) == (True, False, False)
+    unclear = medicine_facts(cases.reconciled(Medicine(ingredient="newdrug")), none_known)
+    assert (unclear["meds.maoi"], unclear["meds.diazepam_equivalent_mg_per_day"]) == (None, None)
+    looked_up = medicine_facts(cases.reconciled(Medicine(ingredient="newdrug", classes=())), none_known)
+    assert looked_up["meds.maoi"] is False
+    with pytest.raises(UnknownName):
+        Medicine(ingredient="x", classes=("D99",))
+    with pytest.raises(MissingValue):
+        Allergies(status=AllergyStatus.KNOWN)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "changed"),
+    [
+        ([], [], False),
+        ([], ["lorazepam"], True),
+        (["lorazepam"], ["lorazepam"], False),
+        (["lorazepam"], [], True),
+        ([], ["lithium"], False),
+        ([], ["newdrug"], None),
+    ],
+)
+def test_whether_a_sedating_medicine_changed(before: list[str], now: list[str], *, changed: bool | None) -> None:
+    lists = [cases.reconciled(*(Medicine(ingredient=name) for name in names)) for names in (before, now)]
+    assert changed_facts(*lists) == {"meds.sedating_or_pressor_changed": changed}
+    assert changed_facts(MedicineList(), lists[1]) == {"meds.sedating_or_pressor_changed": None}
+
+
+def test_diazepam_equivalents_add_up_or_are_unknown() -> None:
+    allergies = Allergies(status=AllergyStatus.NOT_ASKED)
+    two = [Medicine(ingredient=n, diazepam_equivalent_mg_per_day=5.0) for n in ("lorazepam", "diazepam")]
+    assert medicine_facts(cases.reconciled(*two), allergies)["meds.diazepam_equivalent_mg_per_day"] == 10.0
+
+
+# Resistance --------------------------------------------------------------------------------------------------------
+
+
+def trial(**changes: object) -> MedicineTrial:
+    fields: dict[str, object] = {
+        "drug": "sertraline",
+        "drug_class": "ssri",
+        "at_least_minimum_dose": True,
+        "weeks": 6.0,
+        "improvement_pct": 25.0,
+        "this_episode": True,
+    }
+    return MedicineTrial(**(fields | changes))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("changes", "counts"),
+    [
+        ({}, True),
+        ({"weeks": 5.9}, False),
+        ({"weeks": None}, None),
+        ({"improvement_pct": 25.1}, False),
+        ({"improvement_pct": None}, None),
+        ({"improvement_pct": None, "outcome": TrialOutcome.WORKED}, False),
+        ({"at_least_minimum_dose": False}, False),
+        ({"this_episode": None}, None),
+        ({"outcome": TrialOutcome.INTOLERANT}, False),
+        ({"augmentation": True}, False),
+    ],
+)
+def test_which_trial_counts(changes: dict[str, object], *, counts: bool | None) -> None:
+    assert judge_resistance((trial(**changes),), POLICY).trials[0].counts is counts
+
+
+def test_resistance_counts_trials_and_open_questions() -> None:
+    second = trial(drug="venlafaxine", drug_class="snri")
+    assert judge_resistance((trial(), second), POLICY).meets is True
+    assert judge_resistance((trial(), replace(second, weeks=None)), POLICY).meets is None
+    assert judge_resistance((trial(), trial(weeks=8.0)), POLICY).meets is False  # the same drug twice
+    same_class = (trial(), trial(drug="citalopram"))
+    assert judge_resistance(same_class, POLICY).meets is True
+    assert judge_resistance(same_class, policy(resistance__different_classes=True)).meets is False
+    assert resistance_facts((trial(), replace(second, weeks=None)), POLICY)["trd.adequate_trials"] is None
+    assert resistance_facts((trial(), second), POLICY)["trd.adequate_trials"] == 2
+
+
+@pytest.mark.parametrize(
+    ("months", "failures", "total", "band"),
+    [
+        (12, 2, 1 + 3 + 1, "mild"),
+        (12.1, 3, 2 + 3 + 2, "moderate"),
+        (24.1, 7, 3 + 3 + 4, "moderate"),
+        (25, 11, 11, "severe"),
+    ],
+)
+def test_maudsley(months: float, failures: int, total: int, band: str) -> None:
+    found = maudsley_stage(
+        duration_months=months, severity=MaudsleySeverity.MODERATE, failures=failures, augmentation=False, ect=False
+    )
+    assert (found.total, found.band) == (total, band)
+
+
+def test_maudsley_without_a_part_has_no_total() -> None:
+    unknown = maudsley_stage(duration_months=None, severity=None, failures=None, augmentation=None, ect=None)
+    assert (unknown.total, unknown.band) == (None, None)
+    known = {"severity": None, "augmentation": None, "ect": None}
+    with pytest.raises(OutOfRange):
+        maudsley_stage(duration_months=-1, failures=1, **known)
+    with pytest.raises(OutOfRange):
+        maudsley_stage(duration_months=1, failures=0, **known)
+
+
+def labelled(
+    age: float | None = 40, *, resistant: bool | None = True, region: str = "US", with_drug: bool | None = False
+) -> LabelStatus:
+    return label_status(
+        delivery=Delivery.ESK,
+        indication=Indication.TRD,
+        age_years=age,
+        resistant=resistant,
+        on_ssri_or_snri=with_drug,
+        policy=policy(site__region=region),
+    )
+
+
+def test_on_and_off_label() -> None:
+    assert labelled().on_label is True
+    assert labelled(17).on_label is False
+    assert labelled(None).on_label is None
+    assert labelled(resistant=None).on_label is None
+    assert labelled(region="EU").on_label is False  # without an SSRI or SNRI
+    assert labelled(region="EU", with_drug=True).on_label is True
+    pain = {"indication": Indication.PAIN, "age_years": 40, "resistant": True, "on_ssri_or_snri": True}
+    assert label_status(delivery=Delivery.ESK, policy=POLICY, **pain).on_label is False  # type: ignore[arg-type]
+
+
+# Dose --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("concentration", "volume_ul"), [(10, 4000), (50, 800), (100, 400)])
+def test_volume_follows_from_weight_and_concentration(concentration: int, volume_ul: int) -> None:
+    weight = BodyWeight(kg=80.0, measured_at=at(0))  # 0.5 mg/kg x 80 kg = 40 mg
+    dose = prepare_dose(
+        cases.order(Delivery.IV), nurse(), policy=POLICY, weight=weight, concentration_mg_per_ml=concentration
+    )
+    assert (dose.amount_ug, dose.volume_ul, dose.mg, dose.mg_per_kg) == (40_000, volume_ul, 40.0, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"dose_mg_per_kg": 1.5}, None),
+        ({"dose_mg_per_kg": 1.51}, OutOfRange),
+        ({"dose_mg_per_kg": 5.0}, OutOfRange),  # ten-fold
+        ({"steps": (RateStep(mg_per_h=22.0, hours=96.0),), "infusion_min": None}, None),
+        ({"steps": (RateStep(mg_per_h=220.0, hours=96.0),), "infusion_min": None}, OutOfRange),
+    ],
+)
+def test_guardrails(changes: dict[str, object], error: type[AfterglowError] | None) -> None:
+    def prepare() -> object:
+        wanted = cases.order(Delivery.IV, **({"infusion_min": 40.0} | changes))
+        weight = BodyWeight(kg=80.0, measured_at=at(0))
+        return prepare_dose(wanted, nurse(), policy=POLICY, weight=weight, concentration_mg_per_ml=50)
+
+    if error is None:
+        assert prepare()
+    else:
+        with pytest.raises(error):
+            prepare()
+
+
+def test_a_vial_must_be_one_in_use_and_an_injection_needs_a_weight() -> None:
+    weight = BodyWeight(kg=80.0, measured_at=at(0))
+    for concentration in (None, 5, 500):
+        with pytest.raises(OutOfRange, match="concentration"):
+            prepare_dose(
+                cases.order(Delivery.IM), nurse(), policy=POLICY, weight=weight, concentration_mg_per_ml=concentration
+            )
+    with pytest.raises(MissingValue):
+        prepare_dose(cases.order(Delivery.IM), nurse(), policy=POLICY, concentration_mg_per_ml=50)
+    with pytest.raises(OutOfRange):
+        BodyWeight(kg=800.0, measured_at=at(0))
+
+
+@pytest.mark.parametrize(
+    ("amount", "volume", "concentration", "agrees"),
+    [
+        (40_000, 800, 50, True),
+        (40_400, 808, 50, True),
+        (40_401, 800, 50, False),
+        (40_000, 400, 50, False),
+        (40_000, 800, 100, False),
+        (4_000, 80, 50, False),
+    ],
+)
+def test_second_check(amount: int, volume: int, concentration: int, *, agrees: bool) -> None:
+    weight = BodyWeight(kg=80.0, measured_at=at(0))
+    dose = prepare_dose(cases.order(Delivery.IV), nurse(), policy=POLICY, weight=weight, concentration_mg_per_ml=50)
+    typed = {"amount_ug": amount, "volume_ul": volume, "concentration_ug_per_ul": concentration, "policy": POLICY}
+    with pytest.raises(SecondPerson):
+        check_dose(dose, nurse(), **typed)  # type: ignore[arg-type]
+    if agrees:
+        assert check_dose(dose, nurse(by="nurse2"), **typed).by == "nurse2"  # type: ignore[arg-type]
+    else:
+        with pytest.raises(GateClosed, match="differs"):
+            check_dose(dose, nurse(by="nurse2"), **typed)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("delivery", "changes", "error"),
+    [
+        (Delivery.ESK, {"dose_mg": 70.0}, OutOfRange),
+        (Delivery.ESK, {"drug": DrugForm.RACEMIC_KETAMINE}, OutOfRange),
+        (Delivery.IV, {"infusion_min": None}, MissingValue),
+        (Delivery.IV, {"infusion_min": 0.0}, OutOfRange),
+        (Delivery.IM, {"infusion_min": 10.0}, OutOfRange),
+        (Delivery.IV, {"dose_mg": 40.0, "dose_mg_per_kg": 0.5}, MissingValue),
+    ],
+)
+def test_orders_that_cannot_be_given(
+    delivery: Delivery, changes: dict[str, object], error: type[AfterglowError]
+) -> None:
+    with pytest.raises(error):
+        cases.order(delivery, **changes)
+
+
+def test_a_second_signature_is_another_prescribers() -> None:
+    with pytest.raises(SecondPerson):
+        sign_second(cases.order(), prescriber())
+    assert sign_second(cases.order(), prescriber(by="prescriber2")).second_signature_by == "prescriber2"
+
+
+# Course ------------------------------------------------------------------------------------------------------------
+
+
+def course(**changes: object) -> TreatmentCourse:
+    fields: dict[str, object] = {
+        "id": "c1",
+        "patient_id": "p1",
+        "delivery": Delivery.ESK,
+        "drug": DrugForm.ESKETAMINE,
+        "indication": Indication.TRD,
+    }
+    return TreatmentCourse(**(fields | changes))  # type: ignore[arg-type]
+
+
+PLAN = Plan(
+    endpoint="PHQ-9 below 5",
+    induction_sessions=8,
+    interval_days=3.5,
+    on_label=False,
+    label_statement="off label",
+    by="prescriber1",
+    at=at(0),
+)
+
+
+def consent(**changes: object) -> Consent:
+    fields: dict[str, object] = {
+        "version": "2",
+        "delivery": Delivery.ESK,
+        "method": ConsentMethod.PAPER,
+        "off_label_stated": True,
+        "given_by": "patient",
+        "taken_by": "nurse1",
+        "at": at(0),
+    }
+    return Consent(**(fields | changes))  # type: ignore[arg-type]
+
+
+def test_a_course_from_inquiry_to_maintenance() -> None:
+    def step(now: TreatmentCourse, event: str, **more: object) -> TreatmentCourse:
+        by = prescriber(1, reason="r")
+        return move_course(now, event, by, policy=POLICY, consent_version="2", **more).now  # type: ignore[arg-type]
+
+    now = course()
+    for emergency in (None, True):
+        with pytest.raises(GateClosed, match="cannot be accepted"):
+            step(now, "accept", emergency=emergency)
+    now = step(now, "accept", emergency=False)
+    with pytest.raises(GateClosed, match="not assessed"):
+        step(now, "find_suitable")
+    now = step(now, "find_suitable", candidacy=cases.candidacy())
+    with pytest.raises(GateClosed, match="no plan"):
+        step(now, "await_cover")
+    now = set_plan(now, PLAN, prescriber()).now
+    with pytest.raises(GateClosed, match="safety plan"):
+        step(now, "await_cover")
+    now = make_safety_plan(now, nurse()).now
+    with pytest.raises(GateClosed, match="No current consent"):
+        step(now, "await_cover")
+    with pytest.raises(GateClosed, match="does not fit"):
+        give_consent(now, consent(off_label_stated=False), nurse())
+    now = step(give_consent(now, consent(), nurse()).now, "await_cover")
+    with pytest.raises(GateClosed, match="No authorised unit"):
+        step(now, "start")
+    cover = Authorisation(id="a1", payer="p", units=2, starts_on=at(0).date(), ends_on=at(0).date())
+    now = step(add_authorisation(now, cover, nurse()).now, "start")
+    with pytest.raises(GateClosed, match="benefit review"):
+        step(now, "maintain")
+    review = BenefitReview(
+        kind=ReviewKind.END_OF_INDUCTION, decision=ReviewDecision.CONTINUE, by="p", at=at(2), reason="r"
+    )
+    now = step(record_review(now, review, prescriber(2)).now, "maintain")
+    paused = step(now, "pause")
+    assert paused.state is CourseState.PAUSED
+    assert step(paused, "resume").state is CourseState.MAINTENANCE
+    with pytest.raises(MissingValue, match="coded reason"):
+        step(now, "stop")
+
+
+def test_consent_runs_out_and_is_of_a_version() -> None:
+    now = give_consent(course(plan=PLAN), consent(), nurse()).now
+    assert has_consent(now, at(0) + timedelta(days=365), version="2", policy=POLICY)
+    assert not has_consent(now, at(1) + timedelta(days=365), version="2", policy=POLICY)
+    assert not has_consent(now, at(1), version="3", policy=POLICY)
+
+
+def test_units_are_used_from_what_ends_first_and_self_pay_uses_none() -> None:
+    today = at(0).date()
+    late = Authorisation(id="late", payer="p", units=5, starts_on=today)
+    soon = Authorisation(id="soon", payer="p", units=1, starts_on=today, ends_on=today)
+    now = course(authorisations=(late, soon))
+    assert units_left(now, today) == 6
+    now = use_unit(now, today).now
+    assert [each.used for each in now.authorisations] == [0, 1]
+    assert units_left(now, today + timedelta(days=1)) == 5
+    own = Authorisation(id="own", payer="self", units=None, self_pay=True, starts_on=today)
+    paying = course(authorisations=(own,))
+    assert (units_left(paying, today), use_unit(paying, today).written) == (None, ())
+    with pytest.raises(GateClosed):
+        use_unit(course(), today)
+    with pytest.raises(MissingValue):
+        Authorisation(id="x", payer="p", units=None, starts_on=today)
+
+
+@pytest.mark.parametrize(
+    ("state", "given", "improvement", "days", "due"),
+    [
+        (CourseState.INDUCTION, 3, 0.0, 10, ()),
+        (CourseState.INDUCTION, 4, 19.9, 10, (ReviewKind.EARLY_NON_RESPONSE,)),
+        (CourseState.INDUCTION, 4, 20.0, 10, ()),
+        (CourseState.INDUCTION, 4, None, 10, (ReviewKind.EARLY_NON_RESPONSE,)),
+        (CourseState.INDUCTION, 8, 50.0, 28, (ReviewKind.END_OF_INDUCTION,)),
+        (CourseState.MAINTENANCE, 8, 50.0, 181, ()),
+        (CourseState.MAINTENANCE, 8, 50.0, 182, (ReviewKind.PERIODIC,)),
+        (CourseState.PAUSED, 8, 0.0, 300, ()),
+    ],
+)
+def test_reviews_due(
+    state: CourseState, given: int, improvement: float | None, days: int, due: tuple[ReviewKind, ...]
+) -> None:
+    now = course(state=state, plan=PLAN, induced_at=at(0))
+    later = at(0) + timedelta(days=days)
+    assert reviews_due(now, later, sessions_given=given, improvement_pct=improvement, policy=POLICY) == due
+
+
+@pytest.mark.parametrize(
+    ("missed", "week", "worse", "starts"),
+    [(0, 3, None, ""), (1, 4, None, "continue"), (1, 5, None, ""), (1, 5, False, "continue"), (1, 5, True, "clinical")],
+)
+def test_missed_sessions(missed: int, week: int, starts: str, *, worse: bool | None) -> None:
+    found = after_missed_session(missed=missed, week=week, depression_worse=worse, policy=POLICY)
+    assert [each.startswith(starts) for each in found] == ([True] if starts else [])
+
+
+# Diary -------------------------------------------------------------------------------------------------------------
+
+
+def booking(name: str, chair: str, starts: float, patient: str, delivery: Delivery = Delivery.ESK) -> Booking:
+    return Booking(
+        id=name,
+        patient_id=patient,
+        chair_id=chair,
+        delivery=delivery,
+        starts_at=at(starts),
+        until=at(starts + 150),
+    )
+
+
+@pytest.mark.parametrize(
+    ("wanted", "kinds"),
+    [
+        (booking("n", "a", 159.9, "p2"), ["chair_taken"]),  # 150 min and 10 to turn around
+        (booking("n", "a", 160, "p2"), []),
+        (booking("n", "b", 149, "p1"), ["patient_taken"]),
+        (booking("n", "b", 0, "p2", Delivery.IV), ["not_equipped"]),
+        (booking("n", "z", 0, "p2"), ["not_equipped"]),
+        (booking("n", "b", 480, "p2"), ["closed"]),
+    ],
+)
+def test_conflicts_are_explained(wanted: Booking, kinds: list[str]) -> None:
+    chairs = (Chair(id="a", deliveries=tuple(Delivery)), Chair(id="b", deliveries=(Delivery.ESK,)))
+    closed = Closure(starts_at=at(500), until=at(600), reason="meeting")
+    diary = Diary(chairs=chairs, capacity=2, bookings=(booking("o", "a", 0, "p1"),), closures=(closed,))
+    assert [each.kind for each in find_conflicts(diary, wanted, policy=POLICY)] == kinds
+    if kinds:
+        with pytest.raises(BookingRefused, match="does not fit"):
+            book(diary, wanted, nurse(), policy=POLICY)
+    one = replace(diary, capacity=1)
+    assert "capacity" in [each.kind for each in find_conflicts(one, booking("n", "b", 100, "p3"), policy=POLICY)]
+
+
+def test_an_infusion_needs_its_length() -> None:
+    assert block(Delivery.SL, policy=POLICY) == timedelta(minutes=30 + 90)
+    with pytest.raises(OutOfRange):
+        block(Delivery.IV, policy=POLICY)
+
+
+# Measures, alerts, worklist ----------------------------------------------------------------------------------------
+
+
+def measures(phase: CourseState, done: dict[str, datetime], session: float | None) -> dict[str, bool]:
+    found = due_measures(
+        indication=Indication.TRD,
+        phase=phase,
+        phase_since=at(0),
+        last_done=done,
+        next_session_at=None if session is None else at(session),
+        at=at(60),
+        policy=POLICY,
+    )
+    return {each.instrument: each.overdue for each in found}
+
+
+def test_measures_due() -> None:
+    assert measures(CourseState.INDUCTION, {}, 120) == {"cssrs_screener": False, "phq9": False}
+    assert measures(CourseState.INDUCTION, {}, 30) == {"cssrs_screener": True, "phq9": True}
+    assert measures(CourseState.INDUCTION, {"phq9": at(10)}, 120) == {"cssrs_screener": False}
+    assert measures(CourseState.INDUCTION, {}, None) == {}
+    assert measures(CourseState.STOPPED, {}, None) == {}
+    assert "madrs" in measures(CourseState.CANDIDACY, {}, None)
+    month = {"phq9": at(60) - timedelta(days=28), "audit_c": at(0), "dast10": at(0)}
+    assert measures(CourseState.MAINTENANCE, month, None) == {"phq9": False}
+    month["phq9"] -= timedelta(days=3, minutes=1)
+    assert measures(CourseState.MAINTENANCE, month, None) == {"phq9": True}
+
+
+def test_a_critical_answer_raises_an_alert_before_there_is_a_total() -> None:
+    form = score(scale_answers("PHQ-9", {"9": 1}))
+    found = read_score(form, baseline=score_total("PHQ-9", 20))
+    assert (found.total, found.band, found.response) == (None, None, None)
+    raised = alerts_from_score(found.alerts, score_id="q1", patient_id="p1", at=at(0), policy=POLICY)
+    assert [(each.about, each.priority, each.unknown) for each in raised] == [
+        ("phq9_item9", Priority.MEDIUM, False),
+        ("phq9_item9_high", Priority.MEDIUM, True),
+    ]
+    high = read_score(score(scale_answers("C-SSRS", {"4": True})))
+    (alert,) = alerts_from_score(high.alerts, score_id="q2", patient_id="p1", at=at(0), policy=POLICY)[:1]
+    assert (alert.priority, alert.owner, alert.respond_by) == (Priority.HIGH, Role.PRESCRIBER, at(15))
+
+
+@pytest.mark.parametrize(
+    ("severity", "urgent", "priority"),
+    [
+        (Severity.EMERGENCY, False, Priority.HIGH),
+        (Severity.EXCLUDE, False, Priority.HIGH),
+        (Severity.NEEDS_CLINICIAN_REVIEW, True, Priority.HIGH),
+        (Severity.NEEDS_CLINICIAN_REVIEW, False, Priority.MEDIUM),
+        (Severity.CAUTION, True, Priority.LOW),
+    ],
+)
+def test_three_priorities(severity: Severity, priority: Priority, *, urgent: bool) -> None:
+    found = replace(judge(rule("S049"), {"events.vomiting": True}, POLICY), severity=severity)
+    assert priority_of(found, urgent=urgent) is priority
+
+
+def test_an_alert_is_read_acted_upon_and_closed_and_goes_on_when_nobody_responds() -> None:
+    found = judge(rule("S045"), {"vitals.spo2": 88}, POLICY)
+    with pytest.raises(InputError):
+        alert_from_finding(
+            judge(rule("S045"), {}, POLICY), alert_id="a", patient_id="p1", action=None, at=at(0), policy=POLICY
+        )
+    alert = alert_from_finding(found, alert_id="a", patient_id="p1", action="stop", at=at(0), policy=POLICY)
+    clock = act(Role.SYSTEM, 14.9)
+    with pytest.raises(TooEarly):
+        escalate(alert, clock, policy=POLICY)
+    up = escalate(alert, act(Role.SYSTEM, 15), policy=POLICY).now
+    assert (up.owner, up.respond_by, up.escalations) == (Role.MEDICAL_DIRECTOR, at(30), (Role.PRESCRIBER,))
+    assert escalate(up, act(Role.SYSTEM, 30), policy=POLICY).now.owner is Role.MEDICAL_DIRECTOR
+    for early in (act_on, close_alert):
+        with pytest.raises(WrongState):
+            early(alert, nurse(1, reason="r"))
+    with pytest.raises(GateClosed):
+        read_alert(alert, nurse(1), patient_id="p2")
+    seen = read_alert(alert, nurse(1), patient_id="p1").now
+    with pytest.raises(WrongState):
+        close_alert(seen, nurse(2))
+    with pytest.raises(MissingValue):
+        hand_over(seen, nurse(2, reason="r"), to=Role.COORDINATOR)
+    done = act_on(seen, nurse(2, reason="oxygen")).now
+    assert close_alert(done, nurse(3)).now.stage is AlertStage.CLOSED
+
+
+def test_the_worklist_names_what_presses_and_who_owns_it() -> None:
+    alert = alert_from_finding(
+        judge(rule("S045"), {"vitals.spo2": 88}, POLICY),
+        alert_id="a",
+        patient_id="p1",
+        action="stop",
+        at=at(0),
+        policy=POLICY,
+    )
+    given = replace(cases.observing(), left_at=at(200), rems_due_at=at(15) + timedelta(days=7))
+    later = at(0) + timedelta(days=29)
+    one = Standing(
+        patient_id="p1",
+        course=course(state=CourseState.MAINTENANCE, authorisations=()),
+        sessions=(given,),
+        alerts=(alert,),
+        reviews=(ReviewKind.PERIODIC,),
+        change=Change.WORSENED,
+        next_due_at=later + timedelta(days=6),
+    )
+    found = list_work([one], later, policy=POLICY)
+    assert found[0].kind is WorkKind.ALERT
+    assert {each.kind for each in found} == {
+        WorkKind.ALERT,
+        WorkKind.GETTING_WORSE,
+        WorkKind.LAPSED,
+        WorkKind.SESSION_DUE,
+        WorkKind.REVIEW_DUE,
+        WorkKind.CHECK_IN,
+        WorkKind.MONITORING_FORM,
+        WorkKind.AUTHORISATION,
+    }
+    assert {each.kind for each in found if each.overdue} >= {WorkKind.CHECK_IN, WorkKind.MONITORING_FORM}
+    quiet = replace(one, alerts=(), reviews=(), change=None, next_session_at=later, checked_in=("s1",))
+    quiet = replace(quiet, forms_sent=("s1",), course=replace(one.course, state=CourseState.PAUSED))
+    assert list_work([quiet], later, policy=POLICY) == ()
+
+
+def test_every_group_has_rules() -> None:
+    assert {each.group for each in afterglow.clinic.rules().values()} == set(Group)

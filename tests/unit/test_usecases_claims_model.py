@@ -1,0 +1,118 @@
+"""The ledger meets the model: every claim has a row or a reason, and no sentence outruns its verdict."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+
+import pytest
+from typer.testing import CliRunner
+
+from afterglow.cli.app import app
+from afterglow.evidence import Verdict, claims, evidence_markdown
+from afterglow.therapy.setting import Condition
+from afterglow.usecases.claims_model import (
+    ASKED,
+    BESIDE_THE_LEDGER,
+    AskedOfSession,
+    AskedOfTrial,
+    ClaimPrediction,
+    NotAsked,
+    asked_protocol,
+    claim_predictions,
+    claim_sentence,
+)
+from afterglow.usecases.knowledge_reports import claims_report
+
+PREDICTED = {claim: found for claim, found in claim_predictions().items() if isinstance(found, ClaimPrediction)}
+# What each of the claims that the model must address is about, as its words in the ledger say.
+ADDRESSED = {
+    "C06": "near-instant",
+    "C09": "50% symptom reduction 24 h",
+    "C11": "in hours",
+    "C12": "suicidal thoughts",
+    "C16": "veterans with long-term trauma",
+    "C19": "infusions give significant relief",
+    "C24": "within a few hours",
+    "C26": "lasting relief",
+    "C29": "cognition",
+    "C33": "fade quickly",
+}
+PRAISE = r"confirm|prove|support|works|effective|benefit|lasting|instant|significant|hope|safe|rescue|success"
+
+
+def test_every_claim_is_asked_or_says_why_not() -> None:
+    ids = [claim.id for claim in claims()]
+    assert list(ASKED) == list(claim_predictions()) == ids
+    for claim, found in claim_predictions().items():
+        assert claim_sentence(found).startswith("Model, " if claim in PREDICTED else "Not for the model: ")
+        assert isinstance(found, ClaimPrediction) or len(found.reason) > 10
+
+
+@pytest.mark.parametrize("claim", ADDRESSED)
+def test_what_the_model_can_address_has_a_number_with_its_interval(claim: str) -> None:
+    (words,) = (one.claim for one in claims() if one.id == claim)
+    assert ADDRESSED[claim] in words
+    found = PREDICTED[claim]
+    assert found.lo90 <= found.value <= found.hi90
+    assert found.lo90 < found.hi90
+    assert "90 %" in claim_sentence(found)
+    assert found.status in claim_sentence(found)
+
+
+def test_each_condition_has_its_own_read_out() -> None:
+    conditions = {c: asked_protocol(asked).condition for c, asked in ASKED.items() if not isinstance(asked, NotAsked)}
+    assert conditions["C12"] is Condition.SUICIDAL_IDEATION
+    assert conditions["C16"] is Condition.PTSD
+    assert conditions["C19"] is Condition.PAIN
+    assert conditions["C29"] is Condition.COGNITION
+    assert {conditions[c] for c in ("C06", "C09", "C24", "C26")} == {Condition.DEPRESSION}
+
+
+def test_a_promise_about_the_drug_is_met_by_a_difference_or_says_what_else_is_in_it() -> None:
+    for claim, asked in ASKED.items():
+        if isinstance(asked, AskedOfTrial) and not PREDICTED[claim].difference:
+            relapse = "lost response" in asked.says
+            assert relapse or "belief and care included" in asked.says, claim
+
+
+def test_no_sentence_outruns_the_verdict() -> None:
+    """Numbers and what they count, never a word that judges: the ledger alone does that."""
+    for claim, found in PREDICTED.items():
+        assert not re.search(PRAISE, claim_sentence(found), re.IGNORECASE), claim
+    assert "changes no verdict" in BESIDE_THE_LEDGER
+
+
+def test_a_claim_without_a_study_gets_no_number_for_it() -> None:
+    assert isinstance(claim_predictions()["C15"], NotAsked)
+    lost = {claim.id for claim in claims() if claim.verdict is Verdict.CITATION_NOT_FOUND}
+    assert lost == {"C15", "C19"}  # C19 is about a treatment that the model holds, whatever the study was
+
+
+def test_acute_effects_fade() -> None:
+    assert isinstance(ASKED["C33"], AskedOfSession)
+    assert PREDICTED["C33"].value < PREDICTED["C32"].value
+    assert (PREDICTED["C33"].time_h, PREDICTED["C32"].time_h) == (2.0, None)
+
+
+def test_relief_that_a_few_sessions_bring_is_lost_by_more_people_later() -> None:
+    assert PREDICTED["C26"].value < PREDICTED["C27"].value
+
+
+def test_verdict_and_model_stand_together_in_text_document_report_and_page() -> None:
+    sentences = {claim: claim_sentence(found) for claim, found in claim_predictions().items()}
+    text = " ".join(CliRunner().invoke(app, ["evidence", "claims"]).output.split())
+    document = json.loads(CliRunner().invoke(app, ["evidence", "claims", "--json"]).output)
+    page, report = evidence_markdown(sentences)["claims.md"], html.unescape(claims_report())
+    told = {one["id"]: (one["verdict"], one["model"]) for one in document["claims"]}
+    for claim in claims():
+        assert sentences[claim.id] in text
+        assert sentences[claim.id] in report
+        section = page.partition(f"## {claim.id}. ")[2].partition("\n## ")[0]
+        assert f"**{claim.verdict.capitalize()}.**" in section
+        assert sentences[claim.id] in section
+        verdict, model = told[claim.id]
+        assert verdict == claim.verdict
+        assert (model["prediction"] is None) == (claim.id not in PREDICTED) == (model["reason"] is not None)
+    assert "Model, " not in evidence_markdown()["claims.md"]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import os
+import io
 import sqlite3
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 
+from afterglow.cli import main
 from afterglow.settings import Settings
 from afterglow.store import audit, facts, patients
 from afterglow.store.patients import Identifiers
@@ -27,12 +29,16 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(*words: str, code: int = 0, set_to: dict[str, str] | None = None) -> str:
-    command = [sys.executable, "-c", "from afterglow.cli import main; main()", *words]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **(set_to or {})}, check=False)
-    assert done.returncode == code, done.stdout + done.stderr
-    said = done.stdout + done.stderr
-    assert not [secret for secret in SECRETS if secret in said]
-    return said
+    said = io.StringIO()
+    with pytest.MonkeyPatch.context() as patched, redirect_stdout(said), redirect_stderr(said):
+        patched.setattr(sys, "argv", ["afterglow", *words])
+        for name, value in (set_to or {}).items():
+            patched.setenv(name, value)
+        with pytest.raises(SystemExit) as left:
+            main()
+    assert left.value.code == code, said.getvalue()
+    assert not [secret for secret in SECRETS if secret in said.getvalue()]
+    return said.getvalue()
 
 
 def register(folder: Path) -> None:

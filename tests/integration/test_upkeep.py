@@ -68,6 +68,12 @@ def test_an_installation_from_its_creation_to_its_restore(folder: Path) -> None:
     fresh = {"AFTERGLOW_FOLDER": str(folder / "new"), "AFTERGLOW_KEYS_FOLDER": str(folder / "data" / "keys")}
     assert "restored" in run("restore", backup, set_to=fresh)
     assert "Everything verifies" in run("audit", "verify", set_to=fresh)
+    export = str(folder / "north.zip")
+    assert "in the clear" in run("export", export)
+    other = {"AFTERGLOW_FOLDER": str(folder / "other")}
+    assert "without a clinic" in run("records", "create", set_to=other)
+    assert "Clinic north is here" in run("records", "bring-clinic", export, set_to=other)
+    assert "Everything verifies" in run("audit", "verify", set_to=other)
     assert "exists" not in run("backup", backup, code=2)
 
 

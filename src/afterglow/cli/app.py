@@ -47,6 +47,7 @@ app.add_typer(upkeep.records_app, name="records")
 app.add_typer(upkeep.audit_app, name="audit")
 app.command("backup")(upkeep.backup_command)
 app.command("restore")(upkeep.restore_command)
+app.command("export")(upkeep.export_command)
 
 
 def _print_version(asked: bool) -> None:

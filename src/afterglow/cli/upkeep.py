@@ -35,7 +35,10 @@ class Ring(StrEnum):
 
 @records_app.command("create")
 def create_command(
-    name: Annotated[str, typer.Option("--name", help="The clinic's name, as staff know it.", show_default=False)],
+    name: Annotated[
+        str | None,
+        typer.Option("--name", help="The clinic's name, as staff know it; none: no clinic yet.", show_default=False),
+    ] = None,
     time_zone: Annotated[str, typer.Option("--time-zone", metavar="ZONE", help="IANA name, for display.")] = "UTC",
 ) -> None:
     """Create the database and keys of AFTERGLOW_... settings, with the clinic that AFTERGLOW_CLINIC names.
@@ -46,9 +49,10 @@ def create_command(
     from afterglow.usecases.upkeep import create_records
 
     settings = _settings()
-    made = create_records(settings, Clinic(id=settings.clinic, name=name, time_zone=time_zone))
+    clinic = None if name is None else Clinic(id=settings.clinic, name=name, time_zone=time_zone)
+    made = create_records(settings, clinic)
     out = console()
-    out.print(f"The records of clinic {made.clinic.id} are ready.")
+    out.print(f"The records of clinic {clinic.id} are ready." if clinic else "The records are ready, without a clinic.")
     out.print(f"The keys lie in {made.keys}. Keep a copy apart from the database and its backups:")
     out.print("without them no record can be read, and no backup restored.")
 
@@ -97,7 +101,7 @@ def who_command(
     """Everything that anybody did or saw of a patient of AFTERGLOW_CLINIC, oldest first; asking is told as well."""
     from afterglow.usecases.upkeep import who_saw
 
-    found = who_saw(_settings(), patient, by=f"shell:{getpass.getuser()}"[:64])
+    found = who_saw(_settings(), patient, by=_operator())
     rows = [
         (
             str(each.seq),
@@ -134,6 +138,36 @@ def restore_command(
     again = f" {done.erased_again} patients were erased again." if done.erased_again else ""
     console().print(f"{what}: {done.rows} rows of {done.made_at.isoformat(timespec='seconds')}.{again}")
     _report(done.verified)
+
+
+def export_command(
+    file: Annotated[Path, typer.Argument(metavar="FILE.zip", help="Where to write it.", show_default=False)],
+) -> None:
+    """Write everything of the clinic in open formats, in the clear: keep the file safe.
+
+    Example: AFTERGLOW_CLINIC=north afterglow export north.zip
+    """
+    from afterglow.usecases.upkeep import write_export
+
+    count = write_export(_settings(), file, by=_operator())
+    console().print(f"{count} records are in {file}, in the clear. README.txt in it says how to read it.")
+
+
+@records_app.command("bring-clinic")
+def bring_command(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE.zip", help="What `afterglow export` wrote.", show_default=False)
+    ],
+) -> None:
+    """Bring an exported clinic into this installation, under new keys; for an empty one, create it without a name."""
+    from afterglow.usecases.upkeep import bring_clinic
+
+    clinic = bring_clinic(_settings(), file, by=_operator())
+    console().print(f"Clinic {clinic.id} is here. Prove it with: afterglow audit verify")
+
+
+def _operator() -> str:
+    return f"shell:{getpass.getuser()}"[:64]
 
 
 def _settings() -> Settings:

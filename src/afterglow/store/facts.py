@@ -170,7 +170,7 @@ def save(
         "state": state,
         "due_at": due_at,
         "version": version + 1,
-        "body": _sealed(tx, patient_id, f"heads/{kind}/{id}", to_data(now)),
+        "body": sealed(tx, patient_id, f"heads/{kind}/{id}", to_data(now)),
     }
     if version == 0:
         if tx.one(select(heads.c.version).where(tx.mine(heads), heads.c.kind == kind, heads.c.id == id)) is not None:
@@ -233,13 +233,17 @@ def _insert(
         "supersedes": supersedes,
         "entered_in_error": fact is None,
         "origin": origin,
-        "body": _sealed(tx, patient_id, f"facts/{fact_id}", {"fact": to_data(fact), "reason": reason}),
+        "body": sealed(tx, patient_id, f"facts/{fact_id}", {"fact": to_data(fact), "reason": reason}),
     }
     tx.insert(facts, row)
     return fact_id
 
 
-def _sealed(tx: Transaction, patient_id: str | None, place: str, data: object) -> bytes:
+def sealed(tx: Transaction, patient_id: str | None, place: str, data: object) -> bytes:
+    """A body as it is stored: sealed for its place with the patient's key, or plain where there is no patient.
+
+    Raises: NotFound; Conflict for an erased patient.
+    """
     text = canonical(data)
     if patient_id is None:
         return text
@@ -249,7 +253,11 @@ def _sealed(tx: Transaction, patient_id: str | None, place: str, data: object) -
     return seal(key, text, f"{tx.clinic_id}/{patient_id}/{place}")
 
 
-def _opened(tx: Transaction, patient_id: str | None, place: str, body: bytes) -> dict[str, object] | None:
+def opened(tx: Transaction, patient_id: str | None, place: str, body: bytes) -> dict[str, object] | None:
+    """What `sealed` was given; None after the patient's erasure.
+
+    Raises: RecordsDamaged.
+    """
     if patient_id is not None:
         key = tx.patient_key(patient_id)
         if key is None:
@@ -260,7 +268,7 @@ def _opened(tx: Transaction, patient_id: str | None, place: str, body: bytes) ->
 
 
 def _fact_of(tx: Transaction, kind: type[T], row: Row) -> StoredFact[T]:
-    data = _opened(tx, row["patient_id"], f"facts/{row['id']}", row["body"]) or {"fact": None, "reason": None}
+    data = opened(tx, row["patient_id"], f"facts/{row['id']}", row["body"]) or {"fact": None, "reason": None}
     return StoredFact(
         id=row["id"],
         fact=None if data["fact"] is None else from_data(kind, data["fact"]),
@@ -277,7 +285,7 @@ def _fact_of(tx: Transaction, kind: type[T], row: Row) -> StoredFact[T]:
 
 
 def _head_of(tx: Transaction, kind: type[T], row: Row) -> Head[T]:
-    data = _opened(tx, row["patient_id"], f"heads/{row['kind']}/{row['id']}", row["body"])
+    data = opened(tx, row["patient_id"], f"heads/{row['kind']}/{row['id']}", row["body"])
     return Head(
         id=row["id"],
         now=None if data is None else from_data(kind, data),

@@ -76,7 +76,7 @@ def register(tx: Transaction, identifiers: Identifiers, *, id: str | None = None
         "version": 1,
         "created_at": tx.now,
         "erased_at": None,
-        "sealed": _sealed(tx, key, patient_id, identifiers),
+        "sealed": seal_identifiers(tx, key, patient_id, identifiers),
     }
     tx.insert(tables.patients, row)
     keep_wrapped(tx, patient_id, wrapped)
@@ -94,7 +94,7 @@ def identify(tx: Transaction, patient_id: str, identifiers: Identifiers, *, vers
     key = tx.patient_key(patient_id)
     if key is None:
         raise Conflict("The patient is erased; nothing more is written", observed=patient_id)
-    changed = {"version": version + 1, "sealed": _sealed(tx, key, patient_id, identifiers)}
+    changed = {"version": version + 1, "sealed": seal_identifiers(tx, key, patient_id, identifiers)}
     _change(tx, row, version, changed)
     _unindex(tx, patient_id)
     index(tx, patient_id, identifiers)
@@ -241,7 +241,8 @@ def _name(tx: Transaction, patient_id: str) -> str:
     return "" if found is None else found.name
 
 
-def _sealed(tx: Transaction, key: bytes, patient_id: str, identifiers: Identifiers) -> bytes:
+def seal_identifiers(tx: Transaction, key: bytes, patient_id: str, identifiers: Identifiers) -> bytes:
+    """A patient's identifiers as they are stored."""
     return seal(key, canonical(to_data(identifiers)), _place(tx, patient_id))
 
 

@@ -77,13 +77,15 @@ class Store:
             found.finish()
 
     @contextmanager
-    def read(self, clinic_id: str, *, by: str = "program") -> Iterator[Transaction]:
-        """A transaction that reads one moment of the records.
+    def read(self, clinic_id: str, *, by: str = "program", snapshot: bool = False) -> Iterator[Transaction]:
+        """A transaction that reads; with `snapshot` all that it reads is of one moment, also on PostgreSQL.
 
         Raises: StoreUnavailable, StoreFault.
         """
         _check_id(clinic_id, what="A clinic's id")
-        with transaction(self.engine, clinic_id, writing=False, busy_timeout_s=self.busy_timeout_s) as connection:
+        with transaction(
+            self.engine, clinic_id, writing=False, busy_timeout_s=self.busy_timeout_s, snapshot=snapshot
+        ) as connection:
             yield Transaction(
                 store=self, connection=connection, clinic_id=clinic_id, by=by, now=self.clock(), writing=False
             )
@@ -108,9 +110,7 @@ class Store:
         if any(each.id == clinic.id for each in self.clinics()):
             raise Conflict("The clinic is there already", observed=clinic.id)
         with self.write(clinic.id, by=by) as tx:
-            values = {"id": clinic.id, "name": clinic.name, "time_zone": clinic.time_zone}
-            tx.run(insert(tables.clinics).values(**values, synthetic=clinic.synthetic, created_at=tx.now))
-            tx.run(insert(tables.audit_heads).values(clinic_id=clinic.id, seq=0, mac=chain.FIRST))
+            tx.start_clinic(clinic)
             tx.event("clinic.created")
 
 
@@ -127,6 +127,12 @@ class Transaction:
     _pending: list[chain.Write] = field(default_factory=list)
     _events: list[chain.NewEvent] = field(default_factory=list)
     _keys: dict[str, bytes] = field(default_factory=dict, repr=False)
+
+    def start_clinic(self, clinic: Clinic) -> None:
+        """The rows of a new clinic, whose chain starts here."""
+        values = {"id": clinic.id, "name": clinic.name, "time_zone": clinic.time_zone}
+        self.run(insert(tables.clinics).values(**values, synthetic=clinic.synthetic, created_at=self.now))
+        self.run(insert(tables.audit_heads).values(clinic_id=clinic.id, seq=0, mac=chain.FIRST))
 
     def rows(self, statement: Executable) -> Sequence[Row]:
         """Every row that a statement finds."""
@@ -208,6 +214,10 @@ class Transaction:
         """The key of a patient who is erased in this transaction."""
         self._keys.pop(patient_id, None)
 
+    def replay(self, events: Sequence[chain.NewEvent]) -> None:
+        """Events of a clinic that is brought in, before its own: who did them and when is as it was."""
+        self._events = [*events, *self._events]
+
     def finish(self) -> None:
         """Write the audit events, with the head of the chain locked last.
 
@@ -229,7 +239,7 @@ class Transaction:
         rows = []
         for each in events:
             seq += 1
-            row = chain.event_row(self.clinic_id, seq, each, ring.current)
+            row: dict[str, Any] = chain.event_row(self.clinic_id, seq, each, ring.current)
             mac = chain.chain_mac(ring, row, mac)
             rows.append({**row, "mac": mac})
         self.connection.execute(insert(tables.audit_events), rows)

@@ -12,6 +12,7 @@ from afterglow.settings import Settings
 from afterglow.store.audit import AuditEvent, Verification, anchor, verify, who
 from afterglow.store.backup import Restored, back_up, check_backup, restore
 from afterglow.store.engine import open_engine, schema_of, upgrade
+from afterglow.store.export import export_clinic, import_clinic
 from afterglow.store.keys import create_keys, load_keys, rotate_key
 from afterglow.store.patients import reseal_keys
 from afterglow.store.records import Clinic, Store, open_store
@@ -24,12 +25,12 @@ KINDS: Mapping[str, type] = {}
 class Created:
     """What a new installation has; `keys` are to be kept apart from the database and its backups."""
 
-    clinic: Clinic
+    clinic: Clinic | None
     keys: Path
 
 
-def create_records(settings: Settings, clinic: Clinic) -> Created:
-    """A new installation with one clinic, or one more clinic in an installation.
+def create_records(settings: Settings, clinic: Clinic | None) -> Created:
+    """A new installation with one clinic or none, or one more clinic in an installation.
 
     Raises: Conflict if the clinic is there; KeysRefused if there are records without keys, or keys without records.
     """
@@ -42,8 +43,9 @@ def create_records(settings: Settings, clinic: Clinic) -> Created:
             upgrade(engine)
     finally:
         engine.dispose()
-    with opened(settings) as store:
-        store.add_clinic(clinic, by="program")
+    if clinic is not None:
+        with opened(settings) as store:
+            store.add_clinic(clinic, by="program")
     return Created(clinic=clinic, keys=settings.keys)
 
 
@@ -140,6 +142,24 @@ def verify_backup(settings: Settings, file: Path) -> Restored:
     """
     with _apart(settings) as store:
         return check_backup(store, file)
+
+
+def write_export(settings: Settings, file: Path, *, by: str) -> int:
+    """Write everything of the clinic of the settings in open formats, in the clear; how many records.
+
+    Raises: NotFound, UnwritableFile, StoreUnavailable.
+    """
+    with opened(settings) as store:
+        return export_clinic(store, settings.clinic, file, by=by)
+
+
+def bring_clinic(settings: Settings, file: Path, *, by: str) -> Clinic:
+    """Bring an exported clinic into this installation, under new keys.
+
+    Raises: RecordsDamaged, InputError; Conflict if the clinic is there.
+    """
+    with opened(settings) as store:
+        return import_clinic(store, file, by=by)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +16,7 @@ from afterglow.store.export import export_clinic, import_clinic
 from afterglow.store.keys import create_keys, load_keys, rotate_key
 from afterglow.store.patients import reseal_keys
 from afterglow.store.records import Clinic, Store, open_store
-
-KINDS: Mapping[str, type] = {}
-"""The classes that facts and heads may be; the use cases of care add theirs."""
+from afterglow.usecases.kinds import KINDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -85,7 +85,7 @@ def row_digest(table: str, row: Row) -> str:
     >>> from datetime import UTC
     >>> row = {"id": "p1", "version": 1, "created_at": datetime(2026, 1, 5, tzinfo=UTC), "sealed": b"..."}
     >>> row_digest("patients", row)[:8]
-    '1a3f10b5'
+    '56fb8104'
     """
     key, others = DIGESTED[table]
     return sha256(canonical([table, *(_plain(row.get(name)) for name in (*key, *others))])).hexdigest()

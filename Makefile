@@ -27,13 +27,14 @@ demo: $(VENV)/run.done ## replicate a published trial and forecast a published c
 	@$(BIN)/afterglow forecast examples/maintenance.csv --report out/maintenance.html
 
 test: $(VENV)/test.done ## run every test
-	@$(BIN)/python -m pytest
+	@scripts/with_postgres $(BIN)/python -m pytest
 
 check: $(VENV)/test.done lock-check ## lint, types, layers, generated documents, lock files
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python scripts/house_rules.py
 	@$(BIN)/python scripts/generate_docs.py --check
 
 docs: $(VENV)/test.done ## write the generated documents again

@@ -22,7 +22,13 @@
     │   └── PolicyUnsigned    rule.policy_unsigned     no signed policy is in force
     ├── NotPermitted          permission.refused       valid request; this person may not
     ├── NotFound              request.not_found        the thing named does not exist
-    └── Conflict              request.conflict         somebody changed it first
+    ├── Conflict              request.conflict         somebody changed it first
+    └── StoreFault            the clinic's records cannot be read or written now
+        ├── StoreUnavailable  store.unavailable        full, read-only, locked or unreachable
+        ├── StoreOutdated     store.outdated           the database is of another version
+        ├── KeysRefused       store.keys               keys that are missing, open to others, or of another database
+        ├── RecordsDamaged    store.damaged            records, a backup or an export that fail their check
+        └── OutOfScope        store.scope              a statement without its clinic; a fault of the program
 
 A message says what was refused, the value observed (with unit), the limit, and what to do next. It never
 holds a name, a date of birth or free text of a patient. Edges map `code`, never the class, to an exit status.
@@ -257,3 +263,39 @@ class Conflict(AfterglowError):
     """Somebody changed it first."""
 
     code = "request.conflict"
+
+
+class StoreFault(AfterglowError):
+    """The clinic's records cannot be read or written now; nothing was changed."""
+
+    code = "store"
+
+
+class StoreUnavailable(StoreFault):
+    """The database is full, read-only, locked or unreachable."""
+
+    code = "store.unavailable"
+
+
+class StoreOutdated(StoreFault):
+    """The database was written by another version of the schema."""
+
+    code = "store.outdated"
+
+
+class KeysRefused(StoreFault):
+    """Keys that are missing, open to others, or of another database."""
+
+    code = "store.keys"
+
+
+class RecordsDamaged(StoreFault):
+    """Records, a backup or an export that fail their check."""
+
+    code = "store.damaged"
+
+
+class OutOfScope(StoreFault):
+    """A statement that does not say whose clinic it is about; the program is at fault, never the user."""
+
+    code = "store.scope"

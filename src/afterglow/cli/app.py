@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from afterglow import __version__
-from afterglow.cli import design, forecast, knowledge, modelling, prove, validating
+from afterglow.cli import design, forecast, knowledge, modelling, prove, upkeep, validating
 from afterglow.errors import AfterglowError
 
 # Exit code by the start of an error's code; the longest start wins.
@@ -22,6 +22,7 @@ EXIT_CODES = {
     "rule": 4,
     "permission": 5,
     "request.conflict": 6,
+    "store": 7,
 }
 _INTERNAL = 70  # EX_SOFTWARE of sysexits.h
 _COLLECT_AFTER = 100_000  # new objects: what a start loads stays, and looking through it costs a tenth of a start
@@ -44,6 +45,11 @@ app.command("validate")(validating.validate_command)
 app.command("prove")(prove.prove_command)
 app.add_typer(knowledge.evidence_app, name="evidence")
 app.command("scales")(knowledge.scales_command)
+app.add_typer(upkeep.records_app, name="records")
+app.add_typer(upkeep.audit_app, name="audit")
+app.command("backup")(upkeep.backup_command)
+app.command("restore")(upkeep.restore_command)
+app.command("export")(upkeep.export_command)
 
 
 def _print_version(asked: bool) -> None:

@@ -1,0 +1,125 @@
+"""What an installation sets: variables that start with AFTERGLOW_, or a TOML file that AFTERGLOW_SETTINGS names."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from afterglow.errors import InputError, MalformedFile, UnreadableFile
+
+PREFIX = "AFTERGLOW_"
+FILE_VARIABLE = f"{PREFIX}SETTINGS"
+
+
+class Settings(BaseSettings):
+    """Where the records and keys of an installation lie, and its limits; a variable wins over the file."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, extra="ignore", frozen=True, hide_input_in_errors=True, env_ignore_empty=True
+    )
+
+    folder: Path = Field(
+        default=Path("afterglow-data"), description="Folder of everything below that is not given a place of its own."
+    )
+    database_url: SecretStr | None = Field(
+        default=None,
+        description="`sqlite:///FILE` or `postgresql://USER:PASSWORD@HOST/NAME`. Default: records.db in the folder.",
+    )
+    keys_folder: Path | None = Field(
+        default=None,
+        description="Folder of the keys; best on another disk than the database. Default: keys in the folder.",
+    )
+    anchors_folder: Path | None = Field(
+        default=None,
+        description="Folder of the audit trail's anchors; best on another machine. Default: anchors in the folder.",
+    )
+    spool_folder: Path | None = Field(
+        default=None,
+        description="Folder of reads that could not be written to the audit trail. Default: spool in the folder.",
+    )
+    clinic: str = Field(
+        default="clinic", pattern=r"^[a-z0-9-]{1,40}$", description="The clinic that commands speak about."
+    )
+    busy_timeout_s: float = Field(
+        default=10.0, gt=0, le=300, description="How long a write waits for another program's write."
+    )
+    attachment_limit_mb: float = Field(default=20.0, gt=0, le=200, description="Largest attachment.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then variables, then the file; no .env file is looked for."""
+        del dotenv_settings, file_secret_settings
+        named = os.environ.get(FILE_VARIABLE)
+        file = (TomlConfigSettingsSource(settings_cls, toml_file=named),) if named else ()
+        return (init_settings, env_settings, *file)
+
+    @property
+    def url(self) -> str:
+        """The database's address; it may hold a password, so it is never shown."""
+        if self.database_url is None:
+            return f"sqlite:///{self.folder.absolute() / 'records.db'}"
+        return self.database_url.get_secret_value()
+
+    @property
+    def keys(self) -> Path:
+        """Folder of the keys."""
+        return self.keys_folder or self.folder / "keys"
+
+    @property
+    def anchors(self) -> Path:
+        """Folder of the audit trail's anchors."""
+        return self.anchors_folder or self.folder / "anchors"
+
+    @property
+    def spool(self) -> Path:
+        """Folder of reads that wait for the audit trail."""
+        return self.spool_folder or self.folder / "spool"
+
+
+def read_settings() -> Settings:
+    """The settings of this installation.
+
+    Raises: UnreadableFile or MalformedFile for the settings file; InputError naming the settings that are refused,
+        never their values.
+    """
+    named = os.environ.get(FILE_VARIABLE)
+    if named and not os.access(named, os.R_OK):
+        raise UnreadableFile(
+            "The settings file cannot be read",
+            observed=named,
+            next_step=f"Correct {FILE_VARIABLE}, or make it readable",
+        )
+    try:
+        return Settings()
+    except ValidationError as fault:
+        refused = "; ".join(f"{PREFIX}{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in fault.errors())
+        raise InputError("Settings are refused", observed=refused, next_step="See docs/reference/settings.md") from None
+    except ValueError as fault:  # tomllib's error, whose message holds a place in the file and no value
+        raise MalformedFile(f"The settings file {named} is not TOML", observed=str(fault)) from None
+
+
+def settings_markdown() -> str:
+    """The reference page of the settings."""
+    lines = [
+        "# Settings",
+        "",
+        "An installation is set by variables, or by a TOML file that `AFTERGLOW_SETTINGS` names with the same names in",
+        'small letters and without the prefix (`folder = "/srv/afterglow"`). A variable wins over the file.',
+        "",
+        "| Variable | Default | What it sets |",
+        "|---|---|---|",
+    ]
+    for name, field in Settings.model_fields.items():
+        default = "" if field.default is None else f"`{field.default}`"
+        lines.append(f"| `{PREFIX}{name.upper()}` | {default} | {field.description} |")
+    return "\n".join([*lines, ""])

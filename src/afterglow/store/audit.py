@@ -1,0 +1,377 @@
+"""Reading and proving the audit trail: who saw what, anchors outside the database, the spool, verification."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+
+from afterglow.errors import KeysRefused, StoreUnavailable
+from afterglow.store import tables
+from afterglow.store.chain import DIGESTED, FIRST, Row, chain_mac, row_digest
+from afterglow.store.codec import canonical, write_time
+from afterglow.store.keys import KeyRing
+from afterglow.store.records import Store, Transaction
+
+_BATCH = 5_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEvent:
+    """An event of the trail: who did or saw what, when."""
+
+    seq: int
+    at: datetime
+    by: str
+    action: str
+    patient_id: str | None
+    subject: str | None
+    detail: Mapping[str, str | int | bool]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """Something that verification found.
+
+    Args:
+        seq: the event where it shows; None for a row that no event tells of.
+        what: in words.
+        where: table and key of the row, where it is a row.
+    """
+
+    seq: int | None
+    what: str
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """What `verify` found in one clinic.
+
+    Args:
+        anchored_seq: the last event that an anchor vouches for; a tail cut behind it cannot show.
+        remarks: worth knowing, no fault.
+    """
+
+    clinic_id: str
+    events: int
+    rows: int
+    anchored_seq: int
+    faults: tuple[Fault, ...]
+    remarks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Anchor:
+    """The head of a clinic's chain at a time, kept outside the database; `restored` if a backup was put back then."""
+
+    at: str
+    seq: int
+    mac: str
+    restored: bool = False
+
+
+def who(tx: Transaction, patient_id: str) -> tuple[AuditEvent, ...]:
+    """Everything that anybody did or saw of a patient, oldest first."""
+    events = tables.audit_events
+    found = tx.rows(select(events).where(tx.mine(events), events.c.patient_id == patient_id).order_by(events.c.seq))
+    return tuple(map(_event_of, found))
+
+
+def record_read(
+    store: Store, clinic_id: str, *, by: str, view: str, patient_id: str | None = None, may_spool: bool = False
+) -> bool:
+    """Tell that somebody looks at a page; True if it stands in the trail, False if it waits in the spool.
+
+    Call it before the page is shown: what cannot be told is not shown. `may_spool` is for a room in session, which must
+    stay readable; the page then says that the trail is behind.
+
+    Raises: StoreUnavailable if it cannot be told at all.
+    """
+    try:
+        with store.write(clinic_id, by=by) as tx:
+            tx.event("read", patient_id=patient_id, view=view)
+    except StoreUnavailable:
+        if not may_spool:
+            raise
+        line = {"at": write_time(store.clock()), "by": by, "patient_id": patient_id, "view": view}
+        _append(_file(store.spool, clinic_id), _signed(store.keys.audit, f"spool:{clinic_id}", line))
+        return False
+    return True
+
+
+def drain_spool(store: Store, clinic_id: str) -> int:
+    """Move waiting reads into the trail, each once; how many were moved.
+
+    Raises: StoreUnavailable if the trail still cannot be written; the reads then wait on.
+    """
+    file = _file(store.spool, clinic_id)
+    taken = file.with_suffix(".taken")
+    if not taken.exists():
+        if not file.exists():
+            return 0
+        file.replace(taken)
+    lines = list(_trusted(store.keys.audit, f"spool:{clinic_id}", taken))
+    with store.write(clinic_id, by="program") as tx:
+        events = tables.audit_events
+        done = {
+            row["subject"]
+            for row in tx.rows(select(events.c.subject).where(tx.mine(events), events.c.action == "read.spooled"))
+        }
+        new = [line for line in lines if line["sign"][:32] not in done]
+        for line in new:
+            tx.event(
+                "read.spooled",
+                patient_id=line["patient_id"],
+                subject=line["sign"][:32],
+                view=line["view"],
+                read_by=line["by"],
+                read_at=line["at"],
+            )
+    taken.unlink()
+    return len(new)
+
+
+def anchor(store: Store, clinic_id: str, *, restored: bool = False) -> Anchor:
+    """Keep the head of the chain outside the database: at each backup and every ten minutes.
+
+    With `restored`, anchors of events after this head are known to be lost with the database that the backup replaces.
+
+    Raises: StoreUnavailable if it cannot be written.
+    """
+    with store.read(clinic_id) as tx:
+        heads = tables.audit_heads
+        row = tx.one(select(heads).where(tx.mine(heads)))
+    found = Anchor(
+        at=write_time(store.clock()),
+        seq=0 if row is None else row["seq"],
+        mac="" if row is None else row["mac"].hex(),
+        restored=restored,
+    )
+    line = {"at": found.at, "seq": found.seq, "mac": found.mac, "restored": restored}
+    _append(_file(store.anchors, clinic_id), _signed(store.keys.audit, f"anchor:{clinic_id}", line))
+    return found
+
+
+def anchors(store: Store, clinic_id: str) -> tuple[Anchor, ...]:
+    """The anchors that carry a true signature, oldest first."""
+    lines = _trusted(store.keys.audit, f"anchor:{clinic_id}", _file(store.anchors, clinic_id))
+    return tuple(Anchor(at=each["at"], seq=each["seq"], mac=each["mac"], restored=each["restored"]) for each in lines)
+
+
+def note_erasure(store: Store, clinic_id: str, patient_id: str) -> None:
+    """List an erasure beside the anchors, so that a restored backup does not bring the patient back.
+
+    Raises: StoreUnavailable if it cannot be written.
+    """
+    line = {"at": write_time(store.clock()), "patient_id": patient_id}
+    _append(_file(store.anchors, f"{clinic_id}.erased"), _signed(store.keys.audit, f"erased:{clinic_id}", line))
+
+
+def erasures(store: Store, clinic_id: str) -> tuple[str, ...]:
+    """Ids of the patients who are erased, also where an older backup does not know it."""
+    lines = _trusted(store.keys.audit, f"erased:{clinic_id}", _file(store.anchors, f"{clinic_id}.erased"))
+    return tuple(dict.fromkeys(line["patient_id"] for line in lines))
+
+
+def verify(store: Store, clinic_id: str) -> Verification:
+    """Prove a clinic's trail: every event, every row that it tells of, the head, and the anchors.
+
+    Finds any edit, deletion or new order of events, any record that was changed, removed or put in behind the trail's
+    back, and a tail that was cut off after an anchor; says where. A tail cut behind the last anchor cannot show.
+    """
+    faults: list[Fault] = []
+    remarks: list[str] = []
+    known = _standing_anchors(store, clinic_id, remarks)
+    with store.read(clinic_id) as tx:
+        told, events, mac = _walk(tx, known, faults, remarks)
+        faults += _head_faults(tx, events, mac)
+        faults += [
+            Fault(seq=seq, what="the trail ends before this event, which an anchor knows: its tail was cut off")
+            for seq in known
+            if seq > events
+        ]
+        rows = _check_rows(tx, told, faults)
+    if not known:
+        remarks.append("there is no anchor yet: a tail that was cut off could not show")
+    if _file(store.spool, clinic_id).exists() or _file(store.spool, clinic_id).with_suffix(".taken").exists():
+        remarks.append("reads wait in the spool")
+    last = max((seq for seq in known if seq <= events), default=0)
+    return Verification(
+        clinic_id=clinic_id,
+        events=events,
+        rows=rows,
+        anchored_seq=last,
+        faults=tuple(faults),
+        remarks=tuple(remarks),
+    )
+
+
+def _standing_anchors(store: Store, clinic_id: str, remarks: list[str]) -> dict[int, Anchor]:
+    """By event; those of events that a restored backup does not hold are remarked on and left out."""
+    known: dict[int, Anchor] = {}
+    for each in anchors(store, clinic_id):
+        lost = [seq for seq in known if each.restored and seq > each.seq]
+        if lost:
+            remarks.append(
+                f"events {each.seq + 1} to {max(lost)} or later were lost: a backup was restored at {each.at}"
+            )
+        known = {seq: other for seq, other in known.items() if seq not in lost} | {each.seq: each}
+    return known
+
+
+_Told = dict[tuple[str, ...], tuple[int, str | None]]
+
+
+def _walk(
+    tx: Transaction, known: Mapping[int, Anchor], faults: list[Fault], remarks: list[str]
+) -> tuple[_Told, int, bytes]:
+    """Every event in order: what it tells of, the last number, the last MAC."""
+    told: _Told = {}
+    expected, mac, last_at = 0, FIRST, None
+    for row in _events(tx):
+        expected += 1
+        if row["seq"] != expected:
+            gap = (
+                f"events {expected} to {row['seq'] - 1} are missing"
+                if row["seq"] > expected + 1
+                else (f"event {expected} is missing")
+            )
+            faults.append(Fault(seq=expected, what=gap))
+            expected = row["seq"]
+        elif not _is_true(tx.store.keys.audit, row, mac):
+            faults.append(Fault(seq=row["seq"], what="the event was changed, put in, or moved"))
+        mac = bytes(row["mac"])
+        if row["seq"] in known and known[row["seq"]].mac != mac.hex():
+            faults.append(Fault(seq=row["seq"], what="the trail up to here differs from the anchor"))
+        if last_at is not None and row["at"] < last_at:
+            remarks.append(f"the clock went back before event {row['seq']}")
+        last_at = row["at"]
+        for table, *key, digest in json.loads(row["writes"]):
+            told[(table, *key)] = (row["seq"], digest)
+    return told, expected, mac
+
+
+def _is_true(ring: KeyRing, row: Row, before: bytes) -> bool:
+    try:
+        return hmac.compare_digest(chain_mac(ring, row, before), bytes(row["mac"]))
+    except KeysRefused:
+        return False
+
+
+def _head_faults(tx: Transaction, events: int, mac: bytes) -> Iterator[Fault]:
+    heads = tables.audit_heads
+    head = tx.one(select(heads).where(tx.mine(heads)))
+    if head is None:
+        yield Fault(seq=None, what="the trail has no head", where="audit_heads")
+    elif head["seq"] > events:
+        yield Fault(seq=events + 1, what=f"events {events + 1} to {head['seq']} are missing at the end")
+    elif head["seq"] != events or bytes(head["mac"]) != mac:
+        yield Fault(seq=events, what="the head of the trail differs from its last event", where="audit_heads")
+
+
+def _check_rows(tx: Transaction, told: _Told, faults: list[Fault]) -> int:
+    """Every record against the last event that tells of it; how many records there are."""
+    count = 0
+    left = dict(told)
+    for name, (key_names, _) in DIGESTED.items():
+        table = tables.metadata.tables[name]
+        for row in _batches(tx, table, [table.c[each] for each in key_names]):
+            count += 1
+            key = (name, *(str(row[each]) for each in key_names))
+            where = f"{name} {'/'.join(key[1:])}"
+            if key not in left:
+                faults.append(Fault(seq=None, what="a record that no event tells of", where=where))
+                continue
+            seq, digest = left.pop(key)
+            if digest != row_digest(name, row):
+                faults.append(Fault(seq=seq, what="a record differs from what its event tells", where=where))
+    faults += [
+        Fault(seq=seq, what="a record is missing", where=f"{key[0]} {'/'.join(key[1:])}")
+        for key, (seq, _) in left.items()
+    ]
+    return count
+
+
+def _events(tx: Transaction) -> Iterator[Row]:
+    events, after = tables.audit_events, 0
+    while True:
+        query = select(events).where(tx.mine(events), events.c.seq > after).order_by(events.c.seq).limit(_BATCH)
+        rows = tx.rows(query)
+        yield from rows
+        if len(rows) < _BATCH:
+            return
+        after = rows[-1]["seq"]
+
+
+def _batches(tx: Transaction, table: Any, order: list[Any]) -> Iterator[Row]:
+    offset = 0
+    while True:
+        rows = tx.rows(select(table).where(tx.mine(table)).order_by(*order).limit(_BATCH).offset(offset))
+        yield from rows
+        if len(rows) < _BATCH:
+            return
+        offset += _BATCH
+
+
+def _event_of(row: Row) -> AuditEvent:
+    return AuditEvent(
+        seq=row["seq"],
+        at=row["at"],
+        by=row["by"],
+        action=row["action"],
+        patient_id=row["patient_id"],
+        subject=row["subject"],
+        detail=json.loads(row["detail"]),
+    )
+
+
+def _file(folder: Path, name: str) -> Path:
+    return folder / f"{name}.jsonl"
+
+
+def _signed(ring: KeyRing, purpose: str, line: Mapping[str, Any]) -> bytes:
+    sign = hmac.digest(ring.derive(ring.current, purpose), canonical(dict(line)), sha256).hex()
+    return canonical({**line, "key_id": ring.current, "sign": sign}) + b"\n"
+
+
+def _trusted(ring: KeyRing, purpose: str, file: Path) -> Iterable[dict[str, Any]]:
+    """The lines of a file whose signature is true; a torn last line (a crash) and forged ones are left out."""
+    if not file.exists():
+        return
+    for text in file.read_bytes().splitlines():
+        try:
+            line = json.loads(text)
+            sign = str(line.pop("sign"))
+            key = ring.derive(str(line.pop("key_id")), purpose)
+        except (ValueError, KeyError, TypeError, KeysRefused):
+            continue
+        if hmac.compare_digest(hmac.digest(key, canonical(line), sha256).hex(), sign):
+            yield {**line, "sign": sign}
+
+
+def _append(file: Path, line: bytes) -> None:
+    """One line at the end of a file, on the disk before this returns.
+
+    Raises: StoreUnavailable.
+    """
+    try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            os.write(handle, line)
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as fault:
+        raise StoreUnavailable(
+            "A file beside the records cannot be written", observed=f"{file.parent}: {fault.strerror}"
+        ) from None

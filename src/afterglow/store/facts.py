@@ -1,0 +1,317 @@
+"""Facts, written once; and heads, the thing as it is now, changed under a version.
+
+A correction is a new fact that supersedes an older one, with who, when and why; a fact of the wrong patient is
+superseded by a mark that it was entered in error. What belongs to a patient is sealed with the patient's key.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, TypeVar
+
+from sqlalchemy import Select, select, update
+
+from afterglow.errors import Conflict, InvalidData, MissingValue, NotFound
+from afterglow.store.chain import Row
+from afterglow.store.codec import canonical, from_data, to_data
+from afterglow.store.records import Transaction, kind_name, new_id
+from afterglow.store.sealing import seal, unseal
+from afterglow.store.tables import facts, heads
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredFact(Generic[T]):
+    """A fact with its circumstances.
+
+    Args:
+        fact: None for a mark of error, and after the patient's erasure.
+        subject: what it is about: a course, a session, a container.
+        at: when it happened; recorded_at: when it was written.
+        supersedes: id of the fact that this one corrects, with the `reason`.
+        origin: what made it, if that may come twice (a row of an import, a request's key).
+    """
+
+    id: str
+    fact: T | None
+    patient_id: str | None
+    subject: str | None
+    at: datetime
+    recorded_at: datetime
+    recorded_by: str
+    supersedes: str | None
+    entered_in_error: bool
+    reason: str | None
+    origin: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head(Generic[T]):
+    """A thing as it is now; `now` is None after the patient's erasure."""
+
+    id: str
+    now: T | None
+    version: int
+    patient_id: str | None
+    state: str | None
+    due_at: datetime | None
+
+
+def write(
+    tx: Transaction,
+    fact: object,
+    *,
+    at: datetime,
+    patient_id: str | None = None,
+    subject: str | None = None,
+    origin: str | None = None,
+) -> str:
+    """Write a fact; its id. A fact of an origin that is already there is not written again: its id is given.
+
+    Raises: InvalidData for a class that is no kind of record; NotFound for an unknown patient; Conflict for an erased
+        one.
+    """
+    if origin is not None:
+        known = tx.one(select(facts.c.id).where(tx.mine(facts), facts.c.origin == origin))
+        if known is not None:
+            return str(known["id"])
+    kind = kind_name(tx.store, type(fact))
+    return _insert(tx, kind, fact, at=at, patient_id=patient_id, subject=subject, origin=origin)
+
+
+def supersede(tx: Transaction, fact_id: str, fact: object, *, reason: str, at: datetime | None = None) -> str:
+    """Correct a fact by a new one of the same patient and subject; the new id.
+
+    Raises: MissingValue without a reason; NotFound; Conflict if it was corrected already.
+    """
+    old = _check_correctable(tx, fact_id, reason)
+    kind = kind_name(tx.store, type(fact))
+    if kind != old["kind"]:
+        raise InvalidData("A correction is of the same kind", observed=kind, allowed=str(old["kind"]))
+    return _insert(
+        tx,
+        kind,
+        fact,
+        at=at or old["at"],
+        patient_id=old["patient_id"],
+        subject=old["subject"],
+        supersedes=fact_id,
+        reason=reason,
+    )
+
+
+def mark_in_error(tx: Transaction, fact_id: str, *, reason: str) -> str:
+    """Mark a fact as entered in error (a wrong patient): it stands for nothing, and stays readable in the history.
+
+    Raises: MissingValue without a reason; NotFound; Conflict if it was corrected already.
+    """
+    old = _check_correctable(tx, fact_id, reason)
+    return _insert(
+        tx,
+        old["kind"],
+        None,
+        at=old["at"],
+        patient_id=old["patient_id"],
+        subject=old["subject"],
+        supersedes=fact_id,
+        reason=reason,
+    )
+
+
+def standing(
+    tx: Transaction, kind: type[T], *, patient_id: str | None = None, subject: str | None = None
+) -> tuple[StoredFact[T], ...]:
+    """The facts of a kind that hold now, by the time they happened.
+
+    Only this patient's with `patient_id`, only about this with `subject`; neither: the whole clinic's.
+
+    Raises: RecordsDamaged if a body does not open.
+    """
+    rows = tx.rows(_query(tx, kind, patient_id, subject))
+    over = {row["supersedes"] for row in rows}
+    kept = [row for row in rows if row["id"] not in over and not row["entered_in_error"]]
+    return tuple(_fact_of(tx, kind, row) for row in kept)
+
+
+def history(
+    tx: Transaction, kind: type[T], *, patient_id: str | None = None, subject: str | None = None
+) -> tuple[StoredFact[T], ...]:
+    """Every fact of a kind, corrected ones and marks of error too, in the order they were written."""
+    found = (_fact_of(tx, kind, row) for row in tx.rows(_query(tx, kind, patient_id, subject)))
+    return tuple(sorted(found, key=lambda each: (each.recorded_at, each.id)))
+
+
+def save(
+    tx: Transaction,
+    now: object,
+    *,
+    id: str,  # noqa: A002  the word of the record
+    version: int,
+    patient_id: str | None = None,
+    state: str | None = None,
+    due_at: datetime | None = None,
+) -> int:
+    """Keep a thing as it is now; its new version.
+
+    `version` is the one that was loaded, 0 for a new thing. `state` and `due_at` are what lists are made from; they
+    identify nobody.
+
+    Raises: Conflict if somebody saved another version first.
+    """
+    kind = kind_name(tx.store, type(now))
+    row = {
+        "kind": kind,
+        "id": id,
+        "patient_id": patient_id,
+        "state": state,
+        "due_at": due_at,
+        "version": version + 1,
+        "body": sealed(tx, patient_id, f"heads/{kind}/{id}", to_data(now)),
+    }
+    if version == 0:
+        if tx.one(select(heads.c.version).where(tx.mine(heads), heads.c.kind == kind, heads.c.id == id)) is not None:
+            raise Conflict(f"The {kind} is there already", observed=id, next_step="Load it and repeat")
+        tx.insert(heads, row)
+        return 1
+    own = (tx.mine(heads), heads.c.kind == kind, heads.c.id == id, heads.c.version == version)
+    changed = {name: value for name, value in row.items() if name not in {"kind", "id"}}
+    tx.change(update(heads).where(*own).values(**changed), heads, row, what=f"The {kind} {id}")
+    return version + 1
+
+
+def load(tx: Transaction, kind: type[T], id: str) -> Head[T]:  # noqa: A002
+    """A thing as it is now.
+
+    Raises: NotFound, RecordsDamaged.
+    """
+    name = kind_name(tx.store, kind)
+    row = tx.one(select(heads).where(tx.mine(heads), heads.c.kind == name, heads.c.id == id))
+    if row is None:
+        raise NotFound(f"There is no such {name}", observed=id)
+    return _head_of(tx, kind, row)
+
+
+def load_all(
+    tx: Transaction, kind: type[T], *, patient_id: str | None = None, states: Sequence[str] = ()
+) -> tuple[Head[T], ...]:
+    """Every thing of a kind, by what is due first; only of a patient, only in some states, if asked."""
+    name = kind_name(tx.store, kind)
+    query = select(heads).where(tx.mine(heads), heads.c.kind == name)
+    if patient_id is not None:
+        query = query.where(heads.c.patient_id == patient_id)
+    if states:
+        query = query.where(heads.c.state.in_(states))
+    rows = tx.rows(query.order_by(heads.c.due_at.is_(None), heads.c.due_at, heads.c.id))
+    return tuple(_head_of(tx, kind, row) for row in rows)
+
+
+def _insert(
+    tx: Transaction,
+    kind: str,
+    fact: object | None,
+    *,
+    at: datetime,
+    patient_id: str | None,
+    subject: str | None,
+    supersedes: str | None = None,
+    reason: str | None = None,
+    origin: str | None = None,
+) -> str:
+    fact_id = new_id()
+    row = {
+        "id": fact_id,
+        "kind": kind,
+        "patient_id": patient_id,
+        "subject": subject,
+        "at": at,
+        "recorded_at": tx.now,
+        "recorded_by": tx.by,
+        "supersedes": supersedes,
+        "entered_in_error": fact is None,
+        "origin": origin,
+        "body": sealed(tx, patient_id, f"facts/{fact_id}", {"fact": to_data(fact), "reason": reason}),
+    }
+    tx.insert(facts, row)
+    return fact_id
+
+
+def sealed(tx: Transaction, patient_id: str | None, place: str, data: object) -> bytes:
+    """A body as it is stored: sealed for its place with the patient's key, or plain where there is no patient.
+
+    Raises: NotFound; Conflict for an erased patient.
+    """
+    text = canonical(data)
+    if patient_id is None:
+        return text
+    key = tx.patient_key(patient_id)
+    if key is None:
+        raise Conflict("The patient is erased; nothing more is written", observed=patient_id)
+    return seal(key, text, f"{tx.clinic_id}/{patient_id}/{place}")
+
+
+def opened(tx: Transaction, patient_id: str | None, place: str, body: bytes) -> dict[str, object] | None:
+    """What `sealed` was given; None after the patient's erasure.
+
+    Raises: RecordsDamaged.
+    """
+    if patient_id is not None:
+        key = tx.patient_key(patient_id)
+        if key is None:
+            return None
+        body = unseal(key, body, f"{tx.clinic_id}/{patient_id}/{place}")
+    data: dict[str, object] = json.loads(body)
+    return data
+
+
+def _fact_of(tx: Transaction, kind: type[T], row: Row) -> StoredFact[T]:
+    data = opened(tx, row["patient_id"], f"facts/{row['id']}", row["body"]) or {"fact": None, "reason": None}
+    return StoredFact(
+        id=row["id"],
+        fact=None if data["fact"] is None else from_data(kind, data["fact"]),
+        patient_id=row["patient_id"],
+        subject=row["subject"],
+        at=row["at"],
+        recorded_at=row["recorded_at"],
+        recorded_by=row["recorded_by"],
+        supersedes=row["supersedes"],
+        entered_in_error=row["entered_in_error"],
+        reason=None if data["reason"] is None else str(data["reason"]),
+        origin=row["origin"],
+    )
+
+
+def _head_of(tx: Transaction, kind: type[T], row: Row) -> Head[T]:
+    data = opened(tx, row["patient_id"], f"heads/{row['kind']}/{row['id']}", row["body"])
+    return Head(
+        id=row["id"],
+        now=None if data is None else from_data(kind, data),
+        version=row["version"],
+        patient_id=row["patient_id"],
+        state=row["state"],
+        due_at=row["due_at"],
+    )
+
+
+def _query(tx: Transaction, kind: type, patient_id: str | None, subject: str | None) -> Select[tuple[object, ...]]:
+    query = select(facts).where(tx.mine(facts), facts.c.kind == kind_name(tx.store, kind))
+    if patient_id is not None:
+        query = query.where(facts.c.patient_id == patient_id)
+    if subject is not None:
+        query = query.where(facts.c.subject == subject)
+    return query.order_by(facts.c.at, facts.c.id)
+
+
+def _check_correctable(tx: Transaction, fact_id: str, reason: str) -> Row:
+    if not reason.strip():
+        raise MissingValue("A correction needs a reason", next_step="Say why in a few words")
+    row = tx.one(select(facts).where(tx.mine(facts), facts.c.id == fact_id))
+    if row is None:
+        raise NotFound("There is no such fact", observed=fact_id)
+    over = tx.one(select(facts.c.id).where(tx.mine(facts), facts.c.supersedes == fact_id))
+    if over is not None or row["entered_in_error"]:
+        raise Conflict("The fact was corrected already", observed=fact_id, next_step="Load it again and repeat")
+    return row

@@ -1,0 +1,258 @@
+"""The audit trail: every kind of tampering is found and located, on both databases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import delete, insert, select, update
+from tests.integration.stores import BY, Pressure, Visit
+
+from afterglow.errors import StoreUnavailable
+from afterglow.store import audit, facts, patients, tables
+from afterglow.store.keys import create_keys, load_keys, rotate_key
+from afterglow.store.patients import Identifiers
+from afterglow.store.records import Store, Transaction
+
+AT = datetime(2026, 1, 5, 8, 30, tzinfo=UTC)
+E, F, H, P = tables.audit_events, tables.facts, tables.heads, tables.patients
+
+
+@pytest.fixture
+def filled(store: Store) -> Store:
+    """Seven events: the clinic, Anna, four readings and a visit; the triggers that forbid tampering are gone."""
+    with store.write("north", by=BY) as tx:
+        patients.register(tx, Identifiers(name="Anna"), id="anna")
+        tx.event("patient.registered", patient_id="anna")
+    for systolic in (120, 130, 140, 150):
+        with store.write("north", by=BY) as tx:
+            facts.write(tx, Pressure(systolic_mmhg=systolic), at=AT, patient_id="anna")
+            tx.event("reading.recorded", patient_id="anna")
+    with store.write("north", by=BY) as tx:
+        facts.save(tx, Visit(started_at=AT), id="v1", version=0, patient_id="anna", state="booked")
+        tx.event("visit.booked", patient_id="anna")
+    _drop_triggers(store)
+    return store
+
+
+def _drop_triggers(store: Store) -> None:
+    own = {"afterglow_own_sql": True}
+    with store.engine.connect().execution_options(**own) as connection, connection.begin():
+        for table in tables.IMMUTABLE:
+            if store.engine.dialect.name == "sqlite":
+                for change in ("update", "delete"):
+                    connection.exec_driver_sql(f"DROP TRIGGER {table.name}_no_{change}")
+            else:
+                connection.exec_driver_sql(f"DROP TRIGGER {table.name}_written_once ON {table.name}")
+
+
+def faults(store: Store) -> list[tuple[int | None, str]]:
+    return [(each.seq, each.what) for each in audit.verify(store, "north").faults]
+
+
+def tamper(store: Store, *changes: Callable[[Transaction], object]) -> None:
+    with store.write("north", by="thief") as tx:
+        for change in changes:
+            change(tx)
+
+
+def mine(tx: Transaction, seq: int) -> tuple[Any, Any]:
+    return tx.mine(E), E.c.seq == seq
+
+
+def test_an_honest_trail_verifies(filled: Store) -> None:
+    found = audit.verify(filled, "north")
+    assert (found.events, found.rows, found.faults) == (7, 6, ())
+    assert found.remarks == ("there is no anchor yet: a tail that was cut off could not show",)
+    audit.anchor(filled, "north")
+    found = audit.verify(filled, "north")
+    assert (found.anchored_seq, found.remarks) == (7, ())
+    assert audit.verify(filled, "south").faults == ()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"by": "other"}, {"at": AT}, {"action": "read"}, {"patient_id": None}, {"detail": '{"a":1}'}, {"writes": "[]"}],
+    ids=str,
+)
+def test_an_edited_event_is_found_where_it_stands(filled: Store, changed: dict[str, object]) -> None:
+    tamper(filled, lambda tx: tx.run(update(E).where(*mine(tx, 4)).values(**changed)))
+    assert (4, "the event was changed, put in, or moved") in faults(filled)
+
+
+def test_a_deleted_event_is_found(filled: Store) -> None:
+    tamper(filled, lambda tx: tx.run(delete(E).where(*mine(tx, 4))))
+    found = faults(filled)
+    assert (4, "event 4 is missing") in found
+    assert (None, "a record that no event tells of") in found
+
+
+def test_two_events_in_a_new_order_are_found(filled: Store) -> None:
+
+    def move(tx: Transaction, old: int, new: int) -> None:
+        tx.run(update(E).where(*mine(tx, old)).values(seq=new))
+
+    for old, new in ((3, 99), (4, 3), (99, 4)):
+        tamper(filled, partial(move, old=old, new=new))
+    assert {3, 4} <= {seq for seq, _ in faults(filled)}
+
+
+def test_an_event_put_in_at_the_end_is_found(filled: Store) -> None:
+    def forge(tx: Transaction) -> None:
+        row = tx.one(select(E).where(*mine(tx, 7)))
+        assert row is not None
+        tx.run(insert(E).values(**{**row, "seq": 8, "writes": "[]"}))
+
+    tamper(filled, forge)
+    assert [seq for seq, _ in faults(filled)] == [8, 8]
+
+
+def test_a_cut_tail_shows_in_the_head_and_behind_a_forged_head_in_the_anchor(filled: Store) -> None:
+    audit.anchor(filled, "north")
+    tamper(filled, lambda tx: tx.run(delete(E).where(tx.mine(E), E.c.seq > 5)))
+    found = faults(filled)
+    assert (6, "events 6 to 7 are missing at the end") in found
+
+    def forge_head(tx: Transaction) -> None:
+        row = tx.one(select(E.c.mac).where(*mine(tx, 5)))
+        assert row is not None
+        tx.run(update(tables.audit_heads).where(tx.mine(tables.audit_heads)).values(seq=5, mac=row["mac"]))
+        tx.run(
+            delete(F).where(
+                tx.mine(F),
+                F.c.id.in_(
+                    [each["id"] for each in tx.rows(select(F.c.id).where(tx.mine(F)).order_by(F.c.id.desc()).limit(1))]
+                ),
+            )
+        )
+        tx.run(delete(H).where(tx.mine(H)))
+
+    tamper(filled, forge_head)
+    assert faults(filled) == [(7, "the trail ends before this event, which an anchor knows: its tail was cut off")]
+
+
+def test_a_rewritten_trail_differs_from_its_anchor(filled: Store) -> None:
+    """Even who holds the audit key cannot rewrite what was anchored."""
+    audit.anchor(filled, "north")
+    other = audit.Anchor(at="", seq=7, mac="00" * 32)
+    file = filled.anchors / "north.jsonl"
+    line = {"at": other.at, "seq": other.seq, "mac": other.mac, "restored": False}
+    file.write_bytes(file.read_bytes() + b"torn line\n" + audit._signed(filled.keys.audit, "anchor:north", line))
+    assert faults(filled) == [(7, "the trail up to here differs from the anchor")]
+
+
+def test_a_forged_anchor_is_left_out(filled: Store, tmp_path: Path) -> None:
+    forged = replace(filled, keys=create_keys(tmp_path / "thief"))
+    audit.anchor(forged, "north")
+    assert audit.anchors(filled, "north") == ()
+
+
+@pytest.mark.parametrize(
+    ("table", "change", "what"),
+    [
+        (F, {"at": AT + timedelta(days=1)}, "a record differs from what its event tells"),
+        (F, {"body": b"x"}, "a record differs from what its event tells"),
+        (H, {"state": "left"}, "a record differs from what its event tells"),
+        (P, {"sealed": b"x"}, "a record differs from what its event tells"),
+        (H, None, "a record is missing"),
+        (F, None, "a record is missing"),
+    ],
+)
+def test_a_record_changed_or_removed_behind_the_trail_is_found(
+    filled: Store, table: Any, change: dict[str, object] | None, what: str
+) -> None:
+    def act(tx: Transaction) -> None:
+        statement = delete(table) if change is None else update(table).values(**change)
+        tx.run(statement.where(tx.mine(table)))
+
+    tamper(filled, act)
+    assert what in {text for _, text in faults(filled)}
+
+
+def test_a_head_that_is_gone_is_found(filled: Store) -> None:
+    heads = tables.audit_heads
+    tamper(filled, lambda tx: tx.run(update(heads).where(tx.mine(heads)).values(seq=6)))
+    assert faults(filled) == [(7, "the head of the trail differs from its last event")]
+    tamper(filled, lambda tx: tx.run(delete(heads).where(tx.mine(heads))))
+    assert faults(filled) == [(None, "the trail has no head")]
+
+
+def test_who_tells_all_that_was_done_and_seen_of_a_patient(filled: Store) -> None:
+    assert audit.record_read(filled, "north", by="doctor-1", view="chart", patient_id="anna")
+    with filled.read("north") as tx:
+        told = audit.who(tx, "anna")
+        assert audit.who(tx, "nobody") == ()
+    assert [(each.by, each.action) for each in told[-2:]] == [(BY, "visit.booked"), ("doctor-1", "read")]
+    assert told[-1].detail == {"view": "chart"}
+
+
+def test_erasure_leaves_a_trail_that_verifies(filled: Store) -> None:
+    with filled.write("north", by="director") as tx:
+        patients.erase(tx, "anna")
+        tx.event("patient.erased", patient_id="anna")
+    assert faults(filled) == []
+
+
+def test_after_a_new_audit_key_the_older_events_still_verify(filled: Store, tmp_path: Path) -> None:
+    audit.anchor(filled, "north")
+    rotate_key(tmp_path / "keys", "audit")
+    turned = replace(filled, keys=load_keys(tmp_path / "keys"))
+    audit.record_read(turned, "north", by=BY, view="worklist")
+    audit.anchor(turned, "north")
+    found = audit.verify(turned, "north")
+    assert (found.faults, found.anchored_seq) == ((), 8)
+    assert (8, "the event was changed, put in, or moved") in faults(filled)  # without the new key it cannot be proven
+
+
+def test_a_clock_that_goes_back_is_remarked_on(filled: Store) -> None:
+    late = replace(filled, clock=lambda: AT - timedelta(days=1))
+    audit.record_read(late, "north", by=BY, view="worklist")
+    found = audit.verify(late, "north")
+    assert found.faults == ()
+    assert "the clock went back before event 8" in found.remarks
+
+
+def _blocked(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise StoreUnavailable("The records cannot be reached or written", observed="the disk is full")
+
+    monkeypatch.setattr(Store, "write", full)
+
+
+def test_while_the_trail_cannot_be_written_only_a_room_in_session_is_shown_and_the_read_waits(
+    filled: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        _blocked(filled, patched)
+        with pytest.raises(StoreUnavailable):
+            audit.record_read(filled, "north", by=BY, view="chart", patient_id="anna")
+        assert not audit.record_read(filled, "north", by=BY, view="room", patient_id="anna", may_spool=True)
+        with pytest.raises(StoreUnavailable):
+            audit.drain_spool(filled, "north")
+    assert "reads wait in the spool" in audit.verify(filled, "north").remarks
+    taken = filled.spool / "north.taken"
+    kept = taken.read_bytes()
+    assert audit.drain_spool(filled, "north") == 1
+    taken.write_bytes(kept)  # as if it had crashed before the file was removed
+    assert audit.drain_spool(filled, "north") == 0
+    assert audit.drain_spool(filled, "north") == 0
+    with filled.read("north") as tx:
+        last = audit.who(tx, "anna")[-1]
+    assert (last.action, last.by, last.detail["read_by"], last.detail["view"]) == (
+        "read.spooled",
+        "program",
+        BY,
+        "room",
+    )
+
+
+def test_a_spool_that_cannot_be_written_refuses_the_read(filled: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    filled.spool.write_text("in the way")
+    _blocked(filled, monkeypatch)
+    with pytest.raises(StoreUnavailable, match="beside the records"):
+        audit.record_read(filled, "north", by=BY, view="room", may_spool=True)

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from afterglow.evidence import PREDICTION_FORMULA, StudiedCondition, Trial, claims, source
 from afterglow.provenance import Role, Source
 from afterglow.scales import Instrument, core_set, instruments
 from afterglow.scales import sources as scale_sources
-from afterglow.usecases.claims_model import ClaimPrediction, NotAsked, claim_predictions
 from afterglow.usecases.knowledge import (
     Overview,
     PoolAnswer,
@@ -23,6 +22,9 @@ from afterglow.usecases.knowledge import (
     provenances_in,
     source_keys,
 )
+
+if TYPE_CHECKING:  # only the claims need the model
+    from afterglow.usecases.claims_model import ClaimPrediction, NotAsked
 
 Document = dict[str, Any]
 _DIGITS = 6  # significant, of what we compute; published numbers go out as they were printed
@@ -77,6 +79,8 @@ def trial_document(trial: Trial) -> Document:
 
 def claims_document() -> Document:
     """`afterglow.evidence.claims/1`."""
+    from afterglow.usecases.claims_model import claim_predictions  # noqa: PLC0415
+
     cited = source_keys(part.provenance for claim in claims() for part in claim.evidence)
     return {
         "schema": "afterglow.evidence.claims/1",
@@ -86,6 +90,8 @@ def claims_document() -> Document:
 
 
 def _model(found: ClaimPrediction | NotAsked) -> Document:
+    from afterglow.usecases.claims_model import NotAsked  # noqa: PLC0415
+
     if isinstance(found, NotAsked):
         return {"reason": found.reason, "prediction": None}
     numbers = {name: _round(getattr(found, name)) for name in ("value", "lo90", "hi90")}

@@ -21,7 +21,6 @@ from afterglow.render.report import (
 )
 from afterglow.render.rows import ForestData, ForestGroup, ForestRow, forest_chart
 from afterglow.render.text import format_number, format_percent, format_range
-from afterglow.usecases.claims_model import BESIDE_THE_LEDGER, claim_predictions, claim_sentence
 from afterglow.usecases.knowledge import (
     METHOD_NAMES,
     SIGN_WARNING,
@@ -71,6 +70,8 @@ def pool_report(answer: PoolAnswer) -> str:
 
 def claims_report() -> str:
     """The claims ledger: the tally, each claim with verdict and evidence, and the sources."""
+    from afterglow.usecases.claims_model import BESIDE_THE_LEDGER  # noqa: PLC0415  only the claims need the model
+
     found = claims()
     recalled = sum(is_recalled(part.provenance) for claim in found for part in claim.evidence)
     ledger = claims_section([_ledger_claim(claim) for claim in found])
@@ -257,6 +258,8 @@ def _published_blocks(answer: PoolAnswer) -> Iterable[Block]:
 
 
 def _ledger_claim(claim: Claim) -> report.Claim:
+    from afterglow.usecases.claims_model import claim_predictions, claim_sentence  # noqa: PLC0415
+
     return report.Claim(
         key=claim.id,
         claim=typeset(claim.claim),

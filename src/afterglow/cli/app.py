@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import io
 import os
 import sys
@@ -25,7 +24,6 @@ EXIT_CODES = {
     "store": 7,
 }
 _INTERNAL = 70  # EX_SOFTWARE of sysexits.h
-_COLLECT_AFTER = 100_000  # new objects: what a start loads stays, and looking through it costs a tenth of a start
 
 app = typer.Typer(
     name="afterglow",
@@ -83,7 +81,6 @@ def main() -> None:
 
     Typer leaves quietly with 130 when interrupted and with 1 when nobody reads the output any more.
     """
-    gc.set_threshold(_COLLECT_AFTER)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without minus signs gets question marks, not a crash

@@ -41,6 +41,7 @@ from afterglow.clinic import (
 from afterglow.protocol import RecordedScore, RecordedSession
 from afterglow.scales import ScaleAnswers, ScaleScore
 from afterglow.store.patients import Identifiers
+from afterglow.usecases.work import BrokenGlass, PatientAccess
 
 KINDS: Mapping[str, type] = MappingProxyType(
     {
@@ -49,6 +50,7 @@ KINDS: Mapping[str, type] = MappingProxyType(
         "authorisation": Authorisation,
         "benefit_review": BenefitReview,
         "booking": Booking,
+        "broken_glass": BrokenGlass,
         "alert": ClinicAlert,
         "consent": Consent,
         "container": Container,
@@ -72,6 +74,7 @@ KINDS: Mapping[str, type] = MappingProxyType(
         "transitioned": Transitioned,
         "course": TreatmentCourse,
         "session": TreatmentSession,
+        "patient_access": PatientAccess,
         "past_score": RecordedScore,
         "past_session": RecordedSession,
         "scale_answers": ScaleAnswers,

@@ -41,6 +41,8 @@ from afterglow.clinic import (
 from afterglow.protocol import RecordedScore, RecordedSession
 from afterglow.scales import ScaleAnswers, ScaleScore
 from afterglow.store.patients import Identifiers
+from afterglow.usecases.passes import Pass
+from afterglow.usecases.people import Person
 from afterglow.usecases.work import BrokenGlass, PatientAccess
 
 KINDS: Mapping[str, type] = MappingProxyType(
@@ -62,6 +64,8 @@ KINDS: Mapping[str, type] = MappingProxyType(
         "medicine_list": MedicineList,
         "medicine_trial": MedicineTrial,
         "movement": Movement,
+        "pass": Pass,
+        "person": Person,
         "plan": Plan,
         "prepared_dose": PreparedDose,
         "reading": Reading,

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 from afterglow.clinic import Act, Outcome, Role, SitePolicy, policy_at
-from afterglow.errors import Conflict, NotFound, NotPermitted, SignAgain
+from afterglow.errors import Conflict, NotFound, NotPermitted, SignAgain, echo
 from afterglow.store import facts
 from afterglow.store.facts import StoredFact
 from afterglow.store.records import Transaction, new_id
@@ -171,6 +171,8 @@ class Work:
 
         Raises: NotFound; NotPermitted; Conflict for another version, or after the patient's erasure.
         """
+        if not id.isprintable():
+            raise NotFound("There is no such record", observed=echo(id))
         head = facts.load(self.tx, kind, id)
         if head.patient_id is not None:
             if self.actor.patient_id not in {None, head.patient_id}:

@@ -18,6 +18,7 @@ from afterglow.clinic import (
     ClinicAlert,
     Consent,
     Container,
+    Diary,
     DoseOrder,
     DrugUse,
     Finding,
@@ -41,8 +42,11 @@ from afterglow.clinic import (
 from afterglow.protocol import RecordedScore, RecordedSession
 from afterglow.scales import ScaleAnswers, ScaleScore
 from afterglow.store.patients import Identifiers
+from afterglow.usecases.measures import CheckIn, Measured
 from afterglow.usecases.passes import Pass
+from afterglow.usecases.patients import KnownFact, TrialHistory
 from afterglow.usecases.people import Person
+from afterglow.usecases.policies import ConsentForm
 from afterglow.usecases.work import BrokenGlass, PatientAccess
 
 KINDS: Mapping[str, type] = MappingProxyType(
@@ -54,13 +58,18 @@ KINDS: Mapping[str, type] = MappingProxyType(
         "booking": Booking,
         "broken_glass": BrokenGlass,
         "alert": ClinicAlert,
+        "check_in": CheckIn,
         "consent": Consent,
+        "consent_form": ConsentForm,
         "container": Container,
+        "diary": Diary,
         "dose_order": DoseOrder,
         "drug_use": DrugUse,
         "finding": Finding,
         "identifiers": Identifiers,
+        "known_fact": KnownFact,
         "leave_check": LeaveCheck,
+        "measured": Measured,
         "medicine_list": MedicineList,
         "medicine_trial": MedicineTrial,
         "movement": Movement,
@@ -75,6 +84,7 @@ KINDS: Mapping[str, type] = MappingProxyType(
         "second_check": SecondCheck,
         "signed_note": SignedNote,
         "site_policy": SitePolicy,
+        "trial_history": TrialHistory,
         "transitioned": Transitioned,
         "course": TreatmentCourse,
         "session": TreatmentSession,

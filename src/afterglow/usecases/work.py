@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 from afterglow.clinic import Act, Outcome, Role, SitePolicy, policy_at
-from afterglow.errors import Conflict, NotFound, NotPermitted, SignAgain, echo
+from afterglow.errors import Conflict, NotFound, NotPermitted, PolicyUnsigned, SignAgain, echo
 from afterglow.store import facts
 from afterglow.store.facts import StoredFact
 from afterglow.store.records import Transaction, new_id
@@ -187,7 +187,7 @@ class Work:
                 allowed=f"version {version}",
                 next_step="Load it again and repeat",
             )
-        self.subject = id
+        self.subject = self.subject or id
         return Loaded(id=id, now=head.now, version=head.version, patient_id=head.patient_id, state=head.state)
 
     def find(self, kind: type[T], id: str) -> Loaded[T] | None:  # noqa: A002
@@ -198,14 +198,19 @@ class Work:
             return None
 
     def every(
-        self, kind: type[T], *, patient_id: str | None = None, states: Sequence[str] = ()
+        self,
+        kind: type[T],
+        *,
+        patient_id: str | None = None,
+        states: Sequence[str] = (),
+        due_until: datetime | None = None,
     ) -> tuple[Loaded[T], ...]:
         """Every thing of a kind that this person may see, what is due first."""
         if self.actor.patient_id is not None and patient_id != self.actor.patient_id:
             raise NotFound("There is no such patient", observed=str(patient_id))
         return tuple(
             Loaded(id=head.id, now=head.now, version=head.version, patient_id=head.patient_id, state=head.state)
-            for head in facts.load_all(self.tx, kind, patient_id=patient_id, states=states)
+            for head in facts.load_all(self.tx, kind, patient_id=patient_id, states=states, due_until=due_until)
             if head.now is not None and head.patient_id not in self.hidden
         )
 
@@ -276,6 +281,13 @@ class Work:
         Raises: PolicyUnsigned.
         """
         return policy_at(self.policies, self.now)
+
+    def policy_or_defaults(self) -> SitePolicy:
+        """The policy in force now, else the defaults: a score is kept and an alert raised whatever was signed."""
+        try:
+            return self.policy()
+        except PolicyUnsigned:
+            return SitePolicy(version=0, drafted_by="program")
 
     def policy_of(self, version: int | None) -> SitePolicy:
         """One version, of a session that runs under it; the one in force for None.

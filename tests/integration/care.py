@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from typing import Any
 
-from tests.clinic_cases import quiet_facts
+from tests.clinic_cases import gate_facts, quiet_facts
 from tests.integration.desks import actor, desk, later, now
 
 from afterglow.clinic import (
@@ -22,8 +23,9 @@ from afterglow.predicates import Fact
 from afterglow.quantities import DrugForm
 from afterglow.store.patients import Identifiers
 from afterglow.store.records import Store
-from afterglow.usecases import courses, diary, measures, patients, policies
+from afterglow.usecases import courses, diary, drugs, measures, patients, policies, room, sessions
 from afterglow.usecases.patients import _HELD, _HELD_TOO
+from afterglow.usecases.room import Vitals
 
 FORM = "2026-1"
 TRIALS = tuple(
@@ -118,6 +120,131 @@ def book(store: Store, course_id: str, *, minutes: float = 60, chair: str = "c1"
         desk(store, Role.COORDINATOR), course_id, chair_id=chair, starts_at=at, dose_minutes=dose_minutes
     )
     return booked.id
+
+
+GATES = ("rems.", "intake.", "logistics.", "checklist.", "cssrs_slc.", "arrival.", "staff.", "equipment.", "meds.sed")
+
+
+def gates(**changes: Fact | None) -> dict[str, Fact | None]:
+    """What is asked at arrival, all as it should be."""
+    return {name: value for name, value in gate_facts(**changes).items() if name.startswith(GATES)}
+
+
+def quiet(**changes: Any) -> Vitals:
+    """Readings under which no rule is met."""
+    values: dict[str, Any] = {
+        "systolic_mmhg": 124,
+        "diastolic_mmhg": 78,
+        "heart_rate_per_min": 72,
+        "spo2_pct": 98,
+        "respiratory_rate_per_min": 14,
+        "moaas": 5,
+        "dissociated": False,
+    }
+    return Vitals(**(values | changes))
+
+
+def vial(store: Store, container_id: str = "v1", amount_ug: int = 500_000) -> str:
+    return drugs.receive_container(
+        desk(store, Role.NURSE),
+        container_id,
+        lot="L1",
+        drug=DrugForm.RACEMIC_KETAMINE,
+        expires_on=date(2027, 1, 1),
+        amount_ug=amount_ug,
+        concentration_ug_per_ul=50,
+    ).id
+
+
+def device(store: Store, container_id: str) -> str:
+    return drugs.receive_container(
+        desk(store, Role.NURSE),
+        container_id,
+        lot="S1",
+        drug=DrugForm.ESKETAMINE,
+        expires_on=date(2027, 1, 1),
+        amount_ug=28_000,
+        concentration_ug_per_ul=None,
+    ).id
+
+
+def version_of(store: Store, session_id: str) -> int:
+    return sessions.read_session(desk(store, Role.NURSE), session_id).shown.version
+
+
+def screened(store: Store, session_id: str, delivery: Delivery = Delivery.IV, **changes: Fact | None) -> None:
+    """Arrived, read, screened, medicines gone through, dose ordered, prepared and checked."""
+    nurse, prescriber = desk(store, Role.NURSE), desk(store, Role.PRESCRIBER)
+    sessions.check_in(desk(store, Role.COORDINATOR), session_id)
+    patient_id = sessions.read_session(nurse, session_id).shown.session.patient_id
+    room.read_vitals(nurse, session_id, quiet())
+    sessions.screening(nurse, session_id, gates(**changes))
+    patients.note_facts(
+        nurse, patient_id, {"workup.w10.age_days": 0, "workup.w17.age_days": 0, "workup.w03.age_days": 0}
+    )
+    patients.reconcile_medicines(nurse, patient_id, (), visit=session_id)
+    if delivery is Delivery.ESK:
+        sessions.order(prescriber, session_id, dose_mg=56.0)
+        sessions.prepare(nurse, session_id, weight_kg=80.0)
+        sessions.second_check(desk(store, Role.NURSE, by="nurse-2"), session_id, amount_ug=56_000)
+        return
+    sessions.order(prescriber, session_id, dose_mg_per_kg=0.5, infusion_min=40.0)
+    sessions.prepare(nurse, session_id, weight_kg=80.0, concentration_mg_per_ml=50, diluted=True)
+    sessions.second_check(
+        desk(store, Role.NURSE, by="nurse-2"),
+        session_id,
+        amount_ug=40_000,
+        volume_ul=800,
+        concentration_ug_per_ul=50,
+    )
+
+
+def dosing(store: Store, session_id: str) -> None:
+    """An infusion that runs."""
+    screened(store, session_id)
+    sessions.say_go(desk(store, Role.PRESCRIBER), session_id, version=version_of(store, session_id))
+    room.take(desk(store, Role.NURSE), session_id, "v1", amount_ug=50_000)
+    room.start(desk(store, Role.NURSE), session_id, version=version_of(store, session_id))
+
+
+LEAVING = dict.fromkeys(
+    (
+        "clinically_stable",
+        "sedation_resolved",
+        "dissociation_resolved",
+        "respiratory_depression_resolved",
+        "oriented_x3",
+        "steady_gait",
+        "escort_present",
+        "instructions_given",
+        "driving_ban_acknowledged",
+        "out_of_hours_contact_given",
+        "signed",
+    ),
+    True,
+)
+
+
+def left(store: Store, session_id: str) -> None:
+    """The infusion ran, the patient was watched and has left."""
+    nurse = desk(store, Role.NURSE)
+    for _ in range(4):
+        later(store, 10)
+        room.read_vitals(nurse, session_id, quiet(systolic_mmhg=132, dissociated=True))
+    room.end_dose(nurse, session_id, amounts_ug=(("v1", 40_000),))
+    for _ in range(8):
+        later(store, 15)
+        room.read_vitals(nurse, session_id, quiet())
+    done = {"aldrete": (2, 2, 2, 2, 2), "padss": (2, 2, 2, 2, 2)}
+    room.let_go(nurse, session_id, LEAVING, **done, version=version_of(store, session_id))
+
+
+def closed(store: Store, session_id: str) -> None:
+    nurse = desk(store, Role.NURSE)
+    witness = actor(store, Role.NURSE, by="nurse-2")
+    room.waste_drug(nurse, session_id, "v1", amount_ug=10_000, reason="rest of the syringe", witness=witness)
+    room.sign(desk(store, Role.NURSE), session_id)
+    room.finish(nurse, session_id, version=version_of(store, session_id))
 
 
 __all__ = ["actor", "book", "candidate", "desk", "in_induction", "later", "now", "open_clinic", "register"]

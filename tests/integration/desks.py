@@ -15,9 +15,14 @@ from afterglow.usecases.kinds import KINDS
 from afterglow.usecases.work import Actor
 
 
+def without_policy(store: Store) -> Store:
+    """The store with the clinic's kinds; nobody signed anything."""
+    return replace(store, kinds=KINDS)
+
+
 def at_work(store: Store) -> Store:
     """The store with the clinic's kinds, and the demo policy in force."""
-    store = replace(store, kinds=KINDS)
+    store = without_policy(store)
     for clinic in ("north", "south"):
         with store.write(clinic, by="program") as tx:
             facts.save(tx, demo_policy(), id="v1", version=0, state="demo")

@@ -30,15 +30,6 @@ from afterglow.usecases.work import Actor, BrokenGlass, PatientAccess, Work, Wri
 NURSE, PRESCRIBER, PATIENT = Role.NURSE, Role.PRESCRIBER, Role.PATIENT
 
 
-@pytest.fixture(autouse=True)
-def _catalogue() -> Iterator[None]:
-    """What this file adds to the catalogue leaves it again."""
-    before = dict(frame._CATALOGUE)
-    yield
-    frame._CATALOGUE.clear()
-    frame._CATALOGUE.update(before)
-
-
 @pytest.fixture
 def north(store: Store) -> Store:
     made = at_work(store)
@@ -69,8 +60,19 @@ set_allergies = use_case("test.set_allergies", roles=(NURSE, PRESCRIBER, PATIENT
 sign_allergies = use_case("test.sign", roles=(NURSE,), signs=True)(_set_allergies)
 read_allergies = view("test.read", roles=(NURSE, PATIENT))(_read_allergies)
 read_in_room = view("test.read_in_room", roles=(NURSE,), in_room=True)(_read_allergies)
+OWN = {name: frame._CATALOGUE.pop(name) for name in list(CATALOGUE) if name.startswith("test.")}
 NONE = Allergies(status=AllergyStatus.NONE_KNOWN)
 NUTS = Allergies(status=AllergyStatus.KNOWN, substances=("nuts",), ketamine=False)
+
+
+@pytest.fixture(autouse=True)
+def _catalogue() -> Iterator[None]:
+    """What this file adds to the catalogue stands in it for this file's tests alone."""
+    before = dict(frame._CATALOGUE)
+    frame._CATALOGUE.update(OWN)
+    yield
+    frame._CATALOGUE.clear()
+    frame._CATALOGUE.update(before)
 
 
 def told(store: Store, patient_id: str = "p1") -> list[tuple[str, str]]:

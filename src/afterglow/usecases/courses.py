@@ -21,6 +21,7 @@ from afterglow.clinic import (
     ReviewKind,
     Role,
     RuleAnswer,
+    SitePolicy,
     StopReason,
     TreatmentCourse,
     add_authorisation,
@@ -311,9 +312,11 @@ def stop(work: Work, course_id: str, *, why: StopReason, reason: str | None = No
     return _move(work, course_id, "stop", version=version, reason=reason, stop_reason=why)
 
 
-def candidacy_of(work: Work, course: TreatmentCourse, *, over: dict[str, Fact | None] | None = None) -> Candidacy:
+def candidacy_of(
+    work: Work, course: TreatmentCourse, *, policy: SitePolicy | None = None, over: dict[str, Fact | None] | None = None
+) -> Candidacy:
     """Candidacy as the record knows it now; `over` holds what the session at hand read last."""
-    policy = work.policy()
+    policy = policy or work.policy()
     facts = known_facts_of(work, course.patient_id, policy=policy) | _scores(work, course.patient_id)
     facts |= {
         "consent.current": has_consent(course, work.now, version=consent_version(work, course.delivery), policy=policy),
@@ -324,6 +327,7 @@ def candidacy_of(work: Work, course: TreatmentCourse, *, over: dict[str, Fact | 
     facts |= over or {}
     return assess_candidacy(
         facts,
+        patient_id=course.patient_id,
         delivery=course.delivery,
         policy=policy,
         at=work.now,

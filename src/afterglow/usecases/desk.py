@@ -76,6 +76,8 @@ class UseCase:
         signs: asks for password and code within the last minutes.
         reads: whether it is a view.
         in_room: a view that stays readable when the audit trail cannot be written.
+        keyed: whether a request may carry a key, and is answered again where it comes twice.
+        asks: names of what it must be given.
         summary: in one line.
     """
 
@@ -85,6 +87,7 @@ class UseCase:
     reads: bool
     in_room: bool
     keyed: bool
+    asks: tuple[str, ...]
     summary: str
 
 
@@ -119,7 +122,7 @@ def use_case(
                         raise
             raise AssertionError  # pragma: no cover  the last try returns or raises
 
-        return _named(call, function)
+        return _named(call, function, case)
 
     return around
 
@@ -158,7 +161,7 @@ def view(
             )
             return Page(shown=shown, seq=seq, trail_behind=not told)
 
-        return _named(call, function)
+        return _named(call, function, case)
 
     return around
 
@@ -194,16 +197,23 @@ def _enter(
         reads=reads,
         in_room=in_room,
         keyed=keyed,
+        asks=_needed(function),
         summary=summary,
     )
     _CATALOGUE[name] = case
     return case
 
 
-def _named(call: F, function: Callable[..., Any]) -> F:
+def _needed(function: Callable[..., Any]) -> tuple[str, ...]:
+    given = list(inspect.signature(function).parameters.values())[1:]
+    return tuple(each.name for each in given if each.default is inspect.Parameter.empty)
+
+
+def _named(call: F, function: Callable[..., Any], case: UseCase) -> F:
     """The call under the function's name; its first argument is the desk, so it does not pass for the function."""
     update_wrapper(call, function, assigned=("__module__", "__name__", "__qualname__", "__doc__"), updated=())
     vars(call).pop("__wrapped__")
+    vars(call)["case"] = case
     return call
 
 

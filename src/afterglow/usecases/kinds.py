@@ -21,6 +21,7 @@ from afterglow.clinic import (
     Diary,
     DoseOrder,
     DrugUse,
+    EmergencyAssessment,
     Finding,
     LeaveCheck,
     MedicineList,
@@ -48,6 +49,7 @@ from afterglow.usecases.patients import KnownFact, TrialHistory
 from afterglow.usecases.people import Person
 from afterglow.usecases.policies import ConsentForm
 from afterglow.usecases.work import BrokenGlass, PatientAccess
+from afterglow.usecases.worklists import FormSent
 
 KINDS: Mapping[str, type] = MappingProxyType(
     {
@@ -65,7 +67,9 @@ KINDS: Mapping[str, type] = MappingProxyType(
         "diary": Diary,
         "dose_order": DoseOrder,
         "drug_use": DrugUse,
+        "emergency_assessment": EmergencyAssessment,
         "finding": Finding,
+        "form_sent": FormSent,
         "identifiers": Identifiers,
         "known_fact": KnownFact,
         "leave_check": LeaveCheck,

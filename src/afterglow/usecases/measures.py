@@ -15,7 +15,10 @@ from afterglow.clinic import (
     Priority,
     Role,
     ScoreReading,
+    SessionState,
+    Transitioned,
     TreatmentCourse,
+    TreatmentSession,
     act_on,
     alerts_from_score,
     close_alert,
@@ -218,10 +221,12 @@ def progress(work: Work, patient_id: str) -> tuple[tuple[datetime, str, float], 
 def list_due(work: Work, patient_id: str) -> tuple[DueMeasure, ...]:
     """Scales that are due for a patient's courses, soonest first."""
     scores = work.standing(Measured, patient_id=patient_id)
+    booked = work.every(TreatmentSession, patient_id=patient_id, states=(SessionState.BOOKED,))
+    next_at = min((each.now.planned_at for each in booked), default=None)
     found = [
         each
         for course in work.every(TreatmentCourse, patient_id=patient_id)
-        for each in due_of(work, course.now, [(s.at, s.fact.instrument) for s in scores if s.fact], next_at=None)
+        for each in due_of(work, course.now, [(s.at, s.fact.instrument) for s in scores if s.fact], next_at=next_at)
     ]
     return tuple(sorted(found, key=lambda each: each.due_at))
 
@@ -328,12 +333,18 @@ def due_of(
     return due_measures(
         indication=course.indication,
         phase=course.state,
-        phase_since=course.induced_at or work.now,
+        phase_since=_phase_since(work, course),
         last_done=last,
         next_session_at=next_at,
         at=work.now,
         policy=work.policy_or_defaults(),
     )
+
+
+def _phase_since(work: Work, course: TreatmentCourse) -> datetime:
+    """When the course got to where it is."""
+    moves = work.standing(Transitioned, patient_id=course.patient_id, subject=course.id)
+    return max((each.at for each in moves if each.fact is not None and each.fact.machine == "course"), default=work.now)
 
 
 def _measured(

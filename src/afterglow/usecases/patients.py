@@ -214,6 +214,8 @@ def erase(work: Work, patient_id: str, *, reason: str, second: Actor | None = No
             "An erasure needs the medical director", rule="two_persons", observed="one signature", allowed="two"
         )
     director.check_other_than(work.actor.person_id, what="An erasure")
+    if patients.load(work.tx, patient_id).identifiers is None:
+        raise Conflict("The patient is erased already", observed=patient_id)
     last = last_seen(work.tx, patient_id)
     if last is not None and work.now - last < RETENTION_YEARS * _YEAR:
         raise TooEarly(

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Generic, TypeVar
 
-from afterglow.errors import InputError, MissingValue, NotPermitted, SecondPerson, WrongState, echo
+from afterglow.errors import InputError, MissingValue, NotPermitted, SecondPerson, WrongOrder, WrongState, echo
 
 S = TypeVar("S")
 
@@ -33,10 +33,14 @@ class Act:
     """One person doing one thing at one time.
 
     Args:
-        by: the login, never a name.
+        by: the login, never a name; kept as `login` gives it, so that "Nurse1 " is nurse1.
         at: aware UTC.
         reason: why, where the rules ask for it.
     Raises: InputError for a time without zone, MissingValue without login or role.
+
+    >>> from datetime import UTC
+    >>> Act(by=" Nurse1", roles=(Role.NURSE,), at=datetime(2026, 1, 5, 9, tzinfo=UTC)).by
+    'nurse1'
     """
 
     by: str
@@ -46,6 +50,7 @@ class Act:
 
     def __post_init__(self) -> None:
         check_utc(self.at, what="The time of an act")
+        object.__setattr__(self, "by", login(self.by))
         if not self.by or not self.roles:
             raise MissingValue("An act needs a login and a role", observed=f"{echo(self.by)}, {len(self.roles)} roles")
 
@@ -75,14 +80,27 @@ class Act:
             raise MissingValue(f"{what} needs a reason", next_step="Say why in a few words")
         return self.reason
 
-    def check_other_than(self, login: str, *, what: str) -> None:
+    def check_other_than(self, other: str, *, what: str) -> None:
         """Refuse the same login twice; a shared login is one person.
 
         Raises: SecondPerson.
         """
-        if self.by == login:
+        if self.by == login(other):
             raise SecondPerson(
                 f"{what} needs a second person", observed="the same login", allowed="another login", rule="two_persons"
+            )
+
+    def check_after(self, earlier: datetime, *, what: str) -> None:
+        """Refuse an act dated before an earlier one; the same minute is allowed.
+
+        Raises: WrongOrder.
+        """
+        if self.at < earlier:
+            raise WrongOrder(
+                f"{what} is dated before what was done already",
+                observed=f"{self.at:%Y-%m-%d %H:%M:%S} UTC",
+                allowed=f"from {earlier:%Y-%m-%d %H:%M:%S} UTC on",
+                next_step="Record it when it is done; correct a wrong entry by a correction",
             )
 
 
@@ -191,6 +209,15 @@ class StateTable:
         for state in self.states:
             if state not in leaving:
                 yield f"    {state} --> [*]"
+
+
+def login(text: str) -> str:
+    """A login as it is compared: without spaces around it, in one case; a shared login is one person.
+
+    >>> login("Nurse1 ") == login("nurse1")
+    True
+    """
+    return text.strip().casefold()
 
 
 def check_utc(at: datetime, *, what: str) -> None:

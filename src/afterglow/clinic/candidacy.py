@@ -60,8 +60,9 @@ class WorkupStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidacy:
-    """Every rule judged at one time under one policy."""
+    """Every rule judged at one time under one policy, for one patient and delivery."""
 
+    patient_id: str
     delivery: Delivery
     assessed_at: datetime
     policy_version: int
@@ -98,6 +99,7 @@ class Candidacy:
 def assess_candidacy(
     facts: Facts,
     *,
+    patient_id: str,
     delivery: Delivery,
     policy: SitePolicy,
     at: datetime,
@@ -108,6 +110,7 @@ def assess_candidacy(
     Args:
         at: now.
         delivery: what is given.
+        patient_id: whose facts they are.
         policy: in force; of the session where there is one.
         facts: what is known by name; what is absent or None is unknown. Site facts come from the policy.
         answers: earlier answers; one counts for the values it was given for.
@@ -115,8 +118,8 @@ def assess_candidacy(
 
     >>> from datetime import UTC
     >>> from afterglow.clinic.policy import demo_policy
-    >>> found = assess_candidacy({"age": 44, "hx.avm": False}, delivery=Delivery.IV, policy=demo_policy(),
-    ...                          at=datetime(2026, 1, 5, tzinfo=UTC))
+    >>> found = assess_candidacy({"age": 44, "hx.avm": False}, patient_id="p1", delivery=Delivery.IV,
+    ...                          policy=demo_policy(), at=datetime(2026, 1, 5, tzinfo=UTC))
     >>> len(found.hits), "C001" in {each.rule for each in found.blocking}
     (0, True)
     """
@@ -124,6 +127,7 @@ def assess_candidacy(
     check_facts(facts)
     known = dict(facts) | policy_facts(policy)
     return Candidacy(
+        patient_id=patient_id,
         delivery=delivery,
         assessed_at=at,
         policy_version=policy.version,

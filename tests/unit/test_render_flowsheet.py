@@ -70,7 +70,7 @@ def test_the_sentence_says_what_was_read_last_and_what_was_missed() -> None:
         "3 sets of readings from 13:00; last pressure 130/80 mmHg at 14:00; last SpO2 98 % at 14:00; "
         "1 planned set not taken."
     )
-    assert flow_sheet_chart(sheet(readings=())).summary == "No reading was entered yet."
+    assert flow_sheet_chart(sheet(readings=(), doses=())).summary == "No reading was entered yet."
     alone = FlowReading(time_h=0.0, moaas=5)
     assert flow_sheet_chart(sheet(readings=(alone,), missed_h=(0.1, 0.2))).summary == (
         "1 set of readings from 13:00; 2 planned sets not taken."
@@ -209,7 +209,7 @@ def test_what_is_later_than_the_model_looks_is_said() -> None:
 
 
 def test_the_rules_label_stays_on_the_picture() -> None:
-    assert 'text-anchor="end"' not in ready_chart(ready()).svg
+    assert 'text-anchor="end"' not in ready_chart(ready(rule_h=0.8)).svg
     assert 'text-anchor="end"' in ready_chart(ready(rule_h=30.0)).svg
     nothing = ready_chart(ready(ready_h=(math.inf,)))
     assert nothing.svg.count("<circle") == 0

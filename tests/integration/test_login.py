@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pyotp
 import pytest
@@ -25,7 +26,8 @@ from afterglow.errors import (
     SignAgain,
     TooManyTries,
 )
-from afterglow.store import audit, patients, tables
+from afterglow.store import audit, backup, patients, tables
+from afterglow.store.engine import open_engine
 from afterglow.store.logins import load_credentials, save_credentials
 from afterglow.store.patients import Identifiers
 from afterglow.store.records import Store
@@ -378,6 +380,19 @@ def test_an_old_hash_is_made_anew(north: Store, monkeypatch: pytest.MonkeyPatch)
         kept, _ = load_credentials(tx, "nora")
     assert kept is not None
     assert "t=2" in kept.password
+
+
+def test_a_restored_backup_wakes_no_login_and_keeps_the_people(north: Store, tmp_path: Path) -> None:
+    nora = Somebody(north)
+    token = nora.log_in().token
+    backup.back_up(north, tmp_path / "b.zip")
+    engine = open_engine(f"sqlite:///{tmp_path / 'again.db'}")
+    again = replace(north, engine=engine, anchors=tmp_path / "a2", spool=tmp_path / "s2", cache={})
+    assert all(not each.faults for each in backup.restore(again, tmp_path / "b.zip").verified)
+    with pytest.raises(LoginRefused):
+        login.resume(again, token)
+    assert login.log_in(again, "north", nora.proof()).actor.roles == (Role.NURSE,)
+    engine.dispose()
 
 
 # People.

@@ -337,14 +337,14 @@ def candidacy_of(
 
 def _answers(work: Work, course: TreatmentCourse) -> tuple[RuleAnswer, ...]:
     found = work.standing(RuleAnswer, patient_id=course.patient_id, subject=course.id)
-    return tuple(each.fact for each in found if each.fact is not None)
+    return tuple(each.fact for each in found)
 
 
 def _scores(work: Work, patient_id: str) -> dict[str, Fact | None]:
     """The newest total of each scale that rules ask about."""
     found: dict[str, Fact | None] = {}
     for each in work.standing(Measured, patient_id=patient_id):
-        if each.fact is not None and each.fact.instrument in _TOTALS and each.fact.total is not None:
+        if each.fact.instrument in _TOTALS and each.fact.total is not None:
             found[f"{each.fact.instrument}.total"] = each.fact.total
     return found
 

@@ -192,7 +192,7 @@ def correct(
     Raises: NotFound; MissingValue without a reason; Conflict if it was corrected already.
     """
     old = next((e for e in work.standing(Measured, patient_id=patient_id) if e.id == fact_id), None)
-    if old is None or old.fact is None:
+    if old is None:
         raise OutOfRange("This is no score of the patient", observed=echo(fact_id))
     work.about(subject=fact_id)
     if answers is None and total is None and subscales is None:
@@ -213,7 +213,7 @@ def progress(work: Work, patient_id: str) -> tuple[tuple[datetime, str, float], 
     return tuple(
         (each.at, each.fact.instrument, each.fact.total)
         for each in work.standing(Measured, patient_id=patient_id)
-        if each.fact is not None and each.fact.total is not None and each.fact.self_rated
+        if each.fact.total is not None and each.fact.self_rated
     )
 
 
@@ -226,7 +226,7 @@ def list_due(work: Work, patient_id: str) -> tuple[DueMeasure, ...]:
     found = [
         each
         for course in work.every(TreatmentCourse, patient_id=patient_id)
-        for each in due_of(work, course.now, [(s.at, s.fact.instrument) for s in scores if s.fact], next_at=next_at)
+        for each in due_of(work, course.now, [(s.at, s.fact.instrument) for s in scores], next_at=next_at)
     ]
     return tuple(sorted(found, key=lambda each: each.due_at))
 
@@ -309,7 +309,7 @@ def score_lines(work: Work, patient_id: str, *, name: str | None = None) -> tupl
     before: dict[str, ScaleScore] = {}
     base: dict[str, ScaleScore] = {}
     for each in work.standing(Measured, patient_id=patient_id):
-        if each.fact is None or (name is not None and each.fact.instrument != name):
+        if name is not None and each.fact.instrument != name:
             continue
         of, scored = each.fact.instrument, each.fact.score()
         since = base.get(of) if first_dose is not None and each.at > first_dose else None
@@ -344,7 +344,7 @@ def due_of(
 def _phase_since(work: Work, course: TreatmentCourse) -> datetime:
     """When the course got to where it is."""
     moves = work.standing(Transitioned, patient_id=course.patient_id, subject=course.id)
-    return max((each.at for each in moves if each.fact is not None and each.fact.machine == "course"), default=work.now)
+    return max((each.at for each in moves if each.fact.machine == "course"), default=work.now)
 
 
 def _measured(
@@ -425,5 +425,5 @@ def _alert(work: Work, loaded: Loaded[ClinicAlert], outcome: Outcome[ClinicAlert
 
 def _sex(work: Work, patient_id: str) -> str | None:
     noted = work.standing(KnownFact, patient_id=patient_id, subject=_SEX)
-    value = noted[-1].fact.value if noted and noted[-1].fact is not None else None
+    value = noted[-1].fact.value if noted else None
     return value if isinstance(value, str) else None

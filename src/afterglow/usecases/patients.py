@@ -238,8 +238,7 @@ def known_facts_of(work: Work, patient_id: str, *, policy: SitePolicy) -> dict[s
     """
     found: dict[str, Fact | None] = {}
     for each in work.standing(KnownFact, patient_id=patient_id):
-        if each.fact is not None:
-            found[each.fact.name] = _aged(each.fact, work.now)
+        found[each.fact.name] = _aged(each.fact, work.now)
     identity = patients.load(work.tx, patient_id).identifiers
     if identity is not None and identity.born_on is not None:
         found["age"] = age_years(identity.born_on, work.now.date())

@@ -14,7 +14,6 @@ from typing import Any, Generic, TypeVar
 from afterglow.clinic import Act, Outcome, Role, SitePolicy, policy_at
 from afterglow.errors import Conflict, NotFound, NotPermitted, PolicyUnsigned, SignAgain, echo
 from afterglow.store import facts
-from afterglow.store.facts import StoredFact
 from afterglow.store.records import Transaction, new_id
 
 T = TypeVar("T")
@@ -110,6 +109,15 @@ class Loaded(Generic[T]):
     version: int
     patient_id: str | None
     state: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noted(Generic[T]):
+    """A fact that holds, with its id and when it happened."""
+
+    id: str
+    fact: T
+    at: datetime
 
 
 @dataclass(slots=True, kw_only=True)
@@ -214,10 +222,11 @@ class Work:
             if head.now is not None and head.patient_id not in self.hidden
         )
 
-    def standing(self, kind: type[T], *, patient_id: str, subject: str | None = None) -> tuple[StoredFact[T], ...]:
-        """A patient's facts of a kind that hold now, by the time they happened."""
+    def standing(self, kind: type[T], *, patient_id: str, subject: str | None = None) -> tuple[Noted[T], ...]:
+        """A patient's facts of a kind that hold now, by the time they happened; none after an erasure."""
         self.open_patient(patient_id)
-        return facts.standing(self.tx, kind, patient_id=patient_id, subject=subject)
+        found = facts.standing(self.tx, kind, patient_id=patient_id, subject=subject)
+        return tuple(Noted(id=each.id, fact=each.fact, at=each.at) for each in found if each.fact is not None)
 
     def add(
         self,

@@ -89,7 +89,7 @@ def read_chart(work: Work, patient_id: str) -> ChartPage:
     patient = patients.load(work.tx, patient_id)
     medicines, allergies = work.find(MedicineList, patient_id), work.find(Allergies, patient_id)
     trials = work.find(TrialHistory, patient_id)
-    latest = {each.fact.name: each.fact for each in work.standing(KnownFact, patient_id=patient_id) if each.fact}
+    latest = {each.fact.name: each.fact for each in work.standing(KnownFact, patient_id=patient_id)}
     return ChartPage(
         patient_id=patient_id,
         version=patient.version,

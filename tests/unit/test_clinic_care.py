@@ -210,14 +210,14 @@ def test_what_stands_in_the_way(name: str, value: bool | int | None, refused_by:
 
 
 def test_nothing_known_means_everything_unknown_and_nothing_hit() -> None:
-    found = assess_candidacy({}, delivery=Delivery.IV, policy=POLICY, at=at(0))
+    found = assess_candidacy({}, patient_id="p1", delivery=Delivery.IV, policy=POLICY, at=at(0))
     assert not found.hits
     assert not found.open
     assert "history: avm" in found.missing
     with pytest.raises(UnknownName):
-        assess_candidacy({"hx.avn": True}, delivery=Delivery.IV, policy=POLICY, at=at(0))
+        assess_candidacy({"hx.avn": True}, patient_id="p1", delivery=Delivery.IV, policy=POLICY, at=at(0))
     with pytest.raises(UnknownName, match="another kind"):
-        assess_candidacy({"hx.avm": "yes"}, delivery=Delivery.IV, policy=POLICY, at=at(0))
+        assess_candidacy({"hx.avm": "yes"}, patient_id="p1", delivery=Delivery.IV, policy=POLICY, at=at(0))
 
 
 def policy(**changes: object) -> SitePolicy:

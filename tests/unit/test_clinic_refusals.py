@@ -183,7 +183,7 @@ def test_the_worklist_asks_for_cover_and_for_closing() -> None:
     assert kinds(authorised(units=3)) == []
     soon = at(0).date() + timedelta(days=20)
     assert kinds(authorised(units=9, ends_on=soon)) == ["authorisation authorisation ends soon"]
-    left = replace(cases.observing(), state=cases.booked().state.__class__.LEFT, left_at=at(200))
+    left = replace(cases.observing(), state=cases.booked().state.__class__.LEFT, left_at=at(200), rems_due_at=None)
     one = Standing(patient_id="p1", course=replace(now, state=CourseState.STOPPED), sessions=(left,))
     assert [each.kind for each in list_work([one], at(201), policy=POLICY)] == [WorkKind.SESSION_OPEN]
     quiet = replace(left, rems_due_at=at(0) + timedelta(days=7), left_at=at(200), state=left.state.__class__.CLOSED)

@@ -82,7 +82,6 @@ def quiet_facts(**changes: Fact | None) -> dict[str, Fact | None]:
         "lab.alt_ast_xuln": 1,
         "lab.uds": "negative",
         "pregnancy.test": "negative",
-        "hx.days_since_cv_event": 9999,
         "hx.nyha_class": 0,
         "cssrs.level": "none",
         "patient.sex_for_cutoff": "female",
@@ -208,7 +207,7 @@ def candidacy(
     allergies = Allergies(status=AllergyStatus.NONE_KNOWN)
     facts |= medicine_facts(reconciled(), allergies)
     facts |= {name.replace("__", "."): value for name, value in (changes or {}).items()}
-    return assess_candidacy(facts, delivery=delivery, policy=POLICY, at=at(minutes))
+    return assess_candidacy(facts, patient_id="p1", delivery=delivery, policy=POLICY, at=at(minutes))
 
 
 def screened(delivery: Delivery = Delivery.ESK, changes: Mapping[str, Fact | None] | None = None) -> TreatmentSession:

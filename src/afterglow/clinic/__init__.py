@@ -13,8 +13,9 @@ _PUBLIC = {
     name: f"afterglow.clinic.{module}"
     for module, names in {
         "acting": "Act Outcome Role Row StateTable Transitioned",
-        "rulebook": "Delivery DrugClass Group Rule Setting Severity WorkupItem check_facts drug_classes "
-        "known_facts rule rules rules_of sources workup_items",
+        "factbook": "check_facts fact_kinds known_facts",
+        "rulebook": "Delivery DrugClass Group Rule Setting Severity WorkupItem drug_classes "
+        "rule rules rules_of sources workup_items",
         "policy": "SitePolicy demo_policy draft_policy policy_at policy_facts policy_settings setting sign_policy",
         "ruling": "Decision Finding Priority RuleAnswer Verdict answer_rule is_overridable open_findings priority_of",
         "medicines": "Allergies AllergyStatus Medicine MedicineList changed_facts classes_of is_reconciled "
@@ -182,6 +183,7 @@ __all__ = [
     "escalate",
     "escalations",
     "explain",
+    "fact_kinds",
     "find_conflicts",
     "finish_dose",
     "form_due_at",
@@ -351,6 +353,7 @@ if TYPE_CHECKING:
         prepare_dose,
         sign_second,
     )
+    from afterglow.clinic.factbook import check_facts, fact_kinds, known_facts
     from afterglow.clinic.giving import finish_dose, give_device, hold, ran_minutes, resume, start_dose, stop, take_drug
     from afterglow.clinic.leaving import LeaveCheck, clear_to_leave, judge_leaving, leave_facts, walk_out
     from afterglow.clinic.measures import Cadence, DueMeasure, ScoreReading, cadences, due_measures, read_score
@@ -424,9 +427,7 @@ if TYPE_CHECKING:
         Setting,
         Severity,
         WorkupItem,
-        check_facts,
         drug_classes,
-        known_facts,
         rule,
         rules,
         rules_of,

@@ -7,9 +7,10 @@ from datetime import datetime
 
 from afterglow.clinic.acting import Act, Outcome, minutes_between
 from afterglow.clinic.dosing import DEVICE_UG, check_second
+from afterglow.clinic.factbook import check_facts
 from afterglow.clinic.monitoring import escalations
 from afterglow.clinic.policy import SitePolicy
-from afterglow.clinic.rulebook import Delivery, check_facts, rule
+from afterglow.clinic.rulebook import Delivery, rule
 from afterglow.clinic.ruling import Facts, Verdict, check_open, judge
 from afterglow.clinic.session import (
     SESSION,

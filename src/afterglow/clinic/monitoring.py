@@ -13,8 +13,9 @@ from functools import cache
 from types import MappingProxyType
 
 from afterglow.clinic.acting import Act, Outcome, check_utc, minutes_between
+from afterglow.clinic.factbook import check_facts
 from afterglow.clinic.policy import SitePolicy
-from afterglow.clinic.rulebook import DATA, Delivery, Group, Severity, check_facts, comparisons, rule, rules_of, sources
+from afterglow.clinic.rulebook import DATA, Delivery, Group, Severity, comparisons, rule, rules_of, sources
 from afterglow.clinic.ruling import Finding, Verdict, judge_all
 from afterglow.clinic.session import SESSION, Reading, TreatmentSession, check_policy, standing_readings
 from afterglow.errors import Conflict, InvalidData, MissingValue, NotFound, OutOfRange, WrongOrder, echo
@@ -151,7 +152,7 @@ def latest_facts(session: TreatmentSession, policy: SitePolicy) -> dict[str, Fac
 def judge_reading(session: TreatmentSession, reading: Reading, policy: SitePolicy) -> tuple[Finding, ...]:
     """Every escalation rule against one reading."""
     facts = reading_facts(session, reading, policy)
-    return judge_all(rules_of(Group.ESCALATION, delivery=session.delivery), facts, policy)
+    return judge_all(rules_of(Group.ESCALATION, delivery=session.delivery), facts, policy, delivery=session.delivery)
 
 
 def escalations(session: TreatmentSession, policy: SitePolicy) -> tuple[Finding, ...]:
@@ -228,7 +229,7 @@ def monitoring_facts(session: TreatmentSession, at: datetime, *, policy: SitePol
 def judge_monitoring(session: TreatmentSession, at: datetime, *, policy: SitePolicy) -> tuple[Finding, ...]:
     """Every monitoring rule at a time: what is late, what a set lacks."""
     rules = rules_of(Group.MONITORING, delivery=session.delivery)
-    return judge_all(rules, monitoring_facts(session, at, policy=policy), policy)
+    return judge_all(rules, monitoring_facts(session, at, policy=policy), policy, delivery=session.delivery)
 
 
 def phase(session: TreatmentSession, at: datetime, policy: SitePolicy) -> str | None:

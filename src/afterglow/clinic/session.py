@@ -14,9 +14,10 @@ from enum import StrEnum
 from afterglow.clinic.acting import Act, Outcome, Role, Row, StateTable, Transitioned
 from afterglow.clinic.candidacy import Candidacy, check_still_candidate
 from afterglow.clinic.dosing import DoseOrder, PreparedDose, SecondCheck
+from afterglow.clinic.factbook import check_facts
 from afterglow.clinic.medicines import MedicineList, is_reconciled
 from afterglow.clinic.policy import SitePolicy, policy_facts
-from afterglow.clinic.rulebook import Delivery, Group, check_facts, rules_of
+from afterglow.clinic.rulebook import Delivery, Group, rules_of
 from afterglow.clinic.ruling import Facts, Finding, RuleAnswer, check_open, judge_all
 from afterglow.errors import Conflict, GateClosed, PolicyUnsigned, Unbalanced, WrongOrder
 from afterglow.predicates import Fact
@@ -301,7 +302,7 @@ def gate_findings(session: TreatmentSession, facts: Facts, policy: SitePolicy) -
     during = {"S020", "S021"}  # asked at each device
     rules = rules_of(Group.ARRIVAL, Group.PRE_DOSE, Group.ADMINISTRATION, delivery=session.delivery)
     known = dict(session.gate_facts) | dict(facts) | policy_facts(policy)
-    return judge_all((each for each in rules if each.id not in during), known, policy)
+    return judge_all((each for each in rules if each.id not in during), known, policy, delivery=session.delivery)
 
 
 def go(

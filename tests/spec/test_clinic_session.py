@@ -134,7 +134,7 @@ def test_an_answer_lets_it_go_on_for_the_values_it_was_given_for() -> None:
     session = entered(cases.screened(), 9, systolic_mmhg=146)
     met = next(f for f in gate_findings(session, cases.facts_of_dose(session), POLICY) if f.rule == "S010")
     act = prescriber(9, reason="benefit outweighs")
-    answer = answer_rule(met, act, decision=Decision.PROCEED, delivery=session.delivery, policy=POLICY)
+    answer = answer_rule(met, act, decision=Decision.PROCEED, policy=POLICY)
     session = answer_finding(session, answer, act).now
     assert go_on(session).state is SessionState.CLEARED
     with pytest.raises(GateClosed, match="S010"):
@@ -147,9 +147,7 @@ def test_a_hard_lock_takes_no_answer_and_an_override_needs_a_second_signature() 
     act = prescriber(9, reason="known to us")
 
     def ask(name: str, cosigner: Act | None = None) -> object:
-        return answer_rule(
-            found[name], act, decision=Decision.PROCEED, delivery=Delivery.ESK, policy=POLICY, cosigner=cosigner
-        )
+        return answer_rule(found[name], act, decision=Decision.PROCEED, policy=POLICY, cosigner=cosigner)
 
     with pytest.raises(NotOverridable, match="S001"):
         ask("S001")
@@ -225,7 +223,7 @@ def test_an_open_escalation_stops_the_next_device_until_a_prescriber_answers() -
     assert escalations(entered(session, 19, spo2_pct=None), POLICY)  # a missing reading clears nothing
     act = prescriber(19, reason="probe slipped, 97 % on the other hand")
     (met,) = escalations(session, POLICY)
-    answer = answer_rule(met, act, decision=Decision.PROCEED, delivery=session.delivery, policy=POLICY)
+    answer = answer_rule(met, act, decision=Decision.PROCEED, policy=POLICY)
     session = answer_finding(session, answer, act).now
     assert give_device(session, nurse(20), container_id="d2", device_facts=DEVICE_FACTS, policy=POLICY)
 

@@ -19,7 +19,7 @@ _PUBLIC = {
         "policy": "SitePolicy demo_policy draft_policy policy_at policy_facts policy_settings setting sign_policy",
         "ruling": "Decision Finding Priority RuleAnswer Verdict answer_rule is_overridable open_findings priority_of",
         "medicines": "Allergies AllergyStatus Medicine MedicineList changed_facts classes_of is_reconciled "
-        "medicine_facts reconcile",
+        "medicine_facts reconcile unclassified",
         "resistance": "Indication LabelRow LabelStatus MaudsleySeverity MaudsleyStage MedicineTrial Resistance "
         "TrialOutcome TrialVerdict dose_notes judge_resistance judge_trial label_row label_rows "
         "label_status maudsley_stage resistance_facts staging",
@@ -254,6 +254,7 @@ __all__ = [
     "start_dose",
     "stop",
     "take_drug",
+    "unclassified",
     "units_left",
     "use_unit",
     "walk_out",
@@ -367,6 +368,7 @@ if TYPE_CHECKING:
         is_reconciled,
         medicine_facts,
         reconcile,
+        unclassified,
     )
     from afterglow.clinic.monitoring import (
         Clocks,

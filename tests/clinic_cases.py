@@ -88,7 +88,6 @@ def quiet_facts(**changes: Fact | None) -> dict[str, Fact | None]:
         "lab.alt_ast_xuln": 1,
         "lab.uds": "negative",
         "pregnancy.test": "negative",
-        "hx.days_since_cv_event": 9999,
         "hx.nyha_class": 0,
         "cssrs.level": "none",
         "patient.sex_for_cutoff": "female",

@@ -42,8 +42,11 @@ TABLES: dict[str, list[tuple[dict[str, Fact | None], Verdict]]] = {
         ({}, UNKNOWN),
     ],
     "C006": [  # Cardiovascular event including myocardial infarction within 6 weeks
-        ({"hx.days_since_cv_event": 41}, HIT),
-        ({"hx.days_since_cv_event": 42}, CLEAR),
+        ({"hx.cv_event": True, "hx.days_since_cv_event": 41}, HIT),
+        ({"hx.cv_event": True, "hx.days_since_cv_event": 42}, CLEAR),
+        ({"hx.cv_event": False}, CLEAR),
+        ({"hx.cv_event": True}, UNKNOWN),
+        ({"hx.days_since_cv_event": 41}, UNKNOWN),
         ({}, UNKNOWN),
     ],
     "C007": [  # Eclampsia or pre-eclampsia, severe coronary or myocardial disease, stroke or cerebral trauma

@@ -142,9 +142,7 @@ def test_a_hard_lock_takes_no_answer_and_an_override_needs_a_second_signature() 
     act = prescriber(9, reason="known to us")
 
     def ask(name: str, cosigner: Act | None = None) -> object:
-        return answer_rule(
-            found[name], act, decision=Decision.PROCEED, delivery=Delivery.ESK, policy=POLICY, cosigner=cosigner
-        )
+        return answer_rule(found[name], act, decision=Decision.PROCEED, policy=POLICY, cosigner=cosigner)
 
     with pytest.raises(NotOverridable, match="S001"):
         ask("S001")

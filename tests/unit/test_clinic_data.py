@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from afterglow.clinic import measures, policy, readings, registers, resistance, rulebook
+from afterglow.clinic import factbook, measures, policy, readings, registers, resistance, rulebook
 from afterglow.errors import InvalidData
 
 CACHED: tuple[Any, ...] = (
@@ -17,7 +17,7 @@ CACHED: tuple[Any, ...] = (
     rulebook.drug_classes,
     rulebook.workup_items,
     rulebook.sources,
-    rulebook.known_facts,
+    factbook.known_facts,
     policy.policy_settings,
     resistance.label_rows,
     resistance.dose_notes,

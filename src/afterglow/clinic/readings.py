@@ -12,8 +12,9 @@ from functools import cache
 from types import MappingProxyType
 
 from afterglow.clinic.acting import Act, Outcome, check_utc, login, minutes_between
+from afterglow.clinic.factbook import check_facts
 from afterglow.clinic.policy import SitePolicy
-from afterglow.clinic.rulebook import DATA, Group, Severity, check_facts, rules_of, sources
+from afterglow.clinic.rulebook import DATA, Group, Severity, rules_of, sources
 from afterglow.clinic.ruling import Finding, Verdict, check_open, judge_all
 from afterglow.clinic.session import EmergencyAssessment, Reading, TreatmentSession, admit, standing_readings, step
 from afterglow.errors import Conflict, GateClosed, InvalidData, MissingValue, NotFound, OutOfRange, WrongOrder, echo
@@ -141,7 +142,7 @@ def judge_reading(session: TreatmentSession, reading: Reading, policy: SitePolic
     ['S044']
     """
     facts = reading_facts(session, reading, policy)
-    return judge_all(rules_of(Group.ESCALATION, delivery=session.delivery), facts, policy)
+    return judge_all(rules_of(Group.ESCALATION, delivery=session.delivery), facts, policy, delivery=session.delivery)
 
 
 def escalations(session: TreatmentSession, policy: SitePolicy) -> tuple[Finding, ...]:

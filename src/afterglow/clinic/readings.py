@@ -74,6 +74,7 @@ def reading_facts(session: TreatmentSession, reading: Reading, policy: SitePolic
 
     >>> from datetime import UTC
     >>> from afterglow.clinic.policy import demo_policy
+    >>> from afterglow.clinic.rulebook import Delivery
     >>> from afterglow.quantities import DrugForm
     >>> now = datetime(2026, 1, 5, 9, tzinfo=UTC)
     >>> session = TreatmentSession(id="s1", patient_id="p1", course_id="c1", delivery=Delivery.IV,
@@ -109,6 +110,7 @@ def latest_facts(
     """Each vital sign as last read since a time; what was not read since then stays unknown.
 
     >>> from afterglow.clinic.policy import demo_policy
+    >>> from afterglow.clinic.rulebook import Delivery
     >>> from afterglow.quantities import DrugForm
     >>> from datetime import UTC
     >>> now = datetime(2026, 1, 5, 9, tzinfo=UTC)
@@ -132,6 +134,7 @@ def judge_reading(session: TreatmentSession, reading: Reading, policy: SitePolic
     """Every escalation rule against one reading.
 
     >>> from afterglow.clinic.policy import demo_policy
+    >>> from afterglow.clinic.rulebook import Delivery
     >>> from afterglow.quantities import DrugForm
     >>> from datetime import UTC
     >>> now = datetime(2026, 1, 5, 9, tzinfo=UTC)
@@ -151,6 +154,7 @@ def escalations(session: TreatmentSession, policy: SitePolicy) -> tuple[Finding,
     A later reading clears a rule only where it can be judged on it.
 
     >>> from afterglow.clinic.policy import demo_policy
+    >>> from afterglow.clinic.rulebook import Delivery
     >>> from afterglow.quantities import DrugForm
     >>> from datetime import UTC
     >>> now = datetime(2026, 1, 5, 9, tzinfo=UTC)
@@ -176,6 +180,7 @@ def check_no_escalation(session: TreatmentSession, policy: SitePolicy, *, what: 
     Raises: GateClosed.
 
     >>> from afterglow.clinic.policy import demo_policy
+    >>> from afterglow.clinic.rulebook import Delivery
     >>> from afterglow.quantities import DrugForm
     >>> from datetime import UTC
     >>> now = datetime(2026, 1, 5, 9, tzinfo=UTC)
@@ -192,6 +197,7 @@ def check_over(session: TreatmentSession, policy: SitePolicy, *, what: str) -> N
     Raises: GateClosed.
 
     >>> from afterglow.clinic.policy import demo_policy
+    >>> from afterglow.clinic.rulebook import Delivery
     >>> from afterglow.quantities import DrugForm
     >>> from datetime import UTC
     >>> now = datetime(2026, 1, 5, 9, tzinfo=UTC)
@@ -225,6 +231,7 @@ def assess_emergency(
 
     >>> from afterglow.clinic.acting import Role
     >>> from afterglow.clinic.policy import demo_policy
+    >>> from afterglow.clinic.rulebook import Delivery
     >>> from afterglow.clinic.session import SessionState, policy_digest
     >>> from afterglow.quantities import DrugForm
     >>> from datetime import UTC

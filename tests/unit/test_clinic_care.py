@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -26,6 +27,7 @@ from afterglow.clinic import (
     Decision,
     Delivery,
     Diary,
+    Finding,
     Group,
     Indication,
     LabelStatus,
@@ -39,6 +41,7 @@ from afterglow.clinic import (
     ReviewDecision,
     ReviewKind,
     Role,
+    RuleAnswer,
     Severity,
     SitePolicy,
     Standing,
@@ -58,7 +61,10 @@ from afterglow.clinic import (
     changed_facts,
     check_candidate,
     check_dose,
+    check_facts,
+    classes_of,
     close_alert,
+    demo_policy,
     draft_policy,
     due_measures,
     escalate,
@@ -68,12 +74,14 @@ from afterglow.clinic import (
     has_consent,
     is_overridable,
     judge_resistance,
+    judge_trial,
     label_status,
     list_work,
     make_safety_plan,
     maudsley_stage,
     medicine_facts,
     move_course,
+    open_findings,
     policy_at,
     policy_settings,
     prepare_dose,
@@ -87,6 +95,7 @@ from afterglow.clinic import (
     set_plan,
     sign_policy,
     sign_second,
+    unclassified,
     units_left,
     use_unit,
 )
@@ -107,6 +116,7 @@ from afterglow.errors import (
     WrongOrder,
     WrongState,
 )
+from afterglow.predicates import Fact
 from afterglow.quantities import DrugForm
 from afterglow.scales import Change, scale_answers, score, score_total
 
@@ -210,14 +220,14 @@ def test_what_stands_in_the_way(name: str, value: bool | int | None, refused_by:
 
 
 def test_nothing_known_means_everything_unknown_and_nothing_hit() -> None:
-    found = assess_candidacy({}, delivery=Delivery.IV, policy=POLICY, at=at(0))
+    found = assess_candidacy({}, patient_id="p1", delivery=Delivery.IV, policy=POLICY, at=at(0))
     assert not found.hits
     assert not found.open
     assert "history: avm" in found.missing
     with pytest.raises(UnknownName):
-        assess_candidacy({"hx.avn": True}, delivery=Delivery.IV, policy=POLICY, at=at(0))
+        assess_candidacy({"hx.avn": True}, patient_id="p1", delivery=Delivery.IV, policy=POLICY, at=at(0))
     with pytest.raises(UnknownName, match="another kind"):
-        assess_candidacy({"hx.avm": "yes"}, delivery=Delivery.IV, policy=POLICY, at=at(0))
+        assess_candidacy({"hx.avm": "yes"}, patient_id="p1", delivery=Delivery.IV, policy=POLICY, at=at(0))
 
 
 def policy(**changes: object) -> SitePolicy:
@@ -249,13 +259,16 @@ def test_what_may_be_overridden(name: str, delivery: Delivery, changes: dict[str
 
 def test_a_softened_rule_is_a_review() -> None:
     softened = policy(candidacy__infarction_review_outside_label=True)
-    assert judge(rule("C006"), {"hx.days_since_cv_event": 10}, softened).severity is Severity.NEEDS_CLINICIAN_REVIEW
-    assert judge(rule("C006"), {"hx.days_since_cv_event": 10}, POLICY).severity is Severity.EXCLUDE
+    assert (
+        judge(rule("C006"), {"hx.cv_event": True, "hx.days_since_cv_event": 10}, softened).severity
+        is Severity.NEEDS_CLINICIAN_REVIEW
+    )
+    assert judge(rule("C006"), event, POLICY).severity is Severity.EXCLUDE
 
 
 def test_an_answer_is_a_prescribers_with_a_reason() -> None:
     found = judge(rule("C011"), {"vitals.systolic": 150}, POLICY)
-    ask = {"decision": Decision.PROCEED, "delivery": Delivery.IV, "policy": POLICY}
+    ask = {"decision": Decision.PROCEED, "policy": POLICY}
     with pytest.raises(NotPermitted):
         answer_rule(found, nurse(reason="ok"), **ask)  # type: ignore[arg-type]
     with pytest.raises(MissingValue):
@@ -263,7 +276,7 @@ def test_an_answer_is_a_prescribers_with_a_reason() -> None:
     given = answer_rule(found, prescriber(reason="white coat"), **ask)  # type: ignore[arg-type]
     assert (given.by, given.reason, given.cosigned_by) == ("prescriber1", "white coat", None)
     assert "150 mmHg" in found.message
-    assert "140/90" in found.message
+    assert "limit: systolic pressure over 140 mmHg or diastolic pressure over 90 mmHg" in found.message
     avm = judge(rule("C002"), {"hx.avm": True}, POLICY)
     with pytest.raises(NotOverridable):
         answer_rule(avm, prescriber(reason="small"), **ask)  # type: ignore[arg-type]
@@ -715,7 +728,7 @@ def test_a_critical_answer_raises_an_alert_before_there_is_a_total() -> None:
     raised = alerts_from_score(found.alerts, score_id="q1", patient_id="p1", at=at(0), policy=POLICY)
     assert [(each.about, each.priority, each.unknown) for each in raised] == [
         ("phq9_item9", Priority.MEDIUM, False),
-        ("phq9_item9_high", Priority.MEDIUM, True),
+        ("phq9_item9_high", Priority.HIGH, True),  # nobody knows, so somebody finds out now,
     ]
     high = read_score(score(scale_answers("C-SSRS", {"4": True})))
     (alert,) = alerts_from_score(high.alerts, score_id="q2", patient_id="p1", at=at(0), policy=POLICY)[:1]
@@ -723,18 +736,220 @@ def test_a_critical_answer_raises_an_alert_before_there_is_a_total() -> None:
 
 
 @pytest.mark.parametrize(
-    ("severity", "urgent", "priority"),
+    ("severity", "priority"),
     [
-        (Severity.EMERGENCY, False, Priority.HIGH),
-        (Severity.EXCLUDE, False, Priority.HIGH),
-        (Severity.NEEDS_CLINICIAN_REVIEW, True, Priority.HIGH),
-        (Severity.NEEDS_CLINICIAN_REVIEW, False, Priority.MEDIUM),
-        (Severity.CAUTION, True, Priority.LOW),
+        (Severity.EMERGENCY, Priority.HIGH),
+        (Severity.EXCLUDE, Priority.HIGH),
+        (Severity.NEEDS_CLINICIAN_REVIEW, Priority.MEDIUM),
+        (Severity.CAUTION, Priority.LOW),
     ],
 )
-def test_three_priorities(severity: Severity, priority: Priority, *, urgent: bool) -> None:
+def test_three_priorities(severity: Severity, priority: Priority) -> None:
     found = replace(judge(rule("S049"), {"events.vomiting": True}, POLICY), severity=severity)
-    assert priority_of(found, urgent=urgent) is priority
+    assert priority_of(found) is priority
+
+
+@pytest.mark.parametrize(
+    ("name", "facts"),
+    [
+        ("S008", {"cssrs_slc.item_4": True}),
+        ("C036", {"cssrs.level": "high"}),
+        ("S042", {"bp.systolic": 200, "bp.diastolic": 120, "bp.consecutive_readings_at_level": 2}),
+        ("S044", {"vitals.spo2": 90}),
+        ("S046", {"moaas.score": 2}),
+    ],
+)
+def test_what_cannot_wait_alerts_at_high_priority(name: str, facts: dict[str, Fact | None]) -> None:
+    found = judge(rule(name), facts, POLICY)
+    raised = alert_from_finding(found, alert_id="a", patient_id="p1", action=None, at=at(0), policy=POLICY)
+    assert found.severity is Severity.NEEDS_CLINICIAN_REVIEW
+    assert (raised.priority, raised.owner, raised.respond_by) == (Priority.HIGH, Role.PRESCRIBER, at(15))
+
+
+def test_an_alert_is_not_stepped_before_it_was_raised_or_last_stepped() -> None:
+    found = judge(rule("S045"), {"vitals.spo2": 80}, POLICY)
+    raised = alert_from_finding(found, alert_id="a", patient_id="p1", action=None, at=at(10), policy=POLICY)
+    with pytest.raises(WrongOrder, match="before what was done"):
+        read_alert(raised, nurse(9), patient_id="p1")
+    seen = read_alert(raised, nurse(12), patient_id="p1").now
+    with pytest.raises(WrongOrder, match="before what was done"):
+        act_on(seen, nurse(11, reason="oxygen"))
+    done = act_on(seen, nurse(12, reason="oxygen")).now
+    assert close_alert(done, nurse(13)).now.stepped_at == at(13)
+    with pytest.raises(InputError, match="UTC"):
+        alert_from_finding(
+            found,
+            alert_id="a",
+            patient_id="p1",
+            action=None,
+            at=datetime(2026, 1, 5),
+            policy=POLICY,
+        )
+
+
+# Answers -----------------------------------------------------------------------------------------------------------
+
+
+def met_and_answered(delivery: Delivery, **changes: object) -> tuple[Finding, RuleAnswer]:
+    """An exclusion that is met, and a complete answer to it."""
+    found = judge(rule("C032"), {"dx.psychosis_active": True}, POLICY, delivery=delivery)
+    act, second = prescriber(5, reason="stable for years"), prescriber(4, by="prescriber2")
+    given = answer_rule(found, act, decision=Decision.PROCEED, policy=POLICY, cosigner=second)
+    return found, replace(given, **changes)  # type: ignore[arg-type]
+
+
+def test_an_answer_counts_for_its_delivery_and_values_alone() -> None:
+    found, answer = met_and_answered(Delivery.IV)
+    assert not open_findings([found], [answer])
+    other, _ = met_and_answered(Delivery.ESK)
+    assert open_findings([other], [answer]) == (other,)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"decision": Decision.DEFER},
+        {"observed": ()},
+        {"cosigned_by": None},
+        {"cosigned_by": "prescriber1"},
+        {"reason": " "},
+        {"delivery": None},
+    ],
+)
+def test_an_answer_that_lacks_anything_does_not_count_however_it_was_made(changes: dict[str, object]) -> None:
+    found, answer = met_and_answered(Delivery.IV, **changes)
+    assert open_findings([found], [answer]) == (found,)
+
+
+def test_no_answer_opens_a_labelled_contraindication() -> None:
+    found = judge(rule("C001"), {"hx.aneurysmal_vascular_disease": True}, POLICY, delivery=Delivery.ESK)
+    _, answer = met_and_answered(Delivery.ESK)
+    forged = replace(answer, rule="C001", observed=found.observed)
+    assert open_findings([found], [forged]) == (found,)
+
+
+def test_a_second_signature_comes_before_the_answer() -> None:
+    found, _ = met_and_answered(Delivery.IV)
+    act = prescriber(5, reason="stable for years")
+    with pytest.raises(WrongOrder, match="second signature"):
+        answer_rule(found, act, decision=Decision.PROCEED, policy=POLICY, cosigner=prescriber(6, by="prescriber2"))
+
+
+@pytest.mark.parametrize("region", ["UK", "HK", "MY", "EU"])
+def test_where_a_label_was_not_read_its_contraindication_binds(region: str) -> None:
+    assert not is_overridable(rule("C006"), delivery=Delivery.ESK, policy=policy(site__region=region))
+
+
+# What a fact can be ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("facts", "says"),
+    [
+        ({"pregnancy.test": "Positive"}, "negative, positive, not_done"),
+        ({"lab.child_pugh": "c"}, "none, A, B, C"),
+        ({"cssrs.level": "High"}, "none, low, moderate, high"),
+        ({"lab.uds": "positive"}, "negative, positive_explained, positive_unexplained"),
+        ({"age": 200}, "0 to 120"),
+        ({"age": -5}, "0 to 120"),
+        ({"age": float("nan")}, "0 to 120"),
+        ({"vitals.bmi": -1}, "8 to 120"),
+        ({"audit_c.total": 13}, "0 to 12"),
+        ({"vitals.systolic": float("inf")}, "40 to 300"),
+        ({"hx.avm": "no"}, "yes or no"),
+        ({"age": True}, "a number"),
+    ],
+)
+def test_a_slip_is_refused_and_not_taken_for_no(facts: dict[str, Fact | None], says: str) -> None:
+    with pytest.raises((UnknownName, OutOfRange), match=re.escape(f"allowed: {says}")):
+        check_facts(facts)
+
+
+@pytest.mark.parametrize(("value", "fits"), [(0, True), (120, True), (120.5, False), (None, True)])
+def test_the_bounds_of_a_fact_are_closed(value: float | None, *, fits: bool) -> None:
+    if fits:
+        check_facts({"age": value})
+    else:
+        with pytest.raises(OutOfRange):
+            check_facts({"age": value})
+
+
+# Trials of medicines -----------------------------------------------------------------------------------------------
+
+
+def medicine_trial(**changes: object) -> MedicineTrial:
+    fields: dict[str, object] = {
+        "drug": "sertraline",
+        "drug_class": "ssri",
+        "at_least_minimum_dose": True,
+        "weeks": 8,
+        "improvement_pct": 10,
+        "this_episode": True,
+    }
+    return MedicineTrial(**(fields | changes))  # type: ignore[arg-type]
+
+
+def test_the_same_medicine_twice_is_one_trial_however_it_is_typed() -> None:
+    assert judge_resistance((medicine_trial(), medicine_trial(drug=" Sertraline ")), POLICY).at_least == 1
+
+
+def test_a_trial_that_worked_does_not_count_whatever_its_number() -> None:
+    assert judge_trial(medicine_trial(outcome=TrialOutcome.WORKED), POLICY).counts is False
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"weeks": float("nan")},
+        {"weeks": -1},
+        {"weeks": 1e9},
+        {"improvement_pct": float("nan")},
+        {"improvement_pct": -500},
+        {"drug": " "},
+        {"improvement_pct": 60, "outcome": TrialOutcome.FAILED},
+    ],
+)
+def test_a_trial_that_cannot_be_is_refused(changes: dict[str, object]) -> None:
+    with pytest.raises(InputError):
+        medicine_trial(**changes)
+
+
+# Medicines, policy -------------------------------------------------------------------------------------------------
+
+
+def test_a_class_known_by_name_stays_though_somebody_left_it_out() -> None:
+    assert classes_of(Medicine(ingredient="lorazepam", classes=())) == ("D01",)
+    assert classes_of(Medicine(ingredient="newdrug", classes=())) == ()
+    assert unclassified(cases.reconciled(Medicine(ingredient="newdrug"))) == ("newdrug",)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"ingredient": " "},
+        {"diazepam_equivalent_mg_per_day": -50.0},
+        {"diazepam_equivalent_mg_per_day": float("nan")},
+        {"last_taken_at": datetime(2026, 1, 5)},  # noqa: DTZ001
+    ],
+)
+def test_a_medicine_that_cannot_be_is_refused(changes: dict[str, object]) -> None:
+    with pytest.raises(InputError):
+        Medicine(**({"ingredient": "lithium"} | changes))  # type: ignore[arg-type]
+
+
+def test_a_site_keeps_the_readings_that_the_label_sets() -> None:
+    name = "monitoring.esketamine_minutes"
+    assert policy(**{name: (10.0, 40.0, 120.0)}).numbers(name) == (10.0, 40.0, 120.0)
+    for without in ((0.0,), (0.0, 40.0), (0.0, 120.0)):
+        with pytest.raises(OutOfRange, match="with 40, 120 of the label"):
+            policy(**{name: without})
+
+
+def test_a_policy_is_drafted_by_a_clinician_or_compliance_and_never_has_the_demos_version() -> None:
+    assert demo_policy().version == 0
+    with pytest.raises(NotPermitted):
+        draft_policy(cases.act(Role.COORDINATOR), version=1, changes={})
+    assert draft_policy(cases.act(Role.COMPLIANCE), version=1, changes={}).version == 1
 
 
 def test_an_alert_is_read_acted_upon_and_closed_and_goes_on_when_nobody_responds() -> None:

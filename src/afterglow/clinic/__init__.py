@@ -13,14 +13,15 @@ _PUBLIC = {
     name: f"afterglow.clinic.{module}"
     for module, names in {
         "acting": "Act Outcome Role Row StateTable Transitioned check_witness login",
-        "rulebook": "Delivery DrugClass Group Rule Setting Severity WorkupItem check_facts drug_classes "
-        "known_facts rule rules rules_of sources workup_items",
+        "rulebook": "Delivery DrugClass Group Rule Setting Severity WorkupItem drug_classes "
+        "rule rules rules_of sources workup_items",
+        "factbook": "check_facts fact_kinds known_facts",
         "registers": "DrugRecordRule EventGrades FormGroup MonitoringForm VisitStage adverse_events drug_record_rule "
         "drug_record_rules enrolment_duties event_grades monitoring_form registers_markdown visit_stages",
         "policy": "SitePolicy demo_policy draft_policy policy_at policy_facts policy_settings setting sign_policy",
         "ruling": "Decision Finding Priority RuleAnswer Verdict answer_rule is_overridable open_findings priority_of",
         "medicines": "Allergies AllergyStatus Medicine MedicineList changed_facts classes_of is_reconciled "
-        "medicine_facts reconcile",
+        "medicine_facts reconcile unclassified",
         "resistance": "Indication LabelRow LabelStatus MaudsleySeverity MaudsleyStage MedicineTrial Resistance "
         "TrialOutcome TrialVerdict dose_notes judge_resistance judge_trial label_row label_rows "
         "label_status maudsley_stage resistance_facts staging",
@@ -209,6 +210,7 @@ __all__ = [
     "escalations",
     "event_grades",
     "explain",
+    "fact_kinds",
     "fastest_rate",
     "find_conflicts",
     "finish_dose",
@@ -290,6 +292,7 @@ __all__ = [
     "take_drug",
     "transfer",
     "treatment_week",
+    "unclassified",
     "units_left",
     "use_unit",
     "visit_stages",
@@ -415,6 +418,11 @@ if TYPE_CHECKING:
         prepare_dose,
         sign_second,
     )
+    from afterglow.clinic.factbook import (
+        check_facts,
+        fact_kinds,
+        known_facts,
+    )
     from afterglow.clinic.gates import (
         Chart,
         chart_facts,
@@ -458,6 +466,7 @@ if TYPE_CHECKING:
         is_reconciled,
         medicine_facts,
         reconcile,
+        unclassified,
     )
     from afterglow.clinic.monitoring import (
         Clocks,
@@ -539,9 +548,7 @@ if TYPE_CHECKING:
         Setting,
         Severity,
         WorkupItem,
-        check_facts,
         drug_classes,
-        known_facts,
         rule,
         rules,
         rules_of,

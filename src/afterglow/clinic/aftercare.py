@@ -7,8 +7,9 @@ from datetime import datetime
 
 from afterglow.clinic.acting import check_utc, days_between, minutes_between
 from afterglow.clinic.course import ReviewKind, TreatmentCourse
+from afterglow.clinic.factbook import check_facts
 from afterglow.clinic.policy import SitePolicy
-from afterglow.clinic.rulebook import Group, check_facts, rules_of
+from afterglow.clinic.rulebook import Group, rules_of
 from afterglow.clinic.ruling import Facts, Finding, judge_all
 from afterglow.clinic.session import AdverseEvent, SessionState, TreatmentSession
 from afterglow.errors import OutOfRange, echo
@@ -88,7 +89,7 @@ def judge_aftercare(
     ['S075']
     """
     facts = aftercare_facts(course, sessions, at, asked=asked)
-    return judge_all(rules_of(Group.AFTER, delivery=course.delivery), facts, policy)
+    return judge_all(rules_of(Group.AFTER, delivery=course.delivery), facts, policy, delivery=course.delivery)
 
 
 def _of_last(given: list[TreatmentSession], at: datetime) -> dict[str, Fact | None]:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from afterglow.clinic.acting import check_utc
+from afterglow.clinic.factbook import check_facts
 from afterglow.clinic.policy import SitePolicy, policy_facts
-from afterglow.clinic.rulebook import Delivery, Group, WorkupItem, check_facts, rules_of, with_values, workup_items
+from afterglow.clinic.rulebook import Delivery, Group, WorkupItem, rules_of, with_values, workup_items
 from afterglow.clinic.ruling import (
     Facts,
     Finding,
@@ -131,7 +132,7 @@ def assess_candidacy(
         delivery=delivery,
         assessed_at=at,
         policy_version=policy.version,
-        findings=judge_all(rules_of(*CANDIDACY_GROUPS, delivery=delivery), known, policy),
+        findings=judge_all(rules_of(*CANDIDACY_GROUPS, delivery=delivery), known, policy, delivery=delivery),
         workup=tuple(_workup(item, known, policy) for item in workup_items()),
         answers=answers,
     )

@@ -96,7 +96,9 @@ def judge_gates(session: TreatmentSession, at: datetime, *, chart: Chart, policy
     """
     rules = rules_of(Group.ARRIVAL, Group.PRE_DOSE, Group.ADMINISTRATION, delivery=session.delivery)
     known = dict(session.gate_facts) | chart_facts(session, at, chart=chart, policy=policy) | policy_facts(policy)
-    return judge_all((each for each in rules if each.id not in _AT_EACH_DEVICE), known, policy)
+    return judge_all(
+        (each for each in rules if each.id not in _AT_EACH_DEVICE), known, policy, delivery=session.delivery
+    )
 
 
 def check_gates(session: TreatmentSession, act: Act, *, chart: Chart, policy: SitePolicy) -> tuple[Finding, ...]:

@@ -13,11 +13,12 @@ from afterglow.clinic.acting import Act, Outcome, minutes_between
 from afterglow.clinic.closing import form_due_at
 from afterglow.clinic.containers import Container, check_amount, draw
 from afterglow.clinic.dosing import DEVICE_UG, PreparedDose, check_second
+from afterglow.clinic.factbook import check_facts
 from afterglow.clinic.gates import Chart, check_fresh, check_gates, check_treated
 from afterglow.clinic.monitoring import is_infusion
 from afterglow.clinic.policy import SitePolicy
 from afterglow.clinic.readings import check_no_escalation
-from afterglow.clinic.rulebook import Delivery, check_facts, rule
+from afterglow.clinic.rulebook import Delivery, rule
 from afterglow.clinic.ruling import Facts, Verdict, judge
 from afterglow.clinic.session import DrugUse, DrugUseKind, InfusionRun, TreatmentSession, admit, step
 from afterglow.errors import Conflict, GateClosed, TooEarly, Unbalanced

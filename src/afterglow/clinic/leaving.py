@@ -80,7 +80,7 @@ def judge_leaving(
 ) -> tuple[Finding, ...]:
     """Every leave rule at a time; all of them hold while unknown."""
     rules = rules_of(Group.DISCHARGE, delivery=session.delivery)
-    return judge_all(rules, leave_facts(session, check, at, policy=policy), policy)
+    return judge_all(rules, leave_facts(session, check, at, policy=policy), policy, delivery=session.delivery)
 
 
 def clear_to_leave(

@@ -143,7 +143,7 @@ def judge_monitoring(session: TreatmentSession, at: datetime, *, policy: SitePol
     ['S034', 'S037']
     """
     rules = rules_of(Group.MONITORING, delivery=session.delivery)
-    return judge_all(rules, monitoring_facts(session, at, policy=policy), policy)
+    return judge_all(rules, monitoring_facts(session, at, policy=policy), policy, delivery=session.delivery)
 
 
 def phase(session: TreatmentSession, at: datetime, policy: SitePolicy) -> str | None:

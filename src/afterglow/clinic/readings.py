@@ -12,8 +12,9 @@ from functools import cache
 from types import MappingProxyType
 
 from afterglow.clinic.acting import Act, Outcome, check_utc, login, minutes_between
+from afterglow.clinic.factbook import check_facts
 from afterglow.clinic.policy import SitePolicy
-from afterglow.clinic.rulebook import DATA, Group, Severity, check_facts, rules_of, sources
+from afterglow.clinic.rulebook import DATA, Group, Severity, rules_of, sources
 from afterglow.clinic.ruling import Finding, Verdict, check_open, judge_all
 from afterglow.clinic.session import EmergencyAssessment, Reading, TreatmentSession, admit, standing_readings, step
 from afterglow.errors import Conflict, GateClosed, InvalidData, MissingValue, NotFound, OutOfRange, WrongOrder, echo
@@ -73,6 +74,7 @@ def reading_facts(session: TreatmentSession, reading: Reading, policy: SitePolic
 
     >>> from datetime import UTC
     >>> from afterglow.clinic.policy import demo_policy
+    >>> from afterglow.clinic.rulebook import Delivery
     >>> from afterglow.quantities import DrugForm
     >>> now = datetime(2026, 1, 5, 9, tzinfo=UTC)
     >>> session = TreatmentSession(id="s1", patient_id="p1", course_id="c1", delivery=Delivery.IV,
@@ -108,6 +110,7 @@ def latest_facts(
     """Each vital sign as last read since a time; what was not read since then stays unknown.
 
     >>> from afterglow.clinic.policy import demo_policy
+    >>> from afterglow.clinic.rulebook import Delivery
     >>> from afterglow.quantities import DrugForm
     >>> from datetime import UTC
     >>> now = datetime(2026, 1, 5, 9, tzinfo=UTC)
@@ -131,6 +134,7 @@ def judge_reading(session: TreatmentSession, reading: Reading, policy: SitePolic
     """Every escalation rule against one reading.
 
     >>> from afterglow.clinic.policy import demo_policy
+    >>> from afterglow.clinic.rulebook import Delivery
     >>> from afterglow.quantities import DrugForm
     >>> from datetime import UTC
     >>> now = datetime(2026, 1, 5, 9, tzinfo=UTC)
@@ -141,7 +145,7 @@ def judge_reading(session: TreatmentSession, reading: Reading, policy: SitePolic
     ['S044']
     """
     facts = reading_facts(session, reading, policy)
-    return judge_all(rules_of(Group.ESCALATION, delivery=session.delivery), facts, policy)
+    return judge_all(rules_of(Group.ESCALATION, delivery=session.delivery), facts, policy, delivery=session.delivery)
 
 
 def escalations(session: TreatmentSession, policy: SitePolicy) -> tuple[Finding, ...]:
@@ -150,6 +154,7 @@ def escalations(session: TreatmentSession, policy: SitePolicy) -> tuple[Finding,
     A later reading clears a rule only where it can be judged on it.
 
     >>> from afterglow.clinic.policy import demo_policy
+    >>> from afterglow.clinic.rulebook import Delivery
     >>> from afterglow.quantities import DrugForm
     >>> from datetime import UTC
     >>> now = datetime(2026, 1, 5, 9, tzinfo=UTC)
@@ -175,6 +180,7 @@ def check_no_escalation(session: TreatmentSession, policy: SitePolicy, *, what: 
     Raises: GateClosed.
 
     >>> from afterglow.clinic.policy import demo_policy
+    >>> from afterglow.clinic.rulebook import Delivery
     >>> from afterglow.quantities import DrugForm
     >>> from datetime import UTC
     >>> now = datetime(2026, 1, 5, 9, tzinfo=UTC)
@@ -191,6 +197,7 @@ def check_over(session: TreatmentSession, policy: SitePolicy, *, what: str) -> N
     Raises: GateClosed.
 
     >>> from afterglow.clinic.policy import demo_policy
+    >>> from afterglow.clinic.rulebook import Delivery
     >>> from afterglow.quantities import DrugForm
     >>> from datetime import UTC
     >>> now = datetime(2026, 1, 5, 9, tzinfo=UTC)
@@ -224,6 +231,7 @@ def assess_emergency(
 
     >>> from afterglow.clinic.acting import Role
     >>> from afterglow.clinic.policy import demo_policy
+    >>> from afterglow.clinic.rulebook import Delivery
     >>> from afterglow.clinic.session import SessionState, policy_digest
     >>> from afterglow.quantities import DrugForm
     >>> from datetime import UTC

@@ -6,9 +6,10 @@ from afterglow.clinic.acting import Act, Outcome
 from afterglow.clinic.closing import check_reconciled
 from afterglow.clinic.dose_rules import is_within_order
 from afterglow.clinic.dosing import DoseOrder, PreparedDose, SecondCheck, check_second, sign_second
+from afterglow.clinic.factbook import check_facts
 from afterglow.clinic.gates import Chart, check_gates
 from afterglow.clinic.policy import SitePolicy
-from afterglow.clinic.rulebook import check_facts, rule
+from afterglow.clinic.rulebook import rule
 from afterglow.clinic.ruling import Decision, Facts, Finding, answer_rule, severity_in
 from afterglow.clinic.session import TreatmentSession, admit, policy_digest, standing_readings, step
 from afterglow.errors import Conflict, GateClosed, OutOfRange, PolicyUnsigned, echo
@@ -148,10 +149,11 @@ def answer_finding(
     """
     admit(session, "answer_finding", act, policy=policy)
     of = rule(finding.rule)
-    judged = (finding.policy_version, finding.severity) == (policy.version, severity_in(of, policy))
+    judged = (finding.delivery, finding.policy_version) == (session.delivery, policy.version)
+    judged = judged and finding.severity is severity_in(of, policy)
     if not judged or session.delivery not in of.applies_to:
         raise Conflict("The rule was not judged in this session", observed=f"{of.id}, policy {finding.policy_version}")
-    answer = answer_rule(finding, act, decision=decision, delivery=session.delivery, policy=policy, cosigner=cosigner)
+    answer = answer_rule(finding, act, decision=decision, policy=policy, cosigner=cosigner)
     return step(session, "answer_finding", act, written=(answer,), answers=(*session.answers, answer))
 
 

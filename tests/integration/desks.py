@@ -12,6 +12,7 @@ from afterglow.store import facts
 from afterglow.store.records import Store
 from afterglow.usecases.desk import Desk
 from afterglow.usecases.kinds import KINDS
+from afterglow.usecases.policies import policy_id
 from afterglow.usecases.work import Actor
 
 
@@ -25,7 +26,7 @@ def at_work(store: Store) -> Store:
     store = without_policy(store)
     for clinic in ("north", "south"):
         with store.write(clinic, by="program") as tx:
-            facts.save(tx, demo_policy(), id="v1", version=0, state="demo")
+            facts.save(tx, demo_policy(), id=policy_id(demo_policy().version), version=0, state="demo")
             tx.event("policy.drafted")
     return store
 

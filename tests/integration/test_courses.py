@@ -55,7 +55,7 @@ from afterglow.quantities import DrugForm
 from afterglow.store import audit, facts
 from afterglow.store.patients import Identifiers
 from afterglow.store.records import Store
-from afterglow.usecases import courses, diary, drugs, patients, policies, worklists
+from afterglow.usecases import courses, diary, drugs, measures, patients, policies, worklists
 from afterglow.usecases.patients import KnownFact
 
 PRESCRIBER, NURSE, COORDINATOR, DIRECTOR = Role.PRESCRIBER, Role.NURSE, Role.COORDINATOR, Role.MEDICAL_DIRECTOR
@@ -130,6 +130,15 @@ def test_candidacy_tells_what_is_missing_and_what_is_met(north: Store) -> None:
     courses.accept(desk(north, COORDINATOR), course, emergency=False, version=1)
     found = courses.read_candidacy(desk(north, NURSE), course).shown
     assert "C001" in {each.rule for each in found.blocking}
+    unknown = patients.register(desk(north, COORDINATOR), Identifiers(name="No Date")).id
+    other = courses.open_course(
+        desk(north, COORDINATOR),
+        unknown,
+        delivery=Delivery.IV,
+        drug=DrugForm.RACEMIC_KETAMINE,
+        indication=Indication.TRD,
+    ).id
+    assert "age" in {n for e in courses.read_candidacy(desk(north, NURSE), other).shown.unknowns for n, _ in e.observed}
     with pytest.raises(GateClosed):
         courses.find_suitable(desk(north, PRESCRIBER), course, version=2)
     with pytest.raises(NotFound, match="No rule of candidacy"):
@@ -141,6 +150,7 @@ def test_candidacy_tells_what_is_missing_and_what_is_met(north: Store) -> None:
 def test_an_exclusion_is_answered_by_two(north: Store) -> None:
     patient = register(north)
     course = candidate(north, patient, sud__active=True)
+    measures.record(desk(north, NURSE), patient, "GAD-7", total=9)
     prescriber = desk(north, PRESCRIBER)
     courses.plan(prescriber, course, endpoint="halved", induction_sessions=6, interval_days=3.5, version=2)
     hits = [each for each in courses.read_candidacy(prescriber, course).shown.open if each.rule != "C062"]
@@ -179,7 +189,7 @@ def test_what_was_asked_grows_old_by_whole_days(north: Store) -> None:
     assert seen["hx.days_since_cv_event"] == 70
     assert seen["age"] == 43
     known = worklists.read_chart(desk(north, NURSE), patient).shown.known
-    assert len(known) == len(asked())
+    assert len(known) == len(asked(hx__days_since_cv_event=60))
 
 
 def test_facts_that_the_record_holds_are_not_typed_again(north: Store) -> None:
@@ -330,6 +340,8 @@ def test_a_chair_is_booked_once(north: Store) -> None:
     assert {each.id for each in shown.bookings} & {first, second, third} == {first}
     page = worklists.read_chart(desk(north, NURSE), shown.booking(first).patient_id).shown
     assert page.sessions[0].now.planned_at == at + timedelta(days=1)
+    far = at + timedelta(days=30)
+    assert diary.move(office, first, chair_id="c2", starts_at=far, reason="holiday").state == "booked"
     with pytest.raises(OutOfRange):
         diary.read_diary(office, since=now(north), until=now(north))
     with pytest.raises(WrongState):

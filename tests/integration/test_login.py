@@ -298,8 +298,9 @@ def test_a_signature_is_password_and_code_again(north: Store) -> None:
     passes.issue_token(replace(desk_of, actor=signed), "reader", only=("measures",))
     with pytest.raises(LoginRefused):
         login.sign_again(north, found.token, ida.proof())
-    with pytest.raises(LoginRefused):
-        login.sign_again(north, found.token, nora.proof(password="wrong wrong wrong"))
+    for wrong in ({"password": "wrong wrong wrong"}, {"login": "ida"}):
+        with pytest.raises(LoginRefused):
+            login.sign_again(north, found.token, nora.proof(**wrong))
 
 
 def test_a_second_person_signs_without_a_session(north: Store) -> None:
@@ -313,7 +314,9 @@ def test_a_second_person_signs_without_a_session(north: Store) -> None:
         login.log_in(north, "west", ida.proof())
 
 
-@pytest.mark.parametrize("token", ["", "north", "north~nora~x", "south~nora~", "~" * 9, "x" * 999, "north~n~é"])
+@pytest.mark.parametrize(
+    "token", ["", "north", "north~nora~x", "west~nora~x", "south~nora~", "~" * 9, "x" * 999, "north~n~é"]
+)
 def test_a_token_that_is_none_holds_nothing(north: Store, token: str) -> None:
     Somebody(north)
     for opens in (login.resume, login.open_token, login.open_link, login.begin_set_up):

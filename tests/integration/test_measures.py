@@ -118,9 +118,10 @@ def test_scores_are_checked_kept_once_and_corrected(north: Store) -> None:
     assert measures.record(nurse, patient, "PHQ-9", total=16, origin="file row 1").id == first.id
     old = measures.record(nurse, patient, "PHQ-9", answers=THOUGHTS, at=now(north) - timedelta(days=90))
     assert old.also == ()
+    measures.record(nurse, patient, "GAD-7", total=9, at=now(north) - timedelta(days=91))
     parts = measures.record(nurse, patient, "PROMIS-29", subscales={"anxiety": 61.2})
     lines = measures.list_scores(nurse, patient).shown
-    assert [each.measured.total for each in lines] == [18, 16, None]
+    assert [each.measured.total for each in lines] == [9, 18, 16, None]
     fixed = measures.correct(nurse, patient, first.id, total=15, reason="typed wrong")
     measures.correct(nurse, patient, parts.id, reason="another patient's")
     assert [each.measured.total for each in measures.list_scores(nurse, patient, name="PHQ-9").shown] == [18, 15]
@@ -157,6 +158,13 @@ def test_a_patient_answers_the_scale_of_the_link_once(north: Store) -> None:
     with pytest.raises(NotPermitted):
         measures.list_scores(own, patient)
     assert audit.verify(north, "north").faults == ()
+
+
+def test_what_is_due_counts_each_course_from_where_it_is(north: Store) -> None:
+    patient, _ = in_induction(north)
+    candidate(north, patient)
+    measures.record(desk(north, NURSE), patient, "GAD-7", total=9)
+    assert {each.instrument for each in measures.list_due(desk(north, NURSE), patient).shown} >= {"madrs"}
 
 
 def test_a_link_is_for_its_patient_and_scale(north: Store) -> None:

@@ -23,7 +23,7 @@ from tests.integration.care import (
     version_of,
     vial,
 )
-from tests.integration.desks import at_work
+from tests.integration.desks import at_work, now, without_policy
 
 from afterglow.clinic import Decision, Delivery, Reading, Role, SessionState
 from afterglow.errors import (
@@ -50,6 +50,7 @@ from afterglow.usecases import (
     passes,
     patients,
     people,
+    policies,
     room,
     sessions,
     worklists,
@@ -337,3 +338,40 @@ def test_two_nurses_enter_readings_of_one_session(north: Store, session: str) ->
     page = sessions.read_session(desk(north, NURSE), session).shown
     assert page.version == before + 2
     assert {each.by for each in page.session.readings} == {"nurse-1", "nurse-2"}
+
+
+def test_a_site_without_second_checks_attaches_the_dose_at_once(store: Store) -> None:
+    north = without_policy(store)
+    director = desk(north, Role.MEDICAL_DIRECTOR)
+    policies.draft(director, {"dosing.second_check_all": False})
+    policies.sign(director, 1)
+    open_clinic(north)
+    _, course = in_induction(north)
+    one = book(north, course, minutes=30)
+    sessions.check_in(desk(north, NURSE), one)
+    with pytest.raises(WrongState):
+        sessions.check_in(desk(north, NURSE), one)
+    with pytest.raises(NotFound):
+        sessions.answer(desk(north, PRESCRIBER), one, "S010", decision=Decision.PROCEED, reason="seen")
+    sessions.order(desk(north, PRESCRIBER), one, dose_mg_per_kg=0.5, infusion_min=40)
+    assert sessions.read_session(desk(north, NURSE), one).shown.gates
+    done = {"weight_kg": 80.0, "concentration_mg_per_ml": 50, "diluted": True}
+    sessions.prepare(desk(north, NURSE), one, **done)  # type: ignore[arg-type]
+    assert sessions.read_session(desk(north, NURSE), one).shown.session.prepared is not None
+
+
+def test_an_agreed_self_pay_uses_no_unit(north: Store) -> None:
+    _, course = in_induction(north)
+    version = courses.read_course(desk(north, NURSE), course).shown.version
+    courses.authorise(
+        desk(north, COORDINATOR),
+        course,
+        payer="self",
+        units=None,
+        starts_on=now(north).date(),
+        self_pay=True,
+        version=version,
+    )
+    vial(north)
+    dosing(north, book(north, course, minutes=30))
+    assert [each.used for each in courses.read_course(desk(north, NURSE), course).shown.now.authorisations] == [0, 0]

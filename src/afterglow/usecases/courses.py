@@ -92,7 +92,6 @@ def answer_candidacy(
         finding,
         work.act(reason),
         decision=decision,
-        delivery=course.delivery,
         policy=work.policy(),
         cosigner=work.act_of(cosigner, reason),
     )

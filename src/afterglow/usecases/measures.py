@@ -290,14 +290,12 @@ def escalate_due(work: Work) -> tuple[str, ...]:
 
 
 def raise_alerts(work: Work, patient_id: str, alerts: Iterable[ClinicAlert]) -> tuple[str, ...]:
-    """Keep new alerts with their clocks; their ids. One that is there already is not raised twice."""
-    ids = []
-    for each in alerts:
-        if work.find(ClinicAlert, each.id) is None:
-            work.write(each, patient_id=patient_id, subject=each.id)
-            work.add(each, id=each.id, patient_id=patient_id, state=each.stage, due_at=each.respond_by)
-            ids.append(each.id)
-    return tuple(ids)
+    """Keep new alerts with their clocks; their ids."""
+    made = tuple(alerts)
+    for each in made:
+        work.write(each, patient_id=patient_id, subject=each.id)
+        work.add(each, id=each.id, patient_id=patient_id, state=each.stage, due_at=each.respond_by)
+    return tuple(each.id for each in made)
 
 
 def score_lines(work: Work, patient_id: str, *, name: str | None = None) -> tuple[ScoreLine, ...]:

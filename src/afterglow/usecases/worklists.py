@@ -16,7 +16,6 @@ from afterglow.clinic import (
     Indication,
     MedicineList,
     Role,
-    SessionState,
     Standing,
     TreatmentCourse,
     TreatmentSession,
@@ -135,7 +134,7 @@ def _standings(work: Work) -> Iterable[Standing]:
         mine = tuple(s for s in sessions[course.patient_id] if s.course_id == course.id)
         own_alerts = tuple(alerts[course.patient_id]) if course.patient_id not in first else ()  # told once
         first.add(course.patient_id)
-        if course.state is CourseState.STOPPED and not own_alerts and not any(map(_is_unfinished, mine)):
+        if course.state is CourseState.STOPPED and not own_alerts and not any(s.left_at is not None for s in mine):
             continue
         yield _standing(work, course, mine, own_alerts, booked[course.patient_id], checked, sent)
 
@@ -194,15 +193,10 @@ def _last_change(lines: list[ScoreLine]) -> Change | None:
     return reliable_change(totals[-2].measured.score(), totals[-1].measured.score()).verdict
 
 
-def _is_unfinished(session: TreatmentSession) -> bool:
-    return session.state is SessionState.LEFT or session.left_at is not None
-
-
 def _by_patient(loaded: Iterable[Loaded[T]]) -> defaultdict[str, list[T]]:
     found: defaultdict[str, list[T]] = defaultdict(list)
     for each in loaded:
-        if each.patient_id is not None:
-            found[each.patient_id].append(each.now)
+        found[each.patient_id or ""].append(each.now)
     return found
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from tests.integration.care import (
@@ -27,6 +31,7 @@ from tests.integration.desks import at_work, now, without_policy
 
 from afterglow.clinic import Decision, Delivery, Reading, Role, SessionState
 from afterglow.errors import (
+    AfterglowError,
     Conflict,
     GateClosed,
     NotFound,
@@ -57,6 +62,7 @@ from afterglow.usecases import (
 )
 from afterglow.usecases.desk import Desk
 from afterglow.usecases.room import Vitals
+from afterglow.usecases.work import Written
 
 NURSE, PRESCRIBER, COORDINATOR = Role.NURSE, Role.PRESCRIBER, Role.COORDINATOR
 
@@ -375,3 +381,34 @@ def test_an_agreed_self_pay_uses_no_unit(north: Store) -> None:
     vial(north)
     dosing(north, book(north, course, minutes=30))
     assert [each.used for each in courses.read_course(desk(north, NURSE), course).shown.now.authorisations] == [0, 0]
+
+
+def at_once(*calls: Callable[[], object]) -> list[object]:
+    """Calls that start at the same moment; what each gave or was refused with."""
+    gate = threading.Barrier(len(calls))
+
+    def run(call: Callable[[], object]) -> object:
+        gate.wait()
+        try:
+            return call()
+        except AfterglowError as refused:
+            return refused
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return list(pool.map(run, calls))
+
+
+def test_two_desks_that_book_one_chair_at_once_get_one_booking(north: Store) -> None:
+    found = [in_induction(north, name=name)[1] for name in ("Anna Berger", "Berta Muster")]
+    gave = at_once(*(partial(book, north, course, minutes=600) for course in found))
+    assert sorted(type(each).__name__ for each in gave) == ["BookingRefused", "str"]
+
+
+def test_readings_entered_at_once_are_all_kept(north: Store, session: str) -> None:
+    dosing(north, session)
+    desks = [desk(north, NURSE, by=f"nurse-{n}") for n in range(4)]
+    gave = at_once(*(partial(room.read_vitals, each, session, Vitals(spo2_pct=97)) for each in desks))
+    assert all(isinstance(each, Written) for each in gave)
+    page = sessions.read_session(desk(north, NURSE), session).shown
+    assert {each.by for each in page.session.readings} >= {each.actor.person_id for each in desks}
+    assert audit.verify(north, "north").faults == ()

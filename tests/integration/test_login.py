@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -16,6 +18,7 @@ from tests.integration.desks import actor, at_work, desk, later, now
 
 from afterglow.clinic import Role
 from afterglow.errors import (
+    AfterglowError,
     Conflict,
     InputError,
     LoginRefused,
@@ -233,6 +236,29 @@ def test_codes_cannot_be_guessed_from_many_addresses_by_who_has_the_password(nor
             nora.log_in(code="000000", address=f"6.6.6.{number}")
     with pytest.raises(TooManyTries):
         login.log_in(north, "north", Proof(login="nora", password=PASSWORD, code="000000", address="6.6.6.77"))
+
+
+def test_many_guesses_at_once_are_counted_too(north: Store) -> None:
+    nora = Somebody(north)
+    later(north, 1)
+    known = now(north)
+
+    def guess(number: int) -> str:
+        try:
+            login.log_in(
+                replace(north, clock=lambda: known),
+                "north",
+                Proof(login="nora", password=PASSWORD, code=f"{number:06d}", address=f"6.6.6.{number}"),
+            )
+        except AfterglowError as refused:
+            return type(refused).__name__
+        return "in"
+
+    with ThreadPoolExecutor(12) as pool:
+        found = Counter(pool.map(guess, range(24)))
+    assert found["LoginRefused"] <= 5
+    assert found["in"] == 0
+    assert nora.name == "nora"
 
 
 def test_a_session_ends_idle_and_at_its_end(north: Store) -> None:

@@ -131,20 +131,26 @@ def end_sessions(tx: Transaction, person_id: str, *, digest: str | None = None) 
     return tx.run(update(rows).where(*which).values(ended_at=tx.now))
 
 
-def tries_of(tx: Transaction, bucket: str) -> Tries | None:
-    """Failed tries in a row under a name; None if there is none."""
-    rows = tables.tries
-    row = tx.one(select(rows).where(tx.mine(rows), rows.c.bucket == bucket))
-    return None if row is None else Tries(failures=int(row["failures"]), last_at=row["last_at"])
+def take_try(tx: Transaction, bucket: str, *, forget_before: datetime) -> Tries:
+    """Count a try before it is made, so that many at once are counted too; the tries in a row before it.
 
-
-def count_failure(tx: Transaction, bucket: str, *, forget_before: datetime) -> None:
-    """One more failed try; what failed before a time is forgotten, whoever it was."""
+    Raise in the same transaction to refuse it; it then does not count. What failed before a time is forgotten.
+    """
     rows = tables.tries
     tx.run(delete(rows).where(tx.mine(rows), rows.c.last_at < forget_before))
     own = (tx.mine(rows), rows.c.bucket == bucket)
-    if tx.run(update(rows).where(*own).values(failures=rows.c.failures + 1, last_at=tx.now)) == 0:
+    if tx.run(update(rows).where(*own).values(failures=rows.c.failures + 1)) == 0:  # holds the row until the end
         tx.run(insert(rows).values(clinic_id=tx.clinic_id, bucket=bucket, failures=1, last_at=tx.now))
+        return Tries(failures=0, last_at=tx.now)
+    (row,) = tx.rows(select(rows).where(*own))
+    tx.run(update(rows).where(*own).values(last_at=tx.now))
+    return Tries(failures=int(row["failures"]) - 1, last_at=row["last_at"])
+
+
+def give_try_back(tx: Transaction, bucket: str) -> None:
+    """A try that held, where the ones before it still count."""
+    rows = tables.tries
+    tx.run(update(rows).where(tx.mine(rows), rows.c.bucket == bucket).values(failures=rows.c.failures - 1))
 
 
 def forget_failures(tx: Transaction, bucket: str) -> None:

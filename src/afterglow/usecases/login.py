@@ -25,17 +25,17 @@ from afterglow.store import facts
 from afterglow.store.logins import (
     Credentials,
     LoginSession,
-    count_failure,
     drop_credentials,
     end_sessions,
     find_session,
     forget_failures,
+    give_try_back,
     keyed_digest,
     load_credentials,
     save_credentials,
     start_session,
+    take_try,
     touch_session,
-    tries_of,
 )
 from afterglow.store.records import Store, Transaction
 from afterglow.usecases.passes import SEPARATOR, Pass, PassKind, actor_of, find_pass, open_pass, refused
@@ -157,17 +157,12 @@ def open_link(store: Store, token: str, *, address: str = "") -> tuple[str, Acto
     known = [each.id for each in store.clinics() if token.startswith(f"{each.id}{SEPARATOR}")]
     bucket = [_bucket(store, each, "link", address) for each in known]
     for clinic_id, each in zip(known, bucket, strict=True):
-        _check_tries(store, clinic_id, each)
-    try:
-        clinic_id, found = open_pass(store, token, PassKind.LINK)
-    except LoginRefused:
-        for each_clinic, each in zip(known, bucket, strict=True):
-            with store.write(each_clinic, by="program") as tx:
-                count_failure(tx, each, forget_before=tx.now - FORGET_AFTER)
-        raise
+        _take_try(store, clinic_id, each)
+    clinic_id, found = open_pass(store, token, PassKind.LINK)
     who = f"{PassKind.LINK}:{found.id}"
     made = SEPARATOR.join((clinic_id, who, secrets.token_urlsafe(32)))
     with store.write(clinic_id, by=who) as tx:
+        give_try_back(tx, _bucket(store, clinic_id, "link", address))
         start_session(tx, _session_digest(store, clinic_id, made), who, signed=False)
         tx.event("link.opened", patient_id=found.patient_id, subject=found.id)
     return made, actor_of(clinic_id, found)
@@ -290,17 +285,17 @@ def _proven(store: Store, clinic_id: str, proof: Proof, *, event: str) -> tuple[
     login = login if is_login(login) else "?"  # nobody's; it takes the same way
     bucket = _bucket(store, clinic_id, login, _device(store, clinic_id, login, proof))
     codes = _bucket(store, clinic_id, login, "codes")
-    _check_tries(store, clinic_id, bucket)
+    _take_try(store, clinic_id, bucket)
     with store.read(clinic_id) as tx:
         person = find_person(tx, login)
         kept, version = load_credentials(tx, login) if person is not None else (None, 0)
         now = tx.now
     right = _verify(kept, proof.password)  # hashing holds no lock
     if right:
-        _check_tries(store, clinic_id, codes)
+        _take_try(store, clinic_id, codes)
     after = None if kept is None else _after_code(kept, proof.code, now)
     if not right or kept is None or after is None:
-        _tell_failure(store, clinic_id, proof, [bucket, *([codes] if right else [])], known=person is not None)
+        _tell_failure(store, clinic_id, proof, known=person is not None)
         raise _refused_login()
     if HASHER.check_needs_rehash(kept.password):
         after = replace(after, password=HASHER.hash(proof.password))
@@ -346,28 +341,27 @@ def _step_of(secret: str, code: str, now: datetime, *, after: int) -> int | None
     return found
 
 
-def _tell_failure(store: Store, clinic_id: str, proof: Proof, buckets: list[str], *, known: bool) -> None:
+def _tell_failure(store: Store, clinic_id: str, proof: Proof, *, known: bool) -> None:
     with store.write(clinic_id, by="program") as tx:
-        for each in buckets:
-            count_failure(tx, each, forget_before=tx.now - FORGET_AFTER)
         about = proof.login.strip().lower() if known else "unknown"  # a typed login may be a password
         tx.event("login.refused", subject=about, address=proof.address[:45])
 
 
-def _check_tries(store: Store, clinic_id: str, bucket: str) -> None:
-    with store.read(clinic_id) as tx:
-        found, now = tries_of(tx, bucket), tx.now
-    if found is None or found.failures < FREE_TRIES:
-        return
-    wait = min(FIRST_WAIT * 2 ** min(found.failures - FREE_TRIES, 16), LONGEST_WAIT)
-    until = found.last_at + wait
-    if now < until:
-        raise TooManyTries(
-            "Too many failed tries",
-            observed=f"{found.failures} in a row",
-            allowed=f"{FREE_TRIES}, then a wait",
-            next_step=f"Try again in {max(1, round((until - now).total_seconds()))} s",
-        )
+def _take_try(store: Store, clinic_id: str, bucket: str) -> None:
+    """Count a try before anything is looked at, and refuse it while a wait runs."""
+    with store.write(clinic_id, by="program") as tx:
+        before = take_try(tx, bucket, forget_before=tx.now - FORGET_AFTER)
+        if before.failures < FREE_TRIES:
+            return
+        wait = min(FIRST_WAIT * 2 ** min(before.failures - FREE_TRIES, 16), LONGEST_WAIT)
+        until = before.last_at + wait
+        if tx.now < until:
+            raise TooManyTries(
+                "Too many failed tries",
+                observed=f"{before.failures} in a row",
+                allowed=f"{FREE_TRIES}, then a wait",
+                next_step=f"Try again in {max(1, round((until - tx.now).total_seconds()))} s",
+            )
 
 
 def _session(store: Store, token: str) -> tuple[LoginSession, str]:

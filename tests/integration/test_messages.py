@@ -18,7 +18,9 @@ from aiosmtpd.controller import Controller
 from pydantic import SecretStr
 from tests.integration.care import desk, later, now, open_clinic, register
 from tests.integration.desks import at_work
+from typer.testing import CliRunner
 
+from afterglow.cli.app import app
 from afterglow.clinic import Role
 from afterglow.errors import Conflict, InputError, NotFound, NotPermitted, OutOfRange
 from afterglow.settings import MailSecurity, Settings
@@ -288,3 +290,30 @@ def test_who_owns_no_alerts_gets_none(north: Store) -> None:
 def test_mail_without_protection_stays_on_this_machine(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="this machine"):
         Settings(smtp_host="mail.example", smtp_security=MailSecurity.NONE)
+
+
+def test_the_commands_set_confirm_and_send(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mail: tuple[Mailbox, Settings]
+) -> None:
+    box, settings = mail
+    for name, value in {
+        "FOLDER": tmp_path / "data",
+        "CLINIC": "north",
+        "SMTP_HOST": "127.0.0.1",
+        "SMTP_PORT": settings.smtp_port,
+        "SMTP_SECURITY": "none",
+        "MAIL_FROM": "desk@clinic.example",
+    }.items():
+        monkeypatch.setenv(f"AFTERGLOW_{name}", str(value))
+    command = CliRunner()
+    assert command.invoke(app, ["records", "create", "--name", "North"]).exit_code == 0
+    said = command.invoke(app, ["messages", "route", "prescriber", "email", "doctor@clinic.example"])
+    assert "A code waits to be sent there" in said.output
+    assert "1 messages sent, 0 alerts passed on" in command.invoke(app, ["messages", "send"]).output
+    (letter,) = box.letters
+    (code,) = re.findall(r"\b\d{8}\b", letter.content.decode().partition("The code is")[2])
+    wrong = command.invoke(app, ["messages", "confirm", "prescriber"], input="0\n")
+    assert isinstance(wrong.exception, InputError)
+    right = command.invoke(app, ["messages", "confirm", "prescriber"], input=f"{code}\n")
+    assert "go there from now on" in right.output
+    assert code not in right.output

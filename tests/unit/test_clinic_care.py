@@ -259,10 +259,8 @@ def test_what_may_be_overridden(name: str, delivery: Delivery, changes: dict[str
 
 def test_a_softened_rule_is_a_review() -> None:
     softened = policy(candidacy__infarction_review_outside_label=True)
-    assert (
-        judge(rule("C006"), {"hx.cv_event": True, "hx.days_since_cv_event": 10}, softened).severity
-        is Severity.NEEDS_CLINICIAN_REVIEW
-    )
+    event = {"hx.cv_event": True, "hx.days_since_cv_event": 10}
+    assert judge(rule("C006"), event, softened).severity is Severity.NEEDS_CLINICIAN_REVIEW
     assert judge(rule("C006"), event, POLICY).severity is Severity.EXCLUDE
 
 
@@ -782,7 +780,7 @@ def test_an_alert_is_not_stepped_before_it_was_raised_or_last_stepped() -> None:
             alert_id="a",
             patient_id="p1",
             action=None,
-            at=datetime(2026, 1, 5),
+            at=datetime(2026, 1, 5),  # noqa: DTZ001
             policy=POLICY,
         )
 
@@ -790,9 +788,9 @@ def test_an_alert_is_not_stepped_before_it_was_raised_or_last_stepped() -> None:
 # Answers -----------------------------------------------------------------------------------------------------------
 
 
-def met_and_answered(delivery: Delivery, **changes: object) -> tuple[Finding, RuleAnswer]:
+def met_and_answered(judged_for: Delivery, **changes: object) -> tuple[Finding, RuleAnswer]:
     """An exclusion that is met, and a complete answer to it."""
-    found = judge(rule("C032"), {"dx.psychosis_active": True}, POLICY, delivery=delivery)
+    found = judge(rule("C032"), {"dx.psychosis_active": True}, POLICY, delivery=judged_for)
     act, second = prescriber(5, reason="stable for years"), prescriber(4, by="prescriber2")
     given = answer_rule(found, act, decision=Decision.PROCEED, policy=POLICY, cosigner=second)
     return found, replace(given, **changes)  # type: ignore[arg-type]

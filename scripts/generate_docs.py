@@ -17,7 +17,7 @@ import typer.main
 from typer.testing import CliRunner
 
 from afterglow.cli.app import app
-from afterglow.clinic import clinic_markdown
+from afterglow.clinic import clinic_markdown, registers_markdown
 from afterglow.evidence import evidence_markdown
 from afterglow.protocol import protocol_markdown
 from afterglow.scales import scales_markdown
@@ -41,6 +41,7 @@ def documents() -> dict[str, str]:
         "validation/exposure.md": exposure_validation_markdown(),
         **{f"reference/{name}": text for name, text in evidence_markdown(beside_claims()).items()},
         **{f"reference/{name}": text for name, text in clinic_markdown().items()},
+        "reference/care-registers.md": registers_markdown(),
         **{
             f"tutorial/{path.name}": _run(path.read_text(encoding="utf-8")) for path in (DOCS / "tutorial").glob("*.md")
         },

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from hypothesis import settings
@@ -16,12 +17,14 @@ from tests.clinic_cases import DEVICE_FACTS, POLICY, at, entered, nurse, prescri
 from afterglow.clinic import (
     ALERT,
     COURSE,
+    Act,
     AlertStage,
     Authorisation,
     BenefitReview,
     Booking,
     BookingState,
     Chair,
+    Chart,
     ClinicAlert,
     Consent,
     ConsentMethod,
@@ -38,6 +41,7 @@ from afterglow.clinic import (
     ReviewKind,
     Role,
     SessionState,
+    SitePolicy,
     StopReason,
     TreatmentCourse,
     TreatmentSession,
@@ -49,10 +53,11 @@ from afterglow.clinic import (
     close,
     close_alert,
     count,
-    draw,
     earliest_leave,
     end_booking,
+    enter_reading,
     escalate,
+    escalations,
     explain,
     finish_dose,
     give_back,
@@ -66,7 +71,6 @@ from afterglow.clinic import (
     make_safety_plan,
     move_booking,
     move_course,
-    put_back,
     read_alert,
     record_review,
     resume,
@@ -75,6 +79,7 @@ from afterglow.clinic import (
     start_dose,
     stop,
     take_drug,
+    transfer,
     units_left,
     use_unit,
     walk_out,
@@ -82,6 +87,7 @@ from afterglow.clinic import (
     waste_rest,
     withdraw_consent,
 )
+from afterglow.clinic.containers import draw, put_back
 from afterglow.errors import AfterglowError
 from afterglow.quantities import DrugForm
 
@@ -90,20 +96,38 @@ ROLES = st.sampled_from([Role.NURSE, Role.PRESCRIBER, Role.COORDINATOR, Role.MED
 AMOUNTS = st.sampled_from([1, 50, 10_000, 20_000, 28_000, 40_000, 50_000, 500_000])
 
 
+OPEN_GATES = {
+    "logistics.escort_confirmed": None,
+    "rems.patient_enrolled": False,
+    "staff.acls_on_site": None,
+    "cssrs_slc.item_4": None,
+    "checklist.arrival_complete": False,
+}
+STRICT = replace(POLICY, values=(("session.gates_valid_minutes", 30.0), ("session.leave_reading_minutes", 15.0)))
+
+
 class Sessions(RuleBasedStateMachine):
-    """One session, any order of events, any amounts, time that only moves on."""
+    """One session, any order of events, any amounts; times run back, doses are attached again, policies change."""
 
     @initialize(
-        delivery=st.sampled_from(list(Delivery)), open_gate=st.booleans(), at_once=st.sampled_from([False, True])
+        delivery=st.sampled_from(list(Delivery)),
+        open_gates=st.sets(st.sampled_from(sorted(OPEN_GATES)), max_size=3),
+        at_once=st.sampled_from([False, True]),
     )
-    def begin(self, delivery: Delivery, *, open_gate: bool, at_once: bool) -> None:
+    def begin(self, delivery: Delivery, open_gates: set[str], *, at_once: bool) -> None:
         self.minute = 10.0
-        self.refusable = open_gate
-        self.session = cases.screened(delivery, {"logistics.escort_confirmed": None} if open_gate else None)
+        self.session = cases.screened(delivery, {name: OPEN_GATES[name] for name in open_gates})
+        rems = {"rems.patient_enrolled"}
+        self.refusable = bool(open_gates - (set() if delivery is Delivery.ESK else rems))
         self.checked = cases.leave_check(0)
         self.seen: list[SessionState] = [self.session.state]
-        if at_once and not open_gate:
-            self.session = cases.dosing(delivery)
+        self.last = self.session
+        self.boxes = {"v1": cases.vial(), "d1": cases.device("d1"), "d2": cases.device("d2")}
+        if at_once and not open_gates:
+            self.session = cases.cleared(delivery)
+            for box, amount in cases.containers_for(self.session):
+                self.session, self.boxes[box.id] = take_drug(self.session, box, nurse(12), amount_ug=amount).now
+            self.session = start_dose(self.session, nurse(15), chart=cases.chart(delivery), policy=POLICY).now
             self.minute = 15.0
             self.seen = [SessionState.SCREENED, SessionState.CLEARED, SessionState.DOSING]
 
@@ -113,42 +137,52 @@ class Sessions(RuleBasedStateMachine):
             if self.session.state is not self.seen[-1]:
                 self.seen.append(self.session.state)
 
-    @rule(minutes=st.sampled_from([0.5, 5.0, 30.0, 60.0]))
+    @property
+    def chart(self) -> Chart:
+        delivery = self.session.delivery
+        return cases.chart(delivery, candidacy=cases.candidacy(delivery))
+
+    @rule(minutes=st.sampled_from([0.5, 5.0, 30.0, 60.0, -1.0, -200.0]))
     def wait(self, minutes: float) -> None:
         self.minute += minutes
 
-    @rule()
-    def say_go(self) -> None:
-        self.attempt(
-            lambda: go(
-                self.session,
-                prescriber(self.minute),
-                facts=cases.facts_of_dose(self.session),
-                candidacy=cases.candidacy(self.session.delivery),
-                medicines=cases.reconciled(),
-                policy=POLICY,
-            )
-        )
+    @rule(policy=st.sampled_from([POLICY, POLICY, STRICT]))
+    def say_go(self, policy: SitePolicy) -> None:
+        self.attempt(lambda: go(self.session, prescriber(self.minute), chart=self.chart, policy=policy))
 
     @rule(amount=AMOUNTS, container=st.sampled_from(["v1", "d1", "d2"]))
     def draw(self, amount: int, container: str) -> None:
-        self.attempt(lambda: take_drug(self.session, nurse(self.minute), container_id=container, amount_ug=amount))
+        with contextlib.suppress(AfterglowError):
+            now = take_drug(self.session, self.boxes[container], nurse(self.minute), amount_ug=amount).now
+            self.session, self.boxes[container] = now
 
-    @rule()
-    def start(self) -> None:
-        self.attempt(lambda: start_dose(self.session, nurse(self.minute), policy=POLICY))
+    @rule(mg=st.sampled_from([28.0, 84.0, 200.0]))
+    def swap_dose(self, mg: float) -> None:
+        """Order, prepare and attach another dose, whenever."""
+        with contextlib.suppress(AfterglowError):
+            before = self.session
+            wanted = cases.order(before.delivery, ordered_at=at(self.minute), id="o2")
+            self.session = cases.prepared_for(before, wanted, self.minute + 1)
+            assert before.state in {SessionState.BOOKED, SessionState.ARRIVED, SessionState.SCREENED}, mg
+
+    @rule(by=st.sampled_from(["nurse1", "nurse2"]), policy=st.sampled_from([POLICY, POLICY, STRICT]))
+    def start(self, by: str, policy: SitePolicy) -> None:
+        act = nurse(self.minute, by=by)
+        self.attempt(lambda: start_dose(self.session, act, chart=self.chart, policy=policy))
 
     @rule(container=st.sampled_from(["d1", "d2"]))
     def spray(self, container: str) -> None:
-        act = nurse(self.minute)
+        act, chart = nurse(self.minute), self.chart
         self.attempt(
-            lambda: give_device(self.session, act, container_id=container, device_facts=DEVICE_FACTS, policy=POLICY)
+            lambda: give_device(
+                self.session, act, container_id=container, device_facts=DEVICE_FACTS, chart=chart, policy=POLICY
+            )
         )
 
     @rule(amount=AMOUNTS)
     def finish(self, amount: int) -> None:
         amounts = () if self.session.delivery is Delivery.ESK else (("v1", amount),)
-        self.attempt(lambda: finish_dose(self.session, nurse(self.minute), amounts_ug=amounts))
+        self.attempt(lambda: finish_dose(self.session, nurse(self.minute), policy=POLICY, amounts_ug=amounts))
 
     @rule(amount=st.one_of(st.none(), AMOUNTS))
     def stop(self, amount: int | None) -> None:
@@ -161,15 +195,31 @@ class Sessions(RuleBasedStateMachine):
 
     @rule(role=ROLES)
     def resume(self, role: Role) -> None:
-        self.attempt(lambda: resume(self.session, cases.act(role, self.minute), policy=POLICY))
+        act = cases.act(role, self.minute)
+        self.attempt(lambda: resume(self.session, act, chart=self.chart, policy=POLICY))
 
-    @rule(systolic=st.integers(100, 200), spo2=st.sampled_from([None, 89, 91, 98]))
-    def read(self, systolic: int, spo2: int | None) -> None:
+    @rule(
+        systolic=st.integers(100, 200), spo2=st.sampled_from([None, 89, 91, 98]), moaas=st.sampled_from([None, 3, 5, 5])
+    )
+    def read(self, systolic: int, spo2: int | None, moaas: int | None) -> None:
         with contextlib.suppress(AfterglowError):
             number = len(self.session.readings)
-            self.session = entered(self.session, self.minute, number, systolic_mmhg=systolic, spo2_pct=spo2)
+            values = {"systolic_mmhg": systolic, "spo2_pct": spo2, "moaas": moaas}
+            self.session = entered(self.session, self.minute, number, **values)
 
-    @rule(name=st.sampled_from(["", "escort_present", "sedation_resolved", "padss_total"]))
+    @rule()
+    def watch(self) -> None:
+        """Every planned set, typed now."""
+        start = self.session.dose_started_at
+        if start is None:
+            return
+        for number, minutes in enumerate(range(0, 181, 5)):
+            taken = start + timedelta(minutes=minutes)
+            typed = cases.reading(self.minute, 1000 * len(self.session.readings) + number, taken_at=taken)
+            with contextlib.suppress(AfterglowError):
+                self.session = enter_reading(self.session, typed, nurse(self.minute), policy=POLICY).now
+
+    @rule(name=st.sampled_from(["", "", "escort_present", "sedation_resolved", "padss"]))
     def leave(self, name: str) -> None:
         check = cases.leave_check(self.minute, **({name: None} if name else {}))
         before = self.session
@@ -177,13 +227,14 @@ class Sessions(RuleBasedStateMachine):
         def move() -> Outcome[TreatmentSession]:
             done = clear_to_leave(before, check, nurse(self.minute), policy=POLICY)
             self.checked = check
+            assert not escalations(before, POLICY)
             return done
 
         self.attempt(move)
 
-    @rule()
-    def walk(self) -> None:
-        self.attempt(lambda: walk_out(self.session, nurse(self.minute, reason="left")))
+    @rule(move=st.sampled_from([walk_out, transfer]))
+    def go_away(self, move: Callable[[TreatmentSession, Act], Outcome[TreatmentSession]]) -> None:
+        self.attempt(lambda: move(self.session, nurse(self.minute, reason="left")))
 
     @rule(amount=AMOUNTS, witness=st.sampled_from(["nurse1", "nurse2"]), container=st.sampled_from(["v1", "d1", "d2"]))
     def throw(self, amount: int, witness: str, container: str) -> None:
@@ -196,7 +247,9 @@ class Sessions(RuleBasedStateMachine):
     @rule(amount=AMOUNTS, container=st.sampled_from(["v1", "d1", "d2"]))
     def hand_back(self, amount: int, container: str) -> None:
         act = nurse(self.minute, reason="unopened")
-        self.attempt(lambda: give_back(self.session, act, container_id=container, amount_ug=amount))
+        with contextlib.suppress(AfterglowError):
+            now = give_back(self.session, self.boxes[container], act, amount_ug=amount).now
+            self.session, self.boxes[container] = now
 
     @rule()
     def sign(self) -> None:
@@ -212,18 +265,36 @@ class Sessions(RuleBasedStateMachine):
 
     @invariant()
     def no_dose_without_its_gates(self) -> None:
-        if self.session.runs or self.session.given:
+        session = self.session
+        if session.runs or session.given:
             assert SessionState.CLEARED in self.seen
             assert not self.refusable
-            assert self.session.second_check is not None
+            assert session.second_check is not None
+            assert session.prepared is not None
+            assert session.order is not None
+            assert session.second_check.amount_ug == session.prepared.amount_ug
+            assert session.order.id == session.prepared.order_id
+            assert session.go_at is not None
+            assert session.runs[0].since - session.go_at <= timedelta(minutes=60)
 
     @invariant()
-    def drug_conserves(self) -> None:
+    def time_only_moves_on(self) -> None:
+        if self.last.last_at is not None:
+            assert self.session.last_at is not None
+            assert self.session.last_at >= self.last.last_at
+        self.last = self.session
+
+    @invariant()
+    def drug_conserves_in_both_books(self) -> None:
         for container in self.session.containers:
             out = self.session.outstanding_ug(container)
             assert out >= 0
             if self.session.state in {SessionState.CLOSED, SessionState.CANCELLED}:
                 assert out == 0
+            box = self.boxes[container]
+            used = [each for each in self.session.drug_uses if each.container_id == container]
+            gone = sum(each.amount_ug for each in used if each.kind in {"given", "wasted"})
+            assert box.received_ug - box.balance_ug == gone + out
         assert self.session.prepared is not None
         assert self.session.given_ug <= self.session.prepared.amount_ug
 
@@ -234,13 +305,14 @@ class Sessions(RuleBasedStateMachine):
             assert earliest is not None
             assert self.session.left_at is not None
             assert self.session.left_at >= earliest
-            assert None not in {self.checked.escort_present, self.checked.sedation_resolved, self.checked.padss_total}
+            assert None not in {self.checked.escort_present, self.checked.sedation_resolved, self.checked.padss}
 
     @invariant()
     def devices_are_apart(self) -> None:
         if self.session.delivery is Delivery.ESK:
             times = [each.at for each in self.session.given]
             assert all(b - a >= timedelta(minutes=5) for a, b in itertools.pairwise(times))
+            assert len({each.container_id for each in self.session.given}) == len(times)
 
     @invariant()
     def waste_has_two_people(self) -> None:

@@ -26,6 +26,7 @@ class Role(StrEnum):
 
 
 CLINICAL = (Role.PRESCRIBER, Role.NURSE, Role.MEDICAL_DIRECTOR)
+_TOGETHER = timedelta(minutes=15)  # Assumption: two people who sign one thing stand beside each other
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +103,29 @@ class Act:
                 allowed=f"from {earlier:%Y-%m-%d %H:%M:%S} UTC on",
                 next_step="Record it when it is done; correct a wrong entry by a correction",
             )
+
+
+def check_witness(act: Act, witness: Act | None, *, what: str) -> None:
+    """Refuse without a second clinician under another login, at the same time (K02).
+
+    Raises: SecondPerson, NotPermitted; WrongOrder for a witness who signed more than 15 minutes before or after.
+
+    >>> from datetime import UTC
+    >>> at = datetime(2026, 1, 5, 9, tzinfo=UTC)
+    >>> nurse, other = (Act(by=by, roles=(Role.NURSE,), at=at) for by in ("rn1", "rn2"))
+    >>> check_witness(nurse, other, what="Waste")
+    """
+    if witness is None:
+        raise SecondPerson(f"{what} needs a witness", rule="K02", observed="one person", allowed="two logins")
+    witness.check_role(*CLINICAL, what=f"Witnessing: {what.lower()}")
+    witness.check_other_than(act.by, what=what)
+    if abs(witness.at - act.at) > _TOGETHER:
+        raise WrongOrder(
+            f"{what}: the witness signed at another time",
+            observed=f"{minutes_between(act.at, witness.at):g} min apart",
+            allowed=f"within {minutes_between(act.at, act.at + _TOGETHER):g} min",
+            next_step="The witness sees it and signs then",
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -269,7 +269,7 @@ def rules_of(*groups: Group, delivery: Delivery) -> tuple[Rule, ...]:
     """The rules of some groups that apply to a delivery.
 
     >>> [each.id for each in rules_of(Group.DISCHARGE, delivery=Delivery.SL)]
-    ['S062', 'S063', 'S064', 'S065', 'S066']
+    ['S062', 'S063', 'S064', 'S065', 'S066', 'S067']
     """
     return tuple(each for each in rules().values() if each.group in groups and delivery in each.applies_to)
 

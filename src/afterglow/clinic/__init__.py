@@ -49,7 +49,7 @@ _PUBLIC = {
         "leaving": "LeaveCheck clear_to_leave judge_leaving leave_facts transfer walk_out",
         "aftercare": "aftercare_facts judge_aftercare",
         "diary": "BOOKING Booking BookingConflict BookingState Chair Closure ConflictKind Diary block book "
-        "end_booking find_conflicts move_booking",
+        "booking_warnings end_booking find_conflicts move_booking",
         "measures": "Cadence DueMeasure ScoreReading cadences due_measures read_score",
         "alerts": "ALERT AlertStage ClinicAlert act_on alert_from_finding alerts_from_score close_alert "
         "escalate hand_over read_alert response_time",
@@ -172,6 +172,7 @@ __all__ = [
     "baseline",
     "block",
     "book",
+    "booking_warnings",
     "cadences",
     "cancel",
     "changed_facts",
@@ -397,6 +398,7 @@ if TYPE_CHECKING:
         Diary,
         block,
         book,
+        booking_warnings,
         end_booking,
         find_conflicts,
         move_booking,

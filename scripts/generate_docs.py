@@ -25,6 +25,7 @@ from afterglow.settings import settings_markdown
 from afterglow.therapy.exposure_validation import exposure_validation_markdown
 from afterglow.therapy.population import population_markdown
 from afterglow.usecases.claims_model import claim_predictions, claim_sentence
+from afterglow.usecases.permissions import permissions_markdown
 
 DOCS = Path(__file__).parent.parent / "docs"
 WIDTH = 100  # columns of the help texts
@@ -37,6 +38,7 @@ def documents() -> dict[str, str]:
         "reference/files.md": protocol_markdown(),
         "reference/scales.md": scales_markdown(),
         "reference/settings.md": settings_markdown(),
+        "reference/permissions.md": permissions_markdown(),
         "reference/population.md": population_markdown(),
         "validation/exposure.md": exposure_validation_markdown(),
         **{f"reference/{name}": text for name, text in evidence_markdown(beside_claims()).items()},

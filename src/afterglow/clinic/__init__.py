@@ -47,7 +47,7 @@ _PUBLIC = {
         "order_dose screen",
         "giving": "finish_dose give_device hold ran_minutes resume start_dose stop take_drug",
         "leaving": "LeaveCheck clear_to_leave judge_leaving leave_facts transfer walk_out",
-        "aftercare": "aftercare_facts judge_aftercare",
+        "aftercare": "ASKED_LATER aftercare_facts judge_aftercare sessions_in_induction",
         "diary": "BOOKING Booking BookingConflict BookingState Chair Closure ConflictKind Diary block book "
         "booking_warnings end_booking find_conflicts move_booking",
         "measures": "Cadence DueMeasure ScoreReading cadences due_measures read_score",
@@ -61,6 +61,7 @@ _PUBLIC = {
 
 __all__ = [
     "ALERT",
+    "ASKED_LATER",
     "BOOKING",
     "CONTAINER",
     "COURSE",
@@ -280,6 +281,7 @@ __all__ = [
     "rules",
     "rules_of",
     "screen",
+    "sessions_in_induction",
     "set_plan",
     "setting",
     "sign_note",

@@ -22,6 +22,10 @@ class Role(StrEnum):
     THERAPIST = "therapist"
     MEDICAL_DIRECTOR = "medical_director"
     COMPLIANCE = "compliance"
+    RESEARCHER = "researcher"  # sees nobody's identity
+    ADMINISTRATOR = "administrator"  # people and devices, no clinical data
+    PATIENT = "patient"  # its own records alone
+    ROOM = "room"  # a screen on the wall
     SYSTEM = "system"  # a clock that has run out: escalation, lapse
 
 

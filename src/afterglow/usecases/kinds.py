@@ -18,6 +18,7 @@ from afterglow.clinic import (
     ClinicAlert,
     Consent,
     Container,
+    Diary,
     DoseOrder,
     DrugUse,
     EmergencyAssessment,
@@ -42,6 +43,13 @@ from afterglow.clinic import (
 from afterglow.protocol import RecordedScore, RecordedSession
 from afterglow.scales import ScaleAnswers, ScaleScore
 from afterglow.store.patients import Identifiers
+from afterglow.usecases.measures import CheckIn, Measured
+from afterglow.usecases.passes import Pass
+from afterglow.usecases.patients import KnownFact, TrialHistory
+from afterglow.usecases.people import Person
+from afterglow.usecases.policies import ConsentForm
+from afterglow.usecases.work import BrokenGlass, PatientAccess
+from afterglow.usecases.worklists import FormSent
 
 KINDS: Mapping[str, type] = MappingProxyType(
     {
@@ -50,18 +58,27 @@ KINDS: Mapping[str, type] = MappingProxyType(
         "authorisation": Authorisation,
         "benefit_review": BenefitReview,
         "booking": Booking,
+        "broken_glass": BrokenGlass,
         "alert": ClinicAlert,
+        "check_in": CheckIn,
         "consent": Consent,
+        "consent_form": ConsentForm,
         "container": Container,
+        "diary": Diary,
         "dose_order": DoseOrder,
         "drug_use": DrugUse,
         "emergency_assessment": EmergencyAssessment,
         "finding": Finding,
+        "form_sent": FormSent,
         "identifiers": Identifiers,
+        "known_fact": KnownFact,
         "leave_check": LeaveCheck,
+        "measured": Measured,
         "medicine_list": MedicineList,
         "medicine_trial": MedicineTrial,
         "movement": Movement,
+        "pass": Pass,
+        "person": Person,
         "plan": Plan,
         "prepared_dose": PreparedDose,
         "reading": Reading,
@@ -71,9 +88,11 @@ KINDS: Mapping[str, type] = MappingProxyType(
         "second_check": SecondCheck,
         "signed_note": SignedNote,
         "site_policy": SitePolicy,
+        "trial_history": TrialHistory,
         "transitioned": Transitioned,
         "course": TreatmentCourse,
         "session": TreatmentSession,
+        "patient_access": PatientAccess,
         "past_score": RecordedScore,
         "past_session": RecordedSession,
         "scale_answers": ScaleAnswers,

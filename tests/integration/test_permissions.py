@@ -70,6 +70,7 @@ TABLE = (
     ("diary.move", "CPN", WRITES),
     ("diary.no_show", "CN", WRITES),
     ("diary.read", "CPNTD", READS),
+    ("diary.warnings", "CPN", READS),
     ("drugs.count", "PND", SIGNS),
     ("drugs.explain", "DQ", SIGNS),
     ("drugs.lot", "PNTDQ", READS),

@@ -20,6 +20,7 @@ from afterglow.therapy.population import Population, prior_population, updated_p
 from afterglow.therapy.setting import Condition
 from afterglow.trials.calibrate import calibrate
 from afterglow.trials.calibration_report import Fits, calibrated_text
+from afterglow.trials.leaving_out import leave_out
 from afterglow.trials.moments import Statistic
 from afterglow.trials.validate import Kind, Row, Summary, Validation, validate
 from afterglow.trials.validation_report import figure_name, reason
@@ -82,6 +83,32 @@ def calibrate_document(fits: Fits) -> Document:
             }
             for i, row in enumerate(fit.rows)
         ],
+    }
+
+
+def leave_out_document(*, seed: int = 0, progress: Callable[[float], None] | None = None) -> Document:
+    """`afterglow.leave-out/1`: every trial predicted from the others, by which structure is chosen."""
+    left = leave_out(seed=seed, progress=progress)
+    groups = dict.fromkeys((str(one.condition), str(one.role)) for one in left)
+    sums: dict[str, dict[str, float | None]] = {}
+    for condition, role in groups:
+        some = [one.log_density for one in left if (one.condition, one.role) == (condition, role)]
+        sums.setdefault(condition, {})[role] = _round(sum(some))
+    return {
+        "schema": "afterglow.leave-out/1",
+        "seed": seed,
+        "trials": [
+            {
+                "condition": str(one.condition),
+                "role": str(one.role),
+                "trial": one.trial,
+                "figures": one.n,
+                "log_density": _round(one.log_density),
+                "without_class_priors": None if one.without_priors is None else _round(one.without_priors),
+            }
+            for one in left
+        ],
+        "sums": sums,
     }
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from afterglow.quantities import HOURS_PER_DAY
+from afterglow.quantities import HOURS_PER_DAY, HOURS_PER_MINUTE
 from afterglow.render.svg import AXIS_PX, Markup, Point, join, line, text
 from afterglow.render.text import format_day, format_number, text_width
 
@@ -23,6 +23,9 @@ _TIME_UNITS: Final = (
 
 
 _CALENDAR_STEPS_DAYS: Final = (1, 2, 7, 14, 28, 56, 91, 182, 364)  # weeks: a step falls on today's weekday
+
+
+_CLOCK_STEPS_MIN: Final = (5, 10, 15, 30, 60, 120, 240, 480, 720, 1440)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +153,14 @@ class Calendar:
         """
         return (self.origin_at + timedelta(hours=time_h)).astimezone(ZoneInfo(self.zone))
 
+    def clock(self, time_h: float) -> str:
+        """The time of day at the clinic.
+
+        >>> Calendar(origin_at=datetime(2026, 11, 23, 12, tzinfo=UTC), zone="Europe/Zurich").clock(0.5)
+        '13:30'
+        """
+        return f"{self.at(time_h):%H:%M}"
+
     def midnight_h(self, day: date) -> float:
         """When a day begins, h since the origin."""
         begin = datetime.combine(day, time(), tzinfo=ZoneInfo(self.zone))
@@ -244,6 +255,25 @@ def draw_calendar_axis(box: Box, scale: Scale, calendar: Calendar, now_h: float)
             pieces.append(text(label, scale(at_h), box.bottom + 20, tone="ink3", anchor="middle"))
     pieces.append(line((scale(now_h), box.bottom), (scale(now_h), box.bottom + 5), "edge"))
     return join(*pieces, text("Today", today, box.bottom + 20, tone="ink", bold=True, anchor="middle"))
+
+
+def draw_clock_axis(box: Box, scale: Scale, calendar: Calendar) -> Markup:
+    """The axis line under the box with times of day; days too where it is longer than one."""
+    minutes = (scale.high - scale.low) / HOURS_PER_MINUTE
+    room = (box.right - box.left) / 62
+    step_min = next((each for each in _CLOCK_STEPS_MIN if minutes / each <= room), _CLOCK_STEPS_MIN[-1])
+    step_h = step_min * HOURS_PER_MINUTE
+    midnight_h = calendar.midnight_h(calendar.at(scale.low).date())
+    first = math.ceil((scale.low - midnight_h) / step_h - 1e-9)
+    last = math.floor((scale.high - midnight_h) / step_h + 1e-9)
+    pieces = [line((box.left, box.bottom), (box.right, box.bottom), "edge")]
+    for at_h in (midnight_h + i * step_h for i in range(first, last + 1)):
+        when, x = calendar.at(at_h), scale(at_h)
+        is_day = minutes > _CLOCK_STEPS_MIN[-1] and when.time() == time()
+        pieces.append(line((x, box.bottom), (x, box.bottom + 5), "edge"))
+        label = format_day(when.date()) if is_day else f"{when:%H:%M}"
+        pieces.append(text(label, x, box.bottom + 20, tone="ink3", anchor="middle"))
+    return join(*pieces)
 
 
 TIME_AXIS_PX: Final = 52.0

@@ -88,8 +88,13 @@ class Canvas:
         return f"url(#{self.prefix}-dots)"
 
 
-def finish_chart(title: str, summary: str, table: Table, draw: Callable[[Canvas], Drawing]) -> Chart:
-    """Draw both sizes; the patterns' names come from the data, so the same data give the same bytes."""
+def finish_chart(
+    title: str, summary: str, table: Table, draw: Callable[[Canvas], Drawing], *, wide_px: float = WIDE_PX
+) -> Chart:
+    """Draw both sizes; the patterns' names come from the data, so the same data give the same bytes.
+
+    `wide_px` is the width of the larger one, where a page has less room than a sheet of paper.
+    """
     digest = hashlib.sha256(repr((title, summary, table)).encode("utf-8", "replace")).hexdigest()[:8]
 
     def at_size(canvas: Canvas, class_: str) -> Markup:
@@ -105,7 +110,7 @@ def finish_chart(title: str, summary: str, table: Table, draw: Callable[[Canvas]
     return Chart(
         title=title,
         summary=summary,
-        svg=at_size(Canvas(width_px=WIDE_PX, narrow=False, prefix=f"c{digest}-w"), "wide"),
+        svg=at_size(Canvas(width_px=wide_px, narrow=False, prefix=f"c{digest}-w"), "wide"),
         narrow_svg=at_size(Canvas(width_px=NARROW_PX, narrow=True, prefix=f"c{digest}-n"), "narrow"),
         table=table,
     )

@@ -42,6 +42,8 @@ Mark = Literal[
     "planned dose",
     "next due",
     "not explained",
+    "bands",
+    "site limit",
 ]
 
 Series = tuple[float, ...]
@@ -295,6 +297,11 @@ def _swatch(canvas: Canvas, mark: Mark, x: float, y: float) -> Markup:
             inner = [rectangle(left, y - 3.5, 24, 7, colour("predicted-50"))] if "50" in mark else []
             outer = rectangle(left, y - 6, 24, 12, colour("predicted-90"), edge="predicted", edge_px=0.75)
             return join(outer, *inner, line((left, y), (right, y), "predicted", 2.25))
+        case "bands":
+            outer = rectangle(left, y - 6, 24, 12, colour("predicted-90"), edge="predicted", edge_px=0.75)
+            return join(outer, rectangle(left, y - 3, 24, 6, colour("predicted-50"), edge="predicted", edge_px=0.75))
+        case "site limit":
+            return line((left, y), (right, y), "medium-edge", 1.25, "5 3")
         case "predicted interval":
             return predicted_bar(left, middle, right, y)
         case "control":

@@ -268,9 +268,9 @@ def _check(
 
 def _published(published: PharmacologyFact, point: str | None) -> tuple[float, float]:
     """Its 95 % interval or range; else the number twice, with Wilson's interval for a percentage of known n."""
-    for spread in published.spread if point is None else ():
-        if spread.kind in (SpreadKind.CI95, SpreadKind.RANGE):
-            return given(spread.lo), given(spread.hi)
+    bands = [s for s in published.spread if s.kind in (SpreadKind.CI95, SpreadKind.RANGE)]
+    if point is None and bands:
+        return given(bands[0].lo), given(bands[0].hi)
     value = given(published.value if point is None else published.point(point).value)
     if published.unit == "percent" and published.n is not None:
         return wilson_interval(value, published.n)

@@ -425,7 +425,13 @@ class Bookings(RuleBasedStateMachine):
     def move(self, number: int, chair: str, starts: datetime) -> None:
         with contextlib.suppress(AfterglowError):
             self.diary = move_booking(
-                self.diary, f"b{number}", nurse(0, reason="r"), chair_id=chair, starts_at=starts, policy=POLICY
+                self.diary,
+                f"b{number}",
+                nurse(0, reason="r"),
+                chair_id=chair,
+                starts_at=starts,
+                policy=POLICY,
+                enrolled=True,
             ).now
 
     @rule(number=st.integers(0, 8), event=st.sampled_from(["arrive", "cancel", "no_show", "move"]), minute=MINUTES)

@@ -46,7 +46,8 @@ TABLES: dict[str, list[tuple[dict[str, Fact | None], Verdict]]] = {
         ({"hx.cv_event": True, "hx.days_since_cv_event": 42}, CLEAR),
         ({"hx.cv_event": False}, CLEAR),
         ({"hx.cv_event": True}, UNKNOWN),
-        ({"hx.days_since_cv_event": 41}, UNKNOWN),
+        ({"hx.days_since_cv_event": 41}, HIT),
+        ({"hx.cv_event": False, "hx.days_since_cv_event": 3}, HIT),  # contradictory: the date counts
         ({}, UNKNOWN),
     ],
     "C007": [  # Eclampsia or pre-eclampsia, severe coronary or myocardial disease, stroke or cerebral trauma

@@ -87,6 +87,7 @@ from afterglow.clinic import (
     make_safety_plan,
     maudsley_stage,
     medicine_facts,
+    move_booking,
     move_course,
     open_findings,
     policy_at,
@@ -105,6 +106,7 @@ from afterglow.clinic import (
     unclassified,
     units_left,
     use_unit,
+    withdraw_consent,
 )
 from afterglow.clinic.ruling import judge
 from afterglow.errors import (
@@ -1011,6 +1013,7 @@ def test_an_answer_counts_for_its_delivery_and_values_alone() -> None:
         {"cosigned_by": None},
         {"cosigned_by": "prescriber1"},
         {"reason": " "},
+        {"cosigned_by": "Prescriber1 "},
         {"delivery": None},
     ],
 )
@@ -1239,7 +1242,7 @@ def test_a_course_that_waits_has_an_owner_and_a_day(state: CourseState, owner: R
     for days, overdue in ((7, False), (7.01, True)):
         (item,) = list_work([waiting], at(days * 24 * 60), policy=POLICY)
         assert (item.kind, item.owner, item.overdue) == (WorkKind.COURSE_STEP, owner, overdue)
-    fresh = Standing(patient_id="p1", course=course(state=state), opened_at=at(0))
+    fresh = Standing(patient_id="p1", course=course(state=state, opened_at=at(0)))
     assert list_work([fresh], at(0), policy=POLICY)[0].due_at == at(7 * 24 * 60)
 
 
@@ -1284,6 +1287,107 @@ def test_aftercare_that_is_due_or_was_never_asked_is_on_the_worklist() -> None:
     asked = {"review__days_since_urinary_question": 3, "events__urinary_symptoms_new": False}
     assert found(**asked) == {}
     assert len(found(**(asked | {"events__urinary_symptoms_new": True}))) == 1
+
+
+def open_work(now: TreatmentCourse, minutes: float, **more: object) -> dict[WorkKind, WorkItem]:
+    one = Standing(patient_id="p1", course=now, **more)  # type: ignore[arg-type]
+    return {each.kind: each for each in list_work([one], at(minutes), policy=POLICY)}
+
+
+DAY = 24 * 60.0
+
+
+def test_a_booking_far_away_hides_neither_a_lapse_nor_a_session_that_is_due() -> None:
+    now = course(state=CourseState.MAINTENANCE, induced_at=at(0))
+    given = replace(cases.observing(), state=SessionState.CLOSED)
+    far, near, due = at(230 * DAY), at(31 * DAY), at(32 * DAY)
+    found = open_work(now, 30 * DAY, sessions=(given,), next_session_at=far, next_due_at=due)
+    assert "the next booked for 2026-10-18" in found[WorkKind.LAPSED].text
+    assert found[WorkKind.SESSION_DUE].due_at == due
+    soon = open_work(now, 30 * DAY, sessions=(given,), next_session_at=near, next_due_at=due)
+    assert not {WorkKind.LAPSED, WorkKind.SESSION_DUE} & set(soon)
+
+
+def test_a_treatment_that_was_started_and_never_given_is_not_forgotten() -> None:
+    now = course(state=CourseState.INDUCTION, induced_at=at(0))
+    item = open_work(now, 8 * DAY)[WorkKind.LAPSED]
+    assert (item.text, item.overdue) == ("treatment was started and no session given, none booked", True)
+
+
+def test_a_review_that_says_stop_waits_for_the_stop() -> None:
+    stop = benefit_review(decision=ReviewDecision.STOP)
+    now = course(state=CourseState.INDUCTION, induced_at=at(0), reviews=(stop,))
+    assert open_work(now, 10)[WorkKind.COURSE_STEP].owner is Role.PRESCRIBER
+    again = replace(now, reviews=(stop, benefit_review(at=at(3))))
+    assert WorkKind.COURSE_STEP not in open_work(again, 10)
+
+
+def test_nothing_of_a_course_runs_on_an_unsigned_policy() -> None:
+    draft = draft_policy(nurse(), version=1, changes={})
+    now = course(state=CourseState.CANDIDACY)
+    with pytest.raises(PolicyUnsigned, match="unsigned"):
+        move_course(now, "find_suitable", prescriber(1), policy=draft, candidacy=cases.candidacy(minutes=0))
+    assert move_course(now, "stop", prescriber(1), policy=draft, stop_reason=StopReason.PATIENT_CHOICE).now
+
+
+def test_what_is_recorded_later_is_not_dated_earlier() -> None:
+    given = give_consent(course(plan=PLAN), consent(at=at(5)), nurse(5)).now
+    with pytest.raises(WrongOrder, match="Consent"):
+        withdraw_consent(given, nurse(4))
+    gone = withdraw_consent(given, nurse(6)).now
+    with pytest.raises(WrongOrder, match="Consent"):
+        give_consent(gone, consent(at=at(5.5)), nurse(5.5))
+    with pytest.raises(NotPermitted):
+        withdraw_consent(given, cases.act(Role.COMPLIANCE, 6))
+    reviewed = course(state=CourseState.INDUCTION, induced_at=at(0), reviews=(benefit_review(),))
+    with pytest.raises(WrongOrder, match="review"):
+        record_review(reviewed, benefit_review(at=at(1)), prescriber(1), sessions_given=8, policy=POLICY)
+
+
+def test_the_same_cover_under_another_id_is_refused_and_units_are_whole() -> None:
+    cover = Authorisation(id="a1", payer="p", units=8, starts_on=at(0).date())
+    now = use_unit(add_authorisation(course(), cover, nurse()).now, nurse(), on=at(0).date()).now
+    with pytest.raises(Conflict, match="like this"):
+        add_authorisation(now, replace(cover, id="a2"), nurse())
+    assert add_authorisation(now, replace(cover, id="a2", units=4), nurse()).now
+    with pytest.raises(OutOfRange, match="whole"):
+        Authorisation(id="a", payer="p", units=2.5, starts_on=at(0).date())  # type: ignore[arg-type]
+
+
+def test_an_esketamine_booking_is_moved_for_who_is_still_enrolled() -> None:
+    diary = Diary(
+        chairs=(Chair(id="a", deliveries=tuple(Delivery)),), capacity=1, bookings=(booking("o", "a", 60, "p1"),)
+    )
+    with pytest.raises(BookingRefused, match="does not fit"):
+        move_booking(diary, "o", nurse(0, reason="r"), chair_id="a", starts_at=at(90), policy=POLICY, enrolled=False)
+
+
+def test_a_high_alert_does_not_go_down() -> None:
+    found = judge(rule("S045"), {"vitals.spo2": 80}, POLICY)
+    high = alert_from_finding(found, alert_id="a", patient_id="p1", action=None, at=at(0), policy=POLICY)
+    with pytest.raises(NotPermitted, match="Handing over"):
+        hand_over(high, nurse(1, reason="busy"), to=Role.MEDICAL_DIRECTOR)
+    with pytest.raises(GateClosed, match="does not go down"):
+        hand_over(high, prescriber(1, reason="busy"), to=Role.NURSE)
+    assert hand_over(high, prescriber(1, reason="away"), to=Role.MEDICAL_DIRECTOR).now.owner == "medical_director"
+
+
+def test_the_latest_answer_counts_and_names_somebody() -> None:
+    found, answer = met_and_answered(Delivery.IV)
+    later = replace(answer, decision=Decision.DECLINE, at=at(9))
+    assert open_findings([found], [later, answer]) == (found,)
+    with pytest.raises(MissingValue, match="who gave it"):
+        replace(answer, by=" ")
+    with pytest.raises(InputError, match="UTC"):
+        replace(answer, at=datetime(2026, 1, 5))  # noqa: DTZ001
+    act, old = prescriber(5, reason="r"), prescriber(5 - DAY - 1, by="prescriber2")
+    with pytest.raises(WrongOrder, match="same day"):
+        answer_rule(found, act, decision=Decision.PROCEED, policy=POLICY, cosigner=old)
+
+
+def test_a_due_list_looks_at_times_with_a_zone() -> None:
+    with pytest.raises(InputError, match="UTC"):
+        measures(CourseState.INDUCTION, {"phq9": datetime(2026, 1, 5)}, None)  # noqa: DTZ001
 
 
 def test_every_group_has_rules() -> None:

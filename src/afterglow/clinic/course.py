@@ -13,7 +13,7 @@ from math import isfinite
 
 from afterglow.clinic.acting import CLINICAL, Act, Outcome, Role, Row, StateTable, check_utc, days_between, login
 from afterglow.clinic.candidacy import Candidacy, check_candidate
-from afterglow.clinic.policy import SitePolicy
+from afterglow.clinic.policy import SitePolicy, check_in_force
 from afterglow.clinic.resistance import Indication, LabelStatus
 from afterglow.clinic.rulebook import Delivery, rule
 from afterglow.clinic.ruling import judge
@@ -168,6 +168,8 @@ class Authorisation:
     def __post_init__(self) -> None:
         if self.self_pay != (self.units is None):
             raise MissingValue("An authorisation has units, and self-pay has none", observed=f"{self.units} units")
+        if not isinstance(self.used, int) or not isinstance(self.units, int | None):
+            raise OutOfRange("Units are whole", observed=f"{self.used} of {self.units}", allowed="whole numbers")
         if self.units is not None and not 0 <= self.used <= self.units:
             raise OutOfRange("Units used are refused", observed=str(self.used), allowed=f"0 to {self.units}")
 
@@ -240,7 +242,7 @@ class TreatmentCourse:
     Args:
         paused_from: where a paused course goes back to.
         stop_reason: coded, once stopped.
-        moved_at: when it came to where it is; None before its first move.
+        opened_at, moved_at: when it was opened, and came to where it is; None where that is not known.
     """
 
     id: str
@@ -257,6 +259,7 @@ class TreatmentCourse:
     paused_from: CourseState | None = None
     induced_at: datetime | None = None
     stop_reason: StopReason | None = None
+    opened_at: datetime | None = None
     moved_at: datetime | None = None
 
 
@@ -282,11 +285,13 @@ def move_course(
         candidacy: for `find_suitable` and `induce_again`.
         emergency: for `accept`: whether the inquiry is an emergency; None is "not asked".
         stop_reason: for `stop`.
-    Raises: WrongState, NotPermitted, MissingValue; WrongOrder for a time before the last move; GateClosed naming what
-        is missing.
+    Raises: WrongState, NotPermitted, MissingValue; WrongOrder for a time before the last move; PolicyUnsigned but for
+        accepting, pausing and stopping; GateClosed naming what is missing.
     """
     row = COURSE.check(course.state, event, act)
     _check_time(course, act, what="A move of a course")
+    if event not in {"accept", "pause", "stop"}:
+        check_in_force(policy, act)
     changes: dict[str, object] = {"moved_at": act.at}
     if event == "accept":
         _check_no_emergency(emergency)
@@ -326,6 +331,7 @@ def give_consent(course: TreatmentCourse, consent: Consent, act: Act) -> Outcome
     act.check_role(*CLINICAL, what="Taking consent")
     _check_open_course(course, what="Consent")
     _check_signed(consent.taken_by, consent.at, act, what="A consent")
+    _check_after_consents(course, act)
     off_label = course.plan is None or course.plan.on_label is not True
     if consent.delivery is not course.delivery or (off_label and not consent.off_label_stated):
         raise GateClosed(
@@ -341,8 +347,10 @@ def give_consent(course: TreatmentCourse, consent: Consent, act: Act) -> Outcome
 def withdraw_consent(course: TreatmentCourse, act: Act) -> Outcome[TreatmentCourse]:
     """The patient takes consent back; every earlier one counts no more.
 
-    Raises: NotFound if there is none.
+    Raises: NotPermitted; NotFound if there is none; WrongOrder for a time before it was given.
     """
+    act.check_role(*CLINICAL, Role.THERAPIST, Role.COORDINATOR, what="Noting that consent is withdrawn")
+    _check_after_consents(course, act)
     if not course.consents:
         raise NotFound("There is no consent to withdraw")
     gone = tuple(each if each.withdrawn_at else replace(each, withdrawn_at=act.at) for each in course.consents)
@@ -427,6 +435,13 @@ def add_authorisation(course: TreatmentCourse, authorisation: Authorisation, act
     _check_open_course(course, what="Authorisation")
     if authorisation.id in {each.id for each in course.authorisations}:
         raise Conflict("This authorisation was recorded already", observed=echo(authorisation.id))
+    same = [each for each in course.authorisations if replace(each, id=authorisation.id, used=0) == authorisation]
+    if same and not authorisation.self_pay:
+        raise Conflict(
+            "An authorisation like this was recorded already",
+            observed=f"{authorisation.units} units of {echo(authorisation.payer)} from {authorisation.starts_on}",
+            next_step="A second one differs in its units or dates",
+        )
     if authorisation.ends_on is not None and authorisation.ends_on < authorisation.starts_on:
         raise WrongOrder("An authorisation ends after it starts", observed=f"{authorisation.ends_on}")
     now = replace(course, authorisations=(*course.authorisations, authorisation))
@@ -487,7 +502,9 @@ def record_review(
         )
     fewest = policy.number("course.early_check_after_sessions")
     goes_on = review.kind is ReviewKind.END_OF_INDUCTION and review.decision is not ReviewDecision.STOP
-    if goes_on and sessions_given < fewest:
+    for each in course.reviews:
+        act.check_after(each.at, what="A benefit review")
+    if goes_on and not sessions_given >= fewest:
         raise TooEarly(
             "The end of induction is not reviewed yet",
             rule="S077",
@@ -596,6 +613,11 @@ def _check_signed(by: str, at: datetime, act: Act, *, what: str) -> None:
             observed=f"{echo(by)}, {at:%Y-%m-%d %H:%M} UTC",
             allowed=f"{echo(act.by)}, {act.at:%Y-%m-%d %H:%M} UTC",
         )
+
+
+def _check_after_consents(course: TreatmentCourse, act: Act) -> None:
+    for each in course.consents:
+        act.check_after(each.withdrawn_at or each.at, what="Consent")
 
 
 def _check_open_course(course: TreatmentCourse, *, what: str) -> None:

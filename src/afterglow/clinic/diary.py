@@ -260,9 +260,16 @@ def book(
 
 
 def move_booking(
-    diary: Diary, booking_id: str, act: Act, *, chair_id: str, starts_at: datetime, policy: SitePolicy
+    diary: Diary,
+    booking_id: str,
+    act: Act,
+    *,
+    chair_id: str,
+    starts_at: datetime,
+    policy: SitePolicy,
+    enrolled: bool | None = None,
 ) -> Outcome[Diary]:
-    """Another chair or time, of the same length, with a reason.
+    """Another chair or time, of the same length, with a reason; `enrolled` as in `find_conflicts`.
 
     Raises: NotFound, WrongState, NotPermitted, MissingValue, BookingRefused.
     """
@@ -270,7 +277,7 @@ def move_booking(
     step = BOOKING.step(old.state, "move", act, subject=booking_id)
     check_utc(starts_at, what="The time of a booking")
     wanted = replace(old, chair_id=chair_id, starts_at=starts_at, until=starts_at + (old.until - old.starts_at))
-    _check_fits(diary, wanted, act, policy, enrolled=True)  # it was when this was booked
+    _check_fits(diary, wanted, act, policy, enrolled=enrolled)
     return Outcome(now=_replaced(diary, wanted), written=(step, wanted))
 
 

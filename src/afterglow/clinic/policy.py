@@ -203,6 +203,33 @@ def policy_at(versions: Iterable[SitePolicy], at: datetime) -> SitePolicy:
     )
 
 
+def check_in_force(policy: SitePolicy, act: Act) -> None:
+    """Refuse what runs on a policy that nobody signed, outside the demo clinic, or that is not in force yet.
+
+    Raises: PolicyUnsigned.
+
+    >>> from datetime import UTC
+    >>> check_in_force(demo_policy(), Act(by="rn1", roles=(Role.NURSE,), at=datetime(2026, 1, 5, tzinfo=UTC)))
+    """
+    if policy.demo and policy.signed_at is None:
+        return
+    if policy.signed_by is None or policy.signed_at is None or policy.effective_from is None:
+        raise PolicyUnsigned(
+            "Nothing runs on an unsigned policy",
+            rule="policy",
+            observed=f"version {policy.version} is a draft",
+            next_step="Let the medical director sign it",
+        )
+    if act.at < max(policy.signed_at, policy.effective_from):
+        raise PolicyUnsigned(
+            "The policy is not in force yet",
+            rule="policy",
+            observed=f"version {policy.version} from {policy.effective_from:%Y-%m-%d %H:%M} UTC",
+            allowed=f"in force at {act.at:%Y-%m-%d %H:%M} UTC",
+            next_step="Use the policy in force",
+        )
+
+
 def policy_facts(policy: SitePolicy) -> dict[str, Fact | None]:
     """What the rules ask about the site.
 

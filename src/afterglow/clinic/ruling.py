@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
-from afterglow.clinic.acting import Act, Role
+from afterglow.clinic.acting import Act, Role, check_utc, login
 from afterglow.clinic.factbook import fact_label, say_condition
 from afterglow.clinic.policy import SitePolicy
 from afterglow.clinic.rulebook import Delivery, Rule, Severity, comparisons, rule, with_values
-from afterglow.errors import GateClosed, NotOverridable, SecondPerson, WrongOrder
+from afterglow.errors import GateClosed, MissingValue, NotOverridable, SecondPerson, WrongOrder
 from afterglow.predicates import Fact, evaluate
 
+_COSIGNED_WITHIN = timedelta(days=1)  # Assumption: two people who answer together do so within a day
 Facts = Mapping[str, Fact | None]
 
 
@@ -108,6 +109,11 @@ class RuleAnswer:
     at: datetime
     cosigned_by: str | None = None
     policy_version: int
+
+    def __post_init__(self) -> None:
+        check_utc(self.at, what="The time of an answer")
+        if not self.by.strip():
+            raise MissingValue("An answer names who gave it")
 
 
 def judge(of: Rule, facts: Facts, policy: SitePolicy, *, delivery: Delivery | None = None) -> Finding:
@@ -239,9 +245,9 @@ def answer_rule(
 def open_findings(findings: Iterable[Finding], answers: Iterable[RuleAnswer]) -> tuple[Finding, ...]:
     """What still stands in the way: hits that ask for a decision and have no answer to proceed at these values.
 
-    The last answer to a rule counts. Information (caution) never stands in the way.
+    The latest answer to a rule counts. Information (caution) never stands in the way.
     """
-    last = {each.rule: each for each in answers}
+    last = {each.rule: each for each in sorted(answers, key=lambda each: each.at)}
     return tuple(
         each
         for each in findings
@@ -311,7 +317,7 @@ def _is_answered(finding: Finding, answer: RuleAnswer | None) -> bool:
         and answer.delivery == finding.delivery
         and finding.overridable
         and bool(answer.reason.strip())
-        and (not finding.cosigned or answer.cosigned_by not in {None, answer.by})
+        and (not finding.cosigned or login(answer.cosigned_by or answer.by) != login(answer.by))
     )
 
 
@@ -325,9 +331,9 @@ def _check_cosigner(of: Rule, act: Act, cosigner: Act | None) -> None:
         )
     cosigner.check_role(Role.PRESCRIBER, Role.MEDICAL_DIRECTOR, what="A co-signature")
     cosigner.check_other_than(act.by, what="A co-signature")
-    if cosigner.at > act.at:
+    if not act.at - _COSIGNED_WITHIN <= cosigner.at <= act.at:
         raise WrongOrder(
-            f"Rule {of.id}: the second signature comes before the answer is recorded",
+            f"Rule {of.id}: the second signature comes before the answer is recorded, on the same day",
             observed=f"{cosigner.at:%Y-%m-%d %H:%M} UTC",
-            allowed=f"up to {act.at:%Y-%m-%d %H:%M} UTC",
+            allowed=f"{act.at - _COSIGNED_WITHIN:%Y-%m-%d %H:%M} to {act.at:%Y-%m-%d %H:%M} UTC",
         )

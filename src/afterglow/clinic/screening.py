@@ -8,11 +8,11 @@ from afterglow.clinic.dose_rules import is_within_order
 from afterglow.clinic.dosing import DoseOrder, PreparedDose, SecondCheck, check_second, sign_second
 from afterglow.clinic.factbook import check_facts
 from afterglow.clinic.gates import Chart, check_gates
-from afterglow.clinic.policy import SitePolicy
+from afterglow.clinic.policy import SitePolicy, check_in_force
 from afterglow.clinic.rulebook import rule
 from afterglow.clinic.ruling import Decision, Facts, Finding, answer_rule, severity_in
 from afterglow.clinic.session import TreatmentSession, admit, policy_digest, standing_readings, step
-from afterglow.errors import Conflict, GateClosed, OutOfRange, PolicyUnsigned, echo
+from afterglow.errors import Conflict, GateClosed, OutOfRange, echo
 
 _ASKED = {"rems", "intake", "logistics", "checklist", "cssrs_slc", "arrival", "staff", "equipment"}
 _ASKED_TOO = {"meds.sedating_or_pressor_changed", "schedule.returned_to_twice_weekly"}
@@ -34,7 +34,7 @@ def arrive(session: TreatmentSession, act: Act, *, policy: SitePolicy) -> Outcom
     >>> arrive(session, Act(by="rn1", roles=(Role.NURSE,), at=now), policy=demo_policy()).now.state
     <SessionState.ARRIVED: 'arrived'>
     """
-    _check_in_force(policy, act)
+    check_in_force(policy, act)
     digest = policy_digest(policy)
     return step(session, "arrive", act, policy_version=policy.version, policy_digest=digest, arrived_at=act.at)
 
@@ -203,23 +203,3 @@ def _check_asked(facts: Facts) -> None:
                 next_step="Enter it where it belongs: readings, dose, weight, chart",
             )
     check_facts(facts)
-
-
-def _check_in_force(policy: SitePolicy, act: Act) -> None:
-    if policy.demo and policy.signed_at is None:
-        return
-    if policy.signed_by is None or policy.signed_at is None or policy.effective_from is None:
-        raise PolicyUnsigned(
-            "No session runs on an unsigned policy",
-            rule="policy",
-            observed=f"version {policy.version} is a draft",
-            next_step="Let the medical director sign it",
-        )
-    if act.at < max(policy.signed_at, policy.effective_from):
-        raise PolicyUnsigned(
-            "The policy is not in force yet",
-            rule="policy",
-            observed=f"version {policy.version} from {policy.effective_from:%Y-%m-%d %H:%M} UTC",
-            allowed=f"in force at {act.at:%Y-%m-%d %H:%M} UTC",
-            next_step="Use the policy in force",
-        )

@@ -10,7 +10,7 @@ from enum import StrEnum
 from afterglow.clinic.acting import Role, check_utc, days_between
 from afterglow.clinic.aftercare import judge_aftercare
 from afterglow.clinic.alerts import AlertStage, ClinicAlert
-from afterglow.clinic.course import CourseState, ReviewKind, TreatmentCourse, units_left
+from afterglow.clinic.course import CourseState, ReviewDecision, ReviewKind, TreatmentCourse, units_left
 from afterglow.clinic.measures import DueMeasure
 from afterglow.clinic.policy import SitePolicy
 from afterglow.clinic.rulebook import rule
@@ -82,7 +82,6 @@ class Standing:
         checked_in: ids of sessions whose 24-hour check-in is done.
         forms_sent: ids of sessions whose monitoring form is in.
         asked: what `judge_aftercare` asks that course and sessions do not hold, by name.
-        opened_at: when the course was opened, for one that has not moved yet.
     """
 
     patient_id: str
@@ -97,7 +96,6 @@ class Standing:
     checked_in: tuple[str, ...] = ()
     forms_sent: tuple[str, ...] = ()
     asked: tuple[tuple[str, Fact | None], ...] = ()
-    opened_at: datetime | None = None
 
 
 def list_work(standings: Iterable[Standing], at: datetime, *, policy: SitePolicy) -> tuple[WorkItem, ...]:
@@ -141,16 +139,26 @@ def _course_items(standing: Standing, at: datetime, policy: SitePolicy) -> Itera
         yield replace(item, overdue=each.overdue)
     if course.state in _STEPS:
         yield _step_item(standing, policy)
+    if _says_stop(course):
+        text = "the last benefit review says stop: stop the course, or review it again"
+        yield _item(standing, WorkKind.COURSE_STEP, text, Role.PRESCRIBER, Priority.MEDIUM, None)
     if course.state in _OPEN_COURSE:
         yield from _schedule_items(standing, at, policy)
         yield from _cover_items(standing, at, policy)
         yield from _aftercare_items(standing, at, policy)
 
 
+def _says_stop(course: TreatmentCourse) -> bool:
+    """Whether the last review of this induction asks for an end that nobody has made."""
+    since = course.induced_at
+    held = [each for each in course.reviews if since is None or each.at >= since]
+    return bool(held) and held[-1].decision is ReviewDecision.STOP
+
+
 def _step_item(standing: Standing, policy: SitePolicy) -> WorkItem:
     """What a course waits for that is not under treatment."""
     text, owner = _STEPS[standing.course.state]
-    since = standing.course.moved_at or standing.opened_at
+    since = standing.course.moved_at or standing.course.opened_at
     due_at = None if since is None else since + timedelta(days=policy.number("worklist.step_days"))
     priority = Priority.MEDIUM if standing.course.state is CourseState.RELAPSE else Priority.LOW
     return _item(standing, WorkKind.COURSE_STEP, text, owner, priority, due_at)
@@ -171,19 +179,28 @@ def _aftercare_items(standing: Standing, at: datetime, policy: SitePolicy) -> It
 
 
 def _schedule_items(standing: Standing, at: datetime, policy: SitePolicy) -> Iterator[WorkItem]:
-    if standing.next_session_at is not None and standing.next_session_at >= at:
-        return
+    """Who lapsed, who was never treated though started, and whose next session is due before the one that is booked."""
+    booked = standing.next_session_at
+    if booked is not None and booked < at:
+        booked = None
+    horizon = at + timedelta(days=policy.number("worklist.horizon_days"))
     given = [each.dose_started_at for each in standing.sessions if each.dose_started_at is not None]
     lapse = policy.number("S078.lapse_days")
-    if given and days_between(max(given), at) > lapse:
-        text = f"no session for {days_between(max(given), at):.0f} days and none booked"
-        yield _item(
-            standing, WorkKind.LAPSED, text, Role.COORDINATOR, Priority.MEDIUM, max(given) + timedelta(days=lapse)
-        )
-    horizon = at + timedelta(days=policy.number("worklist.horizon_days"))
-    if standing.next_due_at is not None and standing.next_due_at <= horizon:
-        text = "next session by the forecast, and none booked"
-        yield _item(standing, WorkKind.SESSION_DUE, text, Role.COORDINATOR, Priority.MEDIUM, standing.next_due_at)
+    if booked is None or booked > horizon:
+        begun = standing.course.induced_at
+        late = "none booked" if booked is None else f"the next booked for {booked:%Y-%m-%d}"
+        if given and days_between(max(given), at) > lapse:
+            text, since = f"no session for {days_between(max(given), at):.0f} days and {late}", max(given)
+            due_at = since + timedelta(days=lapse)
+            yield _item(standing, WorkKind.LAPSED, text, Role.COORDINATOR, Priority.MEDIUM, due_at)
+        elif not given and begun is not None:
+            due_at = begun + timedelta(days=policy.number("worklist.step_days"))
+            text = f"treatment was started and no session given, {late}"
+            yield _item(standing, WorkKind.LAPSED, text, Role.COORDINATOR, Priority.MEDIUM, due_at)
+    wanted = standing.next_due_at
+    if wanted is not None and wanted <= horizon and (booked is None or booked > wanted):
+        text = "next session by the forecast, and none booked before"
+        yield _item(standing, WorkKind.SESSION_DUE, text, Role.COORDINATOR, Priority.MEDIUM, wanted)
 
 
 def _cover_items(standing: Standing, at: datetime, policy: SitePolicy) -> Iterator[WorkItem]:

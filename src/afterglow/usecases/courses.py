@@ -56,7 +56,14 @@ _TOTALS = ("phq9", "madrs", "hamd17", "qids_sr16", "audit_c", "dast10")
 @use_case("courses.open", roles=_OFFICE)
 def open_course(work: Work, patient_id: str, *, delivery: Delivery, drug: DrugForm, indication: Indication) -> Written:
     """A new course, as an inquiry."""
-    course = TreatmentCourse(id=new_id(), patient_id=patient_id, delivery=delivery, drug=drug, indication=indication)
+    course = TreatmentCourse(
+        id=new_id(),
+        patient_id=patient_id,
+        delivery=delivery,
+        drug=drug,
+        indication=indication,
+        opened_at=work.now,
+    )
     return work.add(course, id=course.id, patient_id=patient_id, state=course.state)
 
 

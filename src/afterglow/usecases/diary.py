@@ -110,7 +110,10 @@ def move(work: Work, booking_id: str, *, chair_id: str, starts_at: datetime, rea
     length = loaded.now.until - loaded.now.starts_at
     diary = _diary(work, plan, starts_at, starts_at + length, also=loaded.now)
     act, policy = work.act(reason), work.policy_or_defaults()
-    outcome = move_booking(diary, booking_id, act, chair_id=chair_id, starts_at=starts_at, policy=policy)
+    enrolled = _enrolled(work, loaded.now.patient_id, policy)
+    outcome = move_booking(
+        diary, booking_id, act, chair_id=chair_id, starts_at=starts_at, policy=policy, enrolled=enrolled
+    )
     session = work.load(TreatmentSession, booking_id)
     work.change(session, replace(session.now, planned_at=starts_at), state=session.state, due_at=starts_at)
     return _keep(work, plan, loaded, outcome, booking_id)

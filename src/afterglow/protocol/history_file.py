@@ -225,8 +225,7 @@ def _read_row(
     cells: dict[str, str], mapping: FileMapping, zone: ZoneInfo, now: datetime, place: Place, *, whole: bool
 ) -> HistoryRow:
     fields = dict(mapping.fixed) | {field: cells[column].strip() for field, column in mapping.columns.items()}
-    read: Callable[..., PastPatient | PastScore | PastSession]
-    read = {RowKind.PATIENTS: _patient, RowKind.SCORES: _score, RowKind.SESSIONS: _session}[mapping.kind]
+    read = _READERS[mapping.kind]
     try:
         if not whole:
             raise MalformedFile("The row has more cells than the header")
@@ -335,3 +334,10 @@ def _moment(text: str, formats: Sequence[str], *, what: str) -> datetime:
             else "Leave one of these formats to the mapping",
         )
     return found.pop()
+
+
+_READERS: Mapping[RowKind, Callable[..., PastPatient | PastScore | PastSession]] = {
+    RowKind.PATIENTS: _patient,
+    RowKind.SCORES: _score,
+    RowKind.SESSIONS: _session,
+}

@@ -12,6 +12,7 @@ from afterglow.usecases import (  # noqa: F401  each enters its use cases into t
     drugs,
     importing,
     measures,
+    messages,
     passes,
     patients,
     people,

@@ -240,7 +240,7 @@ def _write(work: Work, chart: _Chart) -> None:
     for said in chart.new:
         event = _event(said)
         origin = _origin(patient_id or "", _what(event), event.at)
-        facts.write(work.tx, event, at=event.at, patient_id=patient_id, origin=origin)
+        facts.write(work.tx, event, at=event.at, patient_id=patient_id, origin=origin, new=True)
         if isinstance(said, PastScore) and said.answers is not None:
             facts.write(work.tx, said.answers, at=event.at, patient_id=patient_id, subject=f"history/{_what(event)}")
     work.tx.event("history.imported", patient_id=patient_id, rows=len(chart.new))

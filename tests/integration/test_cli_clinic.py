@@ -125,3 +125,20 @@ def test_a_wrong_password_is_told_as_little_as_a_wrong_login() -> None:
     first = run("worklist", "--login", "nora", typed=("wrong wrong wrong", "000000"), code=5)
     second = run("worklist", "--login", "nobody", typed=("wrong wrong wrong", "000000"), code=5)
     assert first == second
+
+
+def test_a_history_is_brought_in(tmp_path: Path) -> None:
+    (tmp_path / "mapping.yaml").write_text(
+        "time_zone: UTC\nfiles:\n  p.csv: {kind: patients, columns: {patient: MRN, name: Name, born_on: DOB}, "
+        'dates: ["%Y-%m-%d"]}\n',
+        encoding="utf-8",
+    )
+    (tmp_path / "p.csv").write_text("MRN,Name,DOB\n7,Ann Early,1980-03-02\n8,Bea Late,2980-03-02\n", encoding="utf-8")
+    words = ("import", str(tmp_path / "mapping.yaml"), str(tmp_path / "p.csv"))
+    assert "Would be written: 1 patients" in run(*words, "--dry-run")
+    said = run(*words)
+    assert "Written: 1 patients" in said
+    assert "p.csv:3: The birth date cannot be" in said
+    assert "Bea" not in said
+    assert "Bea Late" in (tmp_path / "p.rejected.csv").read_text(encoding="utf-8")
+    assert "Written: nothing" in run(*words)

@@ -77,6 +77,8 @@ TABLE = (
     ("drugs.receive", "PNDQ", WRITES),
     ("drugs.stock", "PNTDQ", READS),
     ("drugs.waste", "PND", SIGNS),
+    ("history.check", "S", READS),
+    ("history.import", "S", WRITES),
     ("measures.answer", "I", WRITES),
     ("measures.ask", "I", READS),
     ("measures.check_in", "CPNTI", WRITES),

@@ -52,6 +52,7 @@ app.command("worklist")(clinic.worklist_command)
 app.command("backup")(upkeep.backup_command)
 app.command("restore")(upkeep.restore_command)
 app.command("export")(upkeep.export_command)
+app.command("import")(upkeep.import_command)
 
 
 def _print_version(asked: bool) -> None:

@@ -69,13 +69,16 @@ def write(
     patient_id: str | None = None,
     subject: str | None = None,
     origin: str | None = None,
+    new: bool = False,
 ) -> str:
     """Write a fact; its id. A fact of an origin that is already there is not written again: its id is given.
+
+    `new` spares the look for who knows that the origin is not there; should it be, it is a Conflict.
 
     Raises: InvalidData for a class that is no kind of record; NotFound for an unknown patient; Conflict for an erased
         one.
     """
-    if origin is not None and (known := find_origin(tx, origin)) is not None:
+    if origin is not None and not new and (known := find_origin(tx, origin)) is not None:
         return known
     kind = kind_name(tx.store, type(fact))
     return _insert(tx, kind, fact, at=at, patient_id=patient_id, subject=subject, origin=origin)

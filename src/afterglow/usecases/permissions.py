@@ -10,6 +10,7 @@ from afterglow.usecases import (  # noqa: F401  each enters its use cases into t
     courses,
     diary,
     drugs,
+    importing,
     measures,
     messages,
     passes,

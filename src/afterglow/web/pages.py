@@ -46,7 +46,7 @@ HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "Cache-Control": "no-store",
 }
-_STATIC = {"page.css": "text/css", "live.js": "text/javascript"}
+_STATIC = {"page.css": "text/css", "mark.svg": "image/svg+xml", "live.js": "text/javascript"}
 _FONT = "inter-latin-wght-normal.woff2"
 _NAVIGATION = (("/today", "Today", "today.read"),)
 _TEMPLATES = Environment(

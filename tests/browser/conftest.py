@@ -27,7 +27,7 @@ from afterglow.web.pages import add_pages
 
 playwright_api = pytest.importorskip("playwright.sync_api")
 CHROMIUM = os.environ.get("AFTERGLOW_TEST_CHROMIUM", "/usr/bin/chromium")
-PASSWORD = "seven quiet rivers"  # noqa: S105  of made-up people
+PASSWORD = "seven quiet rivers"  # of made-up people
 
 
 class RunningClock(Clock):

@@ -16,10 +16,8 @@ from afterglow.clinic import (
     SessionState,
     TreatmentSession,
     clocks,
-    due_readings,
     escalations,
 )
-from afterglow.clinic.monitoring import DueReading
 from afterglow.store import facts, patients
 from afterglow.usecases.desk import view
 from afterglow.usecases.measures import OPEN_ALERTS
@@ -43,7 +41,6 @@ class InChair:
     number: int | None = None
     state: SessionState | None = None
     clocks: Clocks | None = None
-    readings: tuple[DueReading, ...] = ()
     rules_met: tuple[str, ...] = ()
 
 
@@ -149,7 +146,6 @@ def _in_chair(work: Work, session: TreatmentSession) -> InChair:
         number=session.number,
         state=session.state,
         clocks=clocks(session, work.now, policy=policy),
-        readings=due_readings(session, work.now, policy=policy),
         rules_met=tuple(each.rule for each in escalations(session, policy)),
     )
 

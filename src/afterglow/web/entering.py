@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from contextlib import suppress
 from typing import Annotated
 
 import segno
@@ -32,17 +33,13 @@ def ask_login(request: Request, ended: bool = False) -> Response:  # noqa: FBT00
 
 
 @router.post("/login")
-def enter(
-    request: Request, login: Text = "", password: Text = "", code: Text = "", clinic: Text = ""
-) -> Response:
+def enter(request: Request, login: Text = "", password: Text = "", code: Text = "", clinic: Text = "") -> Response:
     """Log in; the session's token goes into a cookie that no script reads."""
     store = store_of(request)
     known = store.clinics()
     chosen = clinic or (known[0].id if len(known) == 1 else "")
     address = request.client.host if request.client is not None else ""
-    proof = Proof(
-        login=login, password=password, code=code, device=request.cookies.get(DEVICE_COOKIE), address=address
-    )
+    proof = Proof(login=login, password=password, code=code, device=request.cookies.get(DEVICE_COOKIE), address=address)
     try:
         entered = log_in(store, chosen, proof)
     except AfterglowError as refused:
@@ -60,10 +57,8 @@ def enter(
 @router.post("/logout")
 def leave(request: Request) -> Response:
     """End the session; one that has ended already is none the worse."""
-    try:
+    with suppress(LoginRefused):
         log_out(store_of(request), request.cookies.get(SESSION_COOKIE, ""))
-    except LoginRefused:
-        pass
     response = RedirectResponse("/login", status_code=303)
     response.delete_cookie(SESSION_COOKIE)
     return response
@@ -129,9 +124,7 @@ def _login_form(
     )
 
 
-def _set_up_form(
-    request: Request, token: str, begun: SetUp, *, refused: AfterglowError | None = None
-) -> Response:
+def _set_up_form(request: Request, token: str, begun: SetUp, *, refused: AfterglowError | None = None) -> Response:
     status = 200 if refused is None else status_of(refused)
     drawn = segno.make(begun.address, error="m", micro=False)
     squares = io.BytesIO()

@@ -22,6 +22,7 @@ from afterglow.evidence import evidence_markdown
 from afterglow.protocol import protocol_markdown
 from afterglow.scales import scales_markdown
 from afterglow.settings import settings_markdown
+from afterglow.therapy.acute_validation import acute_validation_markdown
 from afterglow.therapy.exposure_validation import exposure_validation_markdown
 from afterglow.therapy.population import population_markdown
 from afterglow.usecases.claims_model import claim_predictions, claim_sentence
@@ -41,6 +42,7 @@ def documents() -> dict[str, str]:
         "reference/permissions.md": permissions_markdown(),
         "reference/population.md": population_markdown(),
         "validation/exposure.md": exposure_validation_markdown(),
+        "validation/acute.md": acute_validation_markdown(),
         **{f"reference/{name}": text for name, text in evidence_markdown(beside_claims()).items()},
         **{f"reference/{name}": text for name, text in clinic_markdown().items()},
         "reference/care-registers.md": registers_markdown(),

@@ -34,9 +34,9 @@ from afterglow.clinic import (
     Delivery,
     Diary,
     Indication,
+    LabelStatus,
     Outcome,
     Plan,
-    Priority,
     ReviewDecision,
     ReviewKind,
     Role,
@@ -47,6 +47,7 @@ from afterglow.clinic import (
     TreatmentSession,
     act_on,
     add_authorisation,
+    alert_from_finding,
     book,
     cancel,
     clear_to_leave,
@@ -87,8 +88,11 @@ from afterglow.clinic import (
     waste_rest,
     withdraw_consent,
 )
+from afterglow.clinic import rule as clinic_rule
 from afterglow.clinic.containers import draw, put_back
+from afterglow.clinic.ruling import judge
 from afterglow.errors import AfterglowError
+from afterglow.predicates import Fact
 from afterglow.quantities import DrugForm
 
 RUN = settings(max_examples=60, stateful_step_count=40, deadline=None)
@@ -389,6 +393,7 @@ class Bookings(RuleBasedStateMachine):
         self.diary = Diary(chairs=chairs, capacity=2)
         self.lost = 0
 
+    MINUTES = st.integers(0, 400)
     WHEN = st.integers(0, 12).map(lambda half_hours: at(30 * half_hours))
 
     @rule(
@@ -396,18 +401,25 @@ class Bookings(RuleBasedStateMachine):
         chair=st.sampled_from(["a", "b", "c"]),
         starts=WHEN,
         delivery=st.sampled_from([Delivery.ESK, Delivery.IV]),
+        minutes=st.sampled_from([60, 129, 130, 150, 150]),
+        enrolled=st.sampled_from([True, True, None]),
     )
-    def book(self, patient: str, chair: str, starts: datetime, delivery: Delivery) -> None:
+    def book(
+        self, patient: str, chair: str, starts: datetime, delivery: Delivery, minutes: int, *, enrolled: bool | None
+    ) -> None:
         wanted = Booking(
             id=f"b{len(self.diary.bookings)}",
             patient_id=patient,
             chair_id=chair,
             delivery=delivery,
             starts_at=starts,
-            until=starts + timedelta(minutes=150),
+            until=starts + timedelta(minutes=minutes),
+            dose_minutes=40.0 if delivery is Delivery.IV else 0.0,
         )
         with contextlib.suppress(AfterglowError):
-            self.diary = book(self.diary, wanted, nurse(0), policy=POLICY).now
+            self.diary = book(self.diary, wanted, nurse(0), policy=POLICY, enrolled=enrolled).now
+            assert enrolled or delivery is Delivery.IV
+            assert minutes >= (150 if delivery is Delivery.ESK else 130)
 
     @rule(number=st.integers(0, 8), chair=st.sampled_from(["a", "b"]), starts=WHEN)
     def move(self, number: int, chair: str, starts: datetime) -> None:
@@ -416,10 +428,12 @@ class Bookings(RuleBasedStateMachine):
                 self.diary, f"b{number}", nurse(0, reason="r"), chair_id=chair, starts_at=starts, policy=POLICY
             ).now
 
-    @rule(number=st.integers(0, 8), event=st.sampled_from(["arrive", "cancel", "no_show"]))
-    def end(self, number: int, event: str) -> None:
+    @rule(number=st.integers(0, 8), event=st.sampled_from(["arrive", "cancel", "no_show", "move"]), minute=MINUTES)
+    def end(self, number: int, event: str, minute: int) -> None:
         with contextlib.suppress(AfterglowError):
-            self.diary = end_booking(self.diary, f"b{number}", event, nurse(0, reason="r")).now
+            before = self.diary.booking(f"b{number}")
+            self.diary = end_booking(self.diary, before.id, event, nurse(minute, reason="r")).now
+            assert event != "no_show" or at(minute) >= before.starts_at
 
     @invariant()
     def nobody_and_nothing_is_booked_twice(self) -> None:
@@ -456,28 +470,39 @@ class Courses(RuleBasedStateMachine):
             return True
         return False
 
-    @rule(event=st.sampled_from([row.event for row in COURSE.rows]), role=ROLES, fit=st.booleans())
-    def move(self, event: str, role: Role, *, fit: bool) -> None:
-        before = self.course
+    @rule(
+        event=st.sampled_from([row.event for row in COURSE.rows]),
+        role=ROLES,
+        fit=st.booleans(),
+        back=st.sampled_from([0, 0, 0, 5]),
+    )
+    def move(self, event: str, role: Role, back: int, *, fit: bool) -> None:
+        before, minute = self.course, self.minute + 1 - back
+        assessed = cases.candidacy(minutes=minute, changes={} if fit else {"hx.avm": True})
         done = self.attempt(
             lambda: move_course(
                 before,
                 event,
-                cases.act(role, self.minute, reason="r"),
+                cases.act(role, minute, reason="r"),
                 policy=POLICY,
                 consent_version="2",
-                candidacy=cases.candidacy() if fit else cases.candidacy(changes={"hx.avm": True}),
+                candidacy=assessed,
                 emergency=False,
                 stop_reason=StopReason.PATIENT_CHOICE if fit else None,
             )
         )
         if done and event in {"start", "induce_again"}:
-            assert has_consent(before, at(self.minute), version="2", policy=POLICY)
-            assert units_left(before, at(self.minute).date()) != 0
+            assert has_consent(before, at(minute), version="2", policy=POLICY)
+            assert units_left(before, at(minute).date()) != 0
         if done and event in {"find_suitable", "induce_again"}:
             assert fit
-        if done and event == "maintain":
-            assert before.reviews[-1].decision is not ReviewDecision.STOP or len(before.reviews) > 1
+        if done and event in {"maintain", "recover"}:
+            held = [each for each in before.reviews if each.at >= (before.induced_at or at(0))]
+            assert held
+            assert held[-1].decision is not ReviewDecision.STOP
+        if done:
+            assert self.course.moved_at == at(minute)
+            assert before.moved_at is None or before.moved_at <= at(minute)
 
     @rule(version=st.sampled_from(["1", "2"]))
     def consent(self, version: str) -> None:
@@ -500,6 +525,7 @@ class Courses(RuleBasedStateMachine):
     @rule()
     def prepare(self) -> None:
         act = prescriber(self.minute)
+        label = LabelStatus(on_label=True, statement="on label", basis=())
         plan = Plan(
             endpoint="PHQ-9 below 5",
             induction_sessions=8,
@@ -509,24 +535,26 @@ class Courses(RuleBasedStateMachine):
             by=act.by,
             at=act.at,
         )
-        self.attempt(lambda: set_plan(self.course, plan, act))
+        self.attempt(lambda: set_plan(self.course, plan, act, label=label))
         self.attempt(lambda: make_safety_plan(self.course, act))
 
     @rule(units=st.integers(0, 3))
     def authorise(self, units: int) -> None:
         number = len(self.course.authorisations)
         granted = Authorisation(id=f"a{number}", payer="payer", units=units, starts_on=at(0).date())
-        self.attempt(lambda: add_authorisation(self.course, granted, nurse(self.minute)))
+        if self.attempt(lambda: add_authorisation(self.course, granted, nurse(self.minute))):
+            assert not self.attempt(lambda: add_authorisation(self.course, granted, nurse(self.minute)))
 
     @rule()
     def use(self) -> None:
-        self.used += self.attempt(lambda: use_unit(self.course, at(self.minute).date()))
+        self.used += self.attempt(lambda: use_unit(self.course, nurse(self.minute), on=at(self.minute).date()))
 
-    @rule(decision=st.sampled_from(list(ReviewDecision)))
-    def review(self, decision: ReviewDecision) -> None:
+    @rule(decision=st.sampled_from(list(ReviewDecision)), given=st.sampled_from([3, 4, 8]))
+    def review(self, decision: ReviewDecision, given: int) -> None:
         act = prescriber(self.minute)
         held = BenefitReview(kind=ReviewKind.END_OF_INDUCTION, decision=decision, by=act.by, at=act.at, reason="scores")
-        self.attempt(lambda: record_review(self.course, held, act))
+        done = self.attempt(lambda: record_review(self.course, held, act, sessions_given=given, policy=POLICY))
+        assert not done or given > 3 or decision is ReviewDecision.STOP
 
     @invariant()
     def units_conserve(self) -> None:
@@ -545,38 +573,40 @@ class Courses(RuleBasedStateMachine):
 
 
 class Alerts(RuleBasedStateMachine):
-    """Three alerts; time runs, people act in any order."""
+    """Alerts are raised at any time; people act in any order, also on the wrong screen and with the clock set back."""
 
-    @initialize(priority=st.sampled_from(list(Priority)))
-    def begin(self, priority: Priority) -> None:
+    @initialize()
+    def begin(self) -> None:
         self.minute = 0.0
-        self.alerts = {
-            name: ClinicAlert(
-                id=name,
-                patient_id="p1",
-                about="S045",
-                text="SpO2 89 %",
-                action="stop",
-                priority=priority,
-                owner=Role.NURSE,
-                raised_at=at(0),
-                respond_by=at(15),
-            )
-            for name in ("x", "y", "z")
-        }
+        self.alerts: dict[str, ClinicAlert] = {}
+        self.raised: list[str] = []
+        self.done: dict[str, list[tuple[str, float]]] = {}
 
-    NAMES = st.sampled_from(["x", "y", "z"])
+    @rule(facts=st.sampled_from([("S045", {"vitals.spo2": 88}), ("S044", {"vitals.spo2": 91}), ("S049", {})]))
+    def raise_one(self, facts: tuple[str, dict[str, Fact | None]]) -> None:
+        name, known = facts
+        found = judge(clinic_rule(name), known or {"events.vomiting": True}, POLICY)
+        alert_id = f"a{len(self.raised)}"
+        self.raised.append(alert_id)
+        self.done[alert_id] = []
+        self.alerts[alert_id] = alert_from_finding(
+            found, alert_id=alert_id, patient_id="p1", action=None, at=at(self.minute), policy=POLICY
+        )
 
     @rule(
-        name=NAMES,
+        which=st.integers(0, 9),
         event=st.sampled_from([row.event for row in ALERT.rows]),
         role=st.one_of(ROLES, st.just(Role.SYSTEM)),
         patient=st.sampled_from(["p1", "p1", "p2"]),
-        minutes=st.integers(0, 30),
+        minutes=st.sampled_from([-20, 0, 1, 15, 60, 1440]),
     )
-    def happen(self, name: str, event: str, role: Role, patient: str, minutes: int) -> None:
-        self.minute += minutes
-        alert, act = self.alerts[name], cases.act(role, self.minute, reason="seen the patient")
+    def happen(self, which: int, event: str, role: Role, patient: str, minutes: int) -> None:
+        if not self.raised:
+            return
+        name = self.raised[which % len(self.raised)]
+        minute = self.minute + minutes
+        self.minute = max(self.minute, minute)
+        alert, act = self.alerts[name], cases.act(role, minute, reason="seen the patient")
         moves: dict[str, Callable[[], Outcome[ClinicAlert]]] = {
             "read": lambda: read_alert(alert, act, patient_id=patient),
             "act": lambda: act_on(alert, act),
@@ -586,15 +616,25 @@ class Alerts(RuleBasedStateMachine):
         }
         with contextlib.suppress(AfterglowError):
             self.alerts[name] = moves[event]().now
+            self.done[name].append((event, minute))
             assert not (event == "read" and patient != "p1")
             assert not (event == "escalate" and act.at < alert.respond_by)
+            assert self.alerts[name].respond_by >= alert.respond_by or event == "escalate"
 
     @invariant()
-    def no_alert_is_lost(self) -> None:
-        assert len(self.alerts) == 3
-        for alert in self.alerts.values():
+    def every_alert_that_was_raised_is_there_as_its_history_says(self) -> None:
+        assert set(self.alerts) == set(self.raised)
+        for name, alert in self.alerts.items():
+            events = [event for event, _ in self.done[name]]
+            minutes = [minute for _, minute in self.done[name]]
+            assert minutes == sorted(minutes)
             assert alert.owner in {Role.NURSE, Role.PRESCRIBER, Role.MEDICAL_DIRECTOR}
+            assert len(alert.escalations) == events.count("escalate") + events.count("hand_over")
+            told = {"close": AlertStage.CLOSED, "act": AlertStage.ACTED, "read": AlertStage.SEEN}
+            stages = [told[event] for event in events if event in told]
+            assert alert.stage is (stages[-1] if stages else AlertStage.OPEN)
             if alert.stage is AlertStage.CLOSED:
+                assert events.index("read") < events.index("act") < events.index("close")
                 assert alert.read_by is not None
                 assert alert.action_taken is not None
 

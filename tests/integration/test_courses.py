@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
@@ -30,11 +31,14 @@ from afterglow.clinic import (
     Decision,
     Delivery,
     Indication,
+    InfusionRun,
     Medicine,
     ReviewDecision,
     ReviewKind,
     Role,
+    SessionState,
     StopReason,
+    TreatmentSession,
 )
 from afterglow.errors import (
     BookingRefused,
@@ -76,20 +80,41 @@ def state(store: Store, course_id: str) -> CourseState:
     return courses.read_course(desk(store, PRESCRIBER), course_id).shown.now.state
 
 
+def end_induction(store: Store, course_id: str) -> None:
+    courses.review(
+        desk(store, PRESCRIBER),
+        course_id,
+        kind=ReviewKind.END_OF_INDUCTION,
+        decision=ReviewDecision.CONTINUE,
+        reason="halved",
+        version=version(store, course_id),
+    )
+
+
+def sit_through(store: Store, course_id: str) -> None:
+    """A session that was given, as far as a course counts it; how one is given is told in `test_sessions`."""
+    session_id = book(store, course_id, minutes=3 * 24 * 60)
+    later(store, 4 * 24 * 60)
+    with store.write("north", by="test") as tx:
+        head = facts.load(tx, TreatmentSession, session_id)
+        assert head.now is not None
+        given = replace(head.now, runs=(InfusionRun(since=head.now.planned_at),), state=SessionState.CLOSED)
+        facts.save(tx, given, id=head.id, version=head.version, patient_id=head.patient_id, state=given.state)
+        tx.event("test.given", patient_id=head.patient_id, subject=session_id)
+
+
 def test_a_course_from_inquiry_to_stop(north: Store) -> None:
-    _, course = in_induction(north)
+    patient, course = in_induction(north)
     prescriber = desk(north, PRESCRIBER)
     assert state(north, course) is CourseState.INDUCTION
     with pytest.raises(GateClosed, match="benefit review"):
         courses.maintain(prescriber, course, version=version(north, course))
-    courses.review(
-        prescriber,
-        course,
-        kind=ReviewKind.END_OF_INDUCTION,
-        decision=ReviewDecision.CONTINUE,
-        reason="halved",
-        version=version(north, course),
-    )
+    with pytest.raises(TooEarly, match="0 sessions in this induction"):
+        end_induction(north, course)
+    for _ in range(4):
+        sit_through(north, course)
+    end_induction(north, course)
+    prescriber = desk(north, PRESCRIBER)
     courses.maintain(prescriber, course, version=version(north, course))
     courses.pause(desk(north, NURSE), course, reason="holiday", version=version(north, course))
     courses.resume(prescriber, course, version=version(north, course))
@@ -97,6 +122,9 @@ def test_a_course_from_inquiry_to_stop(north: Store) -> None:
     courses.relapse(prescriber, course, reason="back to 18", version=version(north, course))
     courses.recover(prescriber, course, reason="one session helped", version=version(north, course))
     courses.relapse(prescriber, course, reason="again", version=version(north, course))
+    with pytest.raises(GateClosed, match="W02"):  # what was asked at intake is weeks old
+        courses.induce_again(prescriber, course, version=version(north, course))
+    patients.note_facts(desk(north, NURSE), patient, asked())
     courses.induce_again(prescriber, course, version=version(north, course))
     assert state(north, course) is CourseState.REINDUCTION
     courses.stop(
@@ -335,8 +363,11 @@ def test_a_chair_is_booked_once(north: Store) -> None:
     second = book(north, clara)
     diary.cancel_booking(office, second, reason="ill")
     third = book(north, clara)
+    with pytest.raises(TooEarly, match="no show"):
+        diary.no_show(office, third, reason="did not come")
+    later(north, 90)
     diary.no_show(office, third, reason="did not come")
-    shown = diary.read_diary(office, since=now(north), until=now(north) + timedelta(days=3)).shown
+    shown = diary.read_diary(office, since=at, until=at + timedelta(days=3)).shown
     assert {each.id for each in shown.bookings} & {first, second, third} == {first}
     page = worklists.read_chart(desk(north, NURSE), shown.booking(first).patient_id).shown
     assert page.sessions[0].now.planned_at == at + timedelta(days=1)

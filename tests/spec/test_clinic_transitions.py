@@ -26,7 +26,7 @@ TABLES: dict[StateTable, dict[str, dict[str, str]]] = {
         "consent": {"await_cover": "authorisation", "stop": "stopped"},
         "authorisation": {"start": "induction", "stop": "stopped"},
         "induction": {"maintain": "maintenance", "pause": "paused", "relapse": "relapse", "stop": "stopped"},
-        "reinduction": {"maintain": "maintenance", "pause": "paused", "stop": "stopped"},
+        "reinduction": {"maintain": "maintenance", "pause": "paused", "relapse": "relapse", "stop": "stopped"},
         "maintenance": {"pause": "paused", "relapse": "relapse", "stop": "stopped"},
         "paused": {"resume": "=", "relapse": "relapse", "stop": "stopped"},
         "relapse": {"induce_again": "reinduction", "recover": "maintenance", "stop": "stopped"},

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from tests import clinic_cases as cases
@@ -140,8 +139,8 @@ READ_AFTER_GO: list[tuple[dict[str, object], str | None]] = [
 
 
 @pytest.mark.parametrize(("values", "refused"), READ_AFTER_GO)
-def test_what_is_read_after_the_go_is_judged_at_the_start(values: dict[str, Any], refused: str | None) -> None:
-    session = entered(cases.taken(cases.cleared()), 13, **values)
+def test_what_is_read_after_the_go_is_judged_at_the_start(values: dict[str, object], refused: str | None) -> None:
+    session = entered(cases.taken(cases.cleared()), 13, **values)  # type: ignore[arg-type]
     if refused is None:
         assert start(session).state is SessionState.DOSING
         return
@@ -191,13 +190,13 @@ CHARTS: list[tuple[Callable[[], dict[str, object]], type[AfterglowError], str]] 
 
 @pytest.mark.parametrize(("changes", "error", "text"), CHARTS)
 def test_the_chart_closes_gates_at_the_go_and_at_the_start(
-    changes: Callable[[], dict[str, Any]], error: type[AfterglowError], text: str
+    changes: Callable[[], dict[str, object]], error: type[AfterglowError], text: str
 ) -> None:
     with pytest.raises(error, match=text):
-        say_go(cases.screened(), **changes())
+        say_go(cases.screened(), **changes())  # type: ignore[arg-type]
     if "11" not in text and "at this visit" not in text:
         with pytest.raises(error, match=text):
-            start(cases.taken(cases.cleared()), **changes())
+            start(cases.taken(cases.cleared()), **changes())  # type: ignore[arg-type]
 
 
 def test_earlier_sessions_are_all_there_and_none_is_running() -> None:
@@ -292,8 +291,8 @@ LEAVING: list[tuple[dict[str, object], str]] = [
 
 
 @pytest.mark.parametrize(("values", "rule"), LEAVING)
-def test_the_last_readings_hold_the_patient(values: dict[str, Any], rule: str) -> None:
-    session = entered(cases.watched(), 141, **values)
+def test_the_last_readings_hold_the_patient(values: dict[str, object], rule: str) -> None:
+    session = entered(cases.watched(), 141, **values)  # type: ignore[arg-type]
     with pytest.raises(GateClosed) as caught:
         clear_to_leave(session, cases.leave_check(142), nurse(142), policy=POLICY)
     assert caught.value.rule == rule

@@ -1,7 +1,9 @@
 """`afterglow calibrate` and `afterglow validate` on small cohorts."""
 
+import dataclasses
 import functools
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +11,14 @@ import pytest
 from typer.testing import CliRunner
 
 from afterglow.cli.app import app
+from afterglow.errors import InputError
 from afterglow.provenance import Role
 from afterglow.therapy.calibrated import read_calibrated
 from afterglow.therapy.setting import Condition
 from afterglow.trials import calibrate as calibrating
 from afterglow.trials.arms import scored_figures
 from afterglow.trials.calibration_report import Fits
+from afterglow.trials.leaving_out import LeftOut
 from afterglow.trials.validate import validate
 from afterglow.usecases import validating
 
@@ -62,6 +66,41 @@ def test_calibrate_writes_a_population_that_is_read_back(tmp_path: Path) -> None
     assert document["schema"] == "afterglow.calibrate/1"
     assert document["diagnostics"]["k_hat"] is None
     assert {"name", "shift", "prior_sd", "left"} == set(document["values"][0])
+
+
+def test_leave_out_shows_each_trial_and_sums(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[float] = []
+
+    def some(*, seed: int, progress: Callable[[float], None] | None) -> tuple[LeftOut, ...]:
+        assert progress is not None
+        progress(1.0)
+        told.append(seed)
+        one = LeftOut(
+            condition=Condition.DEPRESSION,
+            role=Role.CALIBRATION,
+            trial="daly2018",
+            n=30,
+            log_density=-1.5,
+            without_priors=-2.25,
+        )
+        two = dataclasses.replace(one, trial="fava2020", log_density=-2.0)
+        return one, two, dataclasses.replace(one, condition=Condition.PTSD, trial="feder_2021", without_priors=None)
+
+    monkeypatch.setattr(validating, "leave_out", some)
+    said = run("calibrate", "--leave-out", "--seed", "3")
+    assert "daly2018" in said
+    assert "-3.50" in said
+    document = json.loads(run("calibrate", "--leave-out", "--json"))
+    assert document["sums"] == {"depression": {"calibration": -3.5}, "ptsd": {"calibration": -1.5}}
+    assert document["trials"][2]["without_class_priors"] is None
+    assert told == [3, 0]
+
+
+@pytest.mark.parametrize("option", ["--out", "--page"])
+def test_leave_out_makes_no_file(option: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no population and no page"):
+        run("calibrate", "--leave-out", option, str(tmp_path / "x"))
+    assert not (tmp_path / "x").exists()
 
 
 @pytest.mark.usefixtures("quick")

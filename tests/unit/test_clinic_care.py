@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -42,12 +43,16 @@ from afterglow.clinic import (
     ReviewKind,
     Role,
     RuleAnswer,
+    SessionState,
     Severity,
     SitePolicy,
     Standing,
+    StopReason,
     TreatmentCourse,
+    TreatmentSession,
     TrialOutcome,
     Verdict,
+    WorkItem,
     WorkKind,
     act_on,
     add_authorisation,
@@ -58,6 +63,7 @@ from afterglow.clinic import (
     assess_candidacy,
     block,
     book,
+    booking_warnings,
     changed_facts,
     check_candidate,
     check_dose,
@@ -67,6 +73,7 @@ from afterglow.clinic import (
     demo_policy,
     draft_policy,
     due_measures,
+    end_booking,
     escalate,
     find_conflicts,
     give_consent,
@@ -103,6 +110,7 @@ from afterglow.clinic.ruling import judge
 from afterglow.errors import (
     AfterglowError,
     BookingRefused,
+    Conflict,
     GateClosed,
     InputError,
     MissingValue,
@@ -527,6 +535,7 @@ def course(**changes: object) -> TreatmentCourse:
     return TreatmentCourse(**(fields | changes))  # type: ignore[arg-type]
 
 
+OFF_LABEL = LabelStatus(on_label=False, statement="off label", basis=())
 PLAN = Plan(
     endpoint="PHQ-9 below 5",
     induction_sessions=8,
@@ -563,10 +572,10 @@ def test_a_course_from_inquiry_to_maintenance() -> None:
     now = step(now, "accept", emergency=False)
     with pytest.raises(GateClosed, match="not assessed"):
         step(now, "find_suitable")
-    now = step(now, "find_suitable", candidacy=cases.candidacy())
+    now = step(now, "find_suitable", candidacy=cases.candidacy(minutes=0))
     with pytest.raises(GateClosed, match="no plan"):
         step(now, "await_cover")
-    now = set_plan(now, PLAN, prescriber()).now
+    now = set_plan(now, PLAN, prescriber(), label=OFF_LABEL).now
     with pytest.raises(GateClosed, match="safety plan"):
         step(now, "await_cover")
     now = make_safety_plan(now, nurse()).now
@@ -581,15 +590,131 @@ def test_a_course_from_inquiry_to_maintenance() -> None:
     now = step(add_authorisation(now, cover, nurse()).now, "start")
     with pytest.raises(GateClosed, match="benefit review"):
         step(now, "maintain")
-    review = BenefitReview(
-        kind=ReviewKind.END_OF_INDUCTION, decision=ReviewDecision.CONTINUE, by="p", at=at(2), reason="r"
-    )
-    now = step(record_review(now, review, prescriber(2)).now, "maintain")
+    review = benefit_review()
+    with pytest.raises(TooEarly, match="3 sessions in this induction"):
+        record_review(now, review, prescriber(2), sessions_given=3, policy=POLICY)
+    now = step(record_review(now, review, prescriber(2), sessions_given=4, policy=POLICY).now, "maintain")
     paused = step(now, "pause")
     assert paused.state is CourseState.PAUSED
     assert step(paused, "resume").state is CourseState.MAINTENANCE
     with pytest.raises(MissingValue, match="coded reason"):
         step(now, "stop")
+    with pytest.raises(MissingValue, match="needs a reason"):
+        move_course(now, "stop", prescriber(3), policy=POLICY, stop_reason=StopReason.OTHER)
+    with pytest.raises(WrongOrder, match="before what was done"):
+        move_course(now, "pause", prescriber(0, reason="r"), policy=POLICY)
+
+
+def benefit_review(**changes: object) -> BenefitReview:
+    fields: dict[str, object] = {
+        "kind": ReviewKind.END_OF_INDUCTION,
+        "decision": ReviewDecision.CONTINUE,
+        "by": "prescriber1",
+        "at": at(2),
+        "reason": "half the score",
+    }
+    return BenefitReview(**(fields | changes))  # type: ignore[arg-type]
+
+
+def test_relapse_leads_back_to_maintenance_only_over_a_benefit_review() -> None:
+    def step(now: TreatmentCourse, event: str) -> TreatmentCourse:
+        return move_course(now, event, prescriber(5, reason="r"), policy=POLICY).now
+
+    ill = step(course(state=CourseState.INDUCTION, induced_at=at(0)), "relapse")
+    with pytest.raises(GateClosed, match="benefit review"):
+        step(ill, "recover")
+    reviewed = replace(ill, reviews=(benefit_review(),))
+    assert step(reviewed, "recover").state is CourseState.MAINTENANCE
+    again = course(state=CourseState.REINDUCTION, induced_at=at(0))
+    assert step(again, "relapse").state is CourseState.RELAPSE
+
+
+@pytest.mark.parametrize(
+    ("days", "changes", "fits"),
+    [
+        (30, {}, True),
+        (30.01, {}, False),
+        (-0.01, {}, False),
+        (1, {"patient_id": "p2"}, False),
+        (1, {"policy_version": 7}, False),
+    ],
+)
+def test_candidacy_is_of_this_patient_and_of_now(days: float, changes: dict[str, object], *, fits: bool) -> None:
+    assessed = replace(cases.candidacy(minutes=0), **changes)  # type: ignore[arg-type]
+    now = course(state=CourseState.CANDIDACY)
+    act = prescriber(days * 24 * 60)
+    if fits:
+        assert move_course(now, "find_suitable", act, policy=POLICY, candidacy=assessed).now.state == "consent"
+    else:
+        with pytest.raises(GateClosed, match="Candidacy"):
+            move_course(now, "find_suitable", act, policy=POLICY, candidacy=assessed)
+
+
+def test_whether_a_plan_is_on_label_is_derived() -> None:
+    derived = label_status(
+        delivery=Delivery.IV,
+        indication=Indication.TRD,
+        age_years=40,
+        resistant=True,
+        on_ssri_or_snri=True,
+        policy=POLICY,
+    )
+    claimed = replace(PLAN, on_label=True, label_statement="on label")
+    with pytest.raises(Conflict, match="derived"):
+        set_plan(course(delivery=Delivery.IV), claimed, prescriber(), label=derived)
+    stated = replace(PLAN, on_label=derived.on_label, label_statement=derived.statement)
+    assert set_plan(course(delivery=Delivery.IV), stated, prescriber(), label=derived).now.plan == stated
+
+
+@pytest.mark.parametrize(
+    "changes", [{"interval_days": float("inf")}, {"interval_days": 93}, {"induction_sessions": 61}]
+)
+def test_a_plan_that_cannot_be_is_refused(changes: dict[str, object]) -> None:
+    with pytest.raises(OutOfRange, match="sessions and an interval"):
+        set_plan(course(), replace(PLAN, **changes), prescriber(), label=OFF_LABEL)  # type: ignore[arg-type]
+
+
+def test_who_signs_is_who_acts() -> None:
+    with pytest.raises(Conflict, match="A plan: who and when"):
+        set_plan(course(), replace(PLAN, by="ghost"), prescriber(), label=OFF_LABEL)
+    with pytest.raises(Conflict, match="A consent: who and when"):
+        give_consent(course(plan=PLAN), consent(taken_by="nobody"), nurse())
+    with pytest.raises(Conflict, match="A consent: who and when"):
+        give_consent(course(plan=PLAN), consent(at=at(5)), nurse())
+    inducing = course(state=CourseState.INDUCTION, induced_at=at(0))
+    with pytest.raises(Conflict, match="A benefit review: who and when"):
+        record_review(inducing, benefit_review(by="ghost"), prescriber(2), sessions_given=8, policy=POLICY)
+    for missing in ({"given_by": ""}, {"version": " "}):
+        with pytest.raises(MissingValue, match="version and names"):
+            consent(**missing)
+
+
+def test_a_review_has_its_place() -> None:
+    maintained = course(state=CourseState.MAINTENANCE, induced_at=at(0))
+    with pytest.raises(WrongState, match="no place"):
+        record_review(maintained, benefit_review(), prescriber(2), sessions_given=8, policy=POLICY)
+    stop = benefit_review(decision=ReviewDecision.STOP)
+    inducing = course(state=CourseState.INDUCTION, induced_at=at(0))
+    assert record_review(inducing, stop, prescriber(2), sessions_given=1, policy=POLICY).now.reviews == (stop,)
+
+
+def test_nothing_more_is_recorded_once_a_course_has_stopped() -> None:
+    over = course(state=CourseState.STOPPED, plan=PLAN)
+    moves: tuple[Callable[[], object], ...] = (
+        lambda: set_plan(over, PLAN, prescriber(), label=OFF_LABEL),
+        lambda: give_consent(over, consent(), nurse()),
+        lambda: add_authorisation(over, Authorisation(id="a", payer="p", units=1, starts_on=at(0).date()), nurse()),
+    )
+    for move in moves:
+        with pytest.raises(WrongState, match="has stopped"):
+            move()
+
+
+def test_an_authorisation_counts_once() -> None:
+    cover = Authorisation(id="a1", payer="p", units=8, starts_on=at(0).date())
+    now = add_authorisation(course(), cover, nurse()).now
+    with pytest.raises(Conflict, match="recorded already"):
+        add_authorisation(now, cover, nurse())
 
 
 def test_consent_runs_out_and_is_of_a_version() -> None:
@@ -605,14 +730,16 @@ def test_units_are_used_from_what_ends_first_and_self_pay_uses_none() -> None:
     soon = Authorisation(id="soon", payer="p", units=1, starts_on=today, ends_on=today)
     now = course(authorisations=(late, soon))
     assert units_left(now, today) == 6
-    now = use_unit(now, today).now
+    now = use_unit(now, nurse(), on=today).now
     assert [each.used for each in now.authorisations] == [0, 1]
     assert units_left(now, today + timedelta(days=1)) == 5
     own = Authorisation(id="own", payer="self", units=None, self_pay=True, starts_on=today)
     paying = course(authorisations=(own,))
-    assert (units_left(paying, today), use_unit(paying, today).written) == (None, ())
+    assert (units_left(paying, today), use_unit(paying, nurse(), on=today).written) == (None, ())
     with pytest.raises(GateClosed):
-        use_unit(course(), today)
+        use_unit(course(), nurse(), on=today)
+    with pytest.raises(NotPermitted):
+        use_unit(now, cases.act(Role.COORDINATOR), on=today)
     with pytest.raises(MissingValue):
         Authorisation(id="x", payer="p", units=None, starts_on=today)
 
@@ -624,9 +751,10 @@ def test_units_are_used_from_what_ends_first_and_self_pay_uses_none() -> None:
         (CourseState.INDUCTION, 4, 19.9, 10, (ReviewKind.EARLY_NON_RESPONSE,)),
         (CourseState.INDUCTION, 4, 20.0, 10, ()),
         (CourseState.INDUCTION, 4, None, 10, (ReviewKind.EARLY_NON_RESPONSE,)),
+        (CourseState.INDUCTION, 4, float("nan"), 10, (ReviewKind.EARLY_NON_RESPONSE,)),
         (CourseState.INDUCTION, 8, 50.0, 28, (ReviewKind.END_OF_INDUCTION,)),
-        (CourseState.MAINTENANCE, 8, 50.0, 181, ()),
-        (CourseState.MAINTENANCE, 8, 50.0, 182, (ReviewKind.PERIODIC,)),
+        (CourseState.MAINTENANCE, 8, 50.0, 180, ()),
+        (CourseState.MAINTENANCE, 8, 50.0, 181, (ReviewKind.PERIODIC,)),
         (CourseState.PAUSED, 8, 0.0, 300, ()),
     ],
 )
@@ -658,6 +786,7 @@ def booking(name: str, chair: str, starts: float, patient: str, delivery: Delive
         delivery=delivery,
         starts_at=at(starts),
         until=at(starts + 150),
+        dose_minutes=40.0 if delivery is Delivery.IV else 0.0,
     )
 
 
@@ -676,12 +805,83 @@ def test_conflicts_are_explained(wanted: Booking, kinds: list[str]) -> None:
     chairs = (Chair(id="a", deliveries=tuple(Delivery)), Chair(id="b", deliveries=(Delivery.ESK,)))
     closed = Closure(starts_at=at(500), until=at(600), reason="meeting")
     diary = Diary(chairs=chairs, capacity=2, bookings=(booking("o", "a", 0, "p1"),), closures=(closed,))
-    assert [each.kind for each in find_conflicts(diary, wanted, policy=POLICY)] == kinds
+    assert [each.kind for each in find_conflicts(diary, wanted, policy=POLICY, enrolled=True)] == kinds
     if kinds:
         with pytest.raises(BookingRefused, match="does not fit"):
-            book(diary, wanted, nurse(), policy=POLICY)
+            book(diary, wanted, nurse(), policy=POLICY, enrolled=True)
     one = replace(diary, capacity=1)
-    assert "capacity" in [each.kind for each in find_conflicts(one, booking("n", "b", 100, "p3"), policy=POLICY)]
+    found = find_conflicts(one, booking("n", "b", 100, "p3"), policy=POLICY, enrolled=True)
+    assert "capacity" in [each.kind for each in found]
+
+
+@pytest.mark.parametrize(
+    ("delivery", "minutes", "dose", "fits"),
+    [
+        (Delivery.ESK, 150, 0.0, True),
+        (Delivery.ESK, 149, 0.0, False),
+        (Delivery.IV, 130, 40.0, True),
+        (Delivery.IV, 129, 40.0, False),
+        (Delivery.IV, 4 * 60 + 90, 240.0, True),
+        (Delivery.SL, 120, 0.0, True),
+        (Delivery.SL, 119, 0.0, False),
+    ],
+)
+def test_a_booking_is_as_long_as_dose_and_watching(
+    delivery: Delivery, minutes: float, dose: float, *, fits: bool
+) -> None:
+    diary = Diary(chairs=(Chair(id="a", deliveries=tuple(Delivery)),), capacity=2)
+    wanted = replace(booking("n", "a", 60, "p2", delivery), until=at(60 + minutes), dose_minutes=dose)
+    kinds = [each.kind for each in find_conflicts(diary, wanted, policy=POLICY, enrolled=True)]
+    assert kinds == ([] if fits else ["too_short"])
+
+
+@pytest.mark.parametrize(("enrolled", "kinds"), [(True, []), (False, ["not_enrolled"]), (None, ["not_enrolled"])])
+def test_esketamine_is_booked_for_who_is_enrolled(kinds: list[str], *, enrolled: bool | None) -> None:
+    diary = Diary(chairs=(Chair(id="a", deliveries=tuple(Delivery)),), capacity=2)
+    wanted = booking("n", "a", 60, "p2")
+    assert [each.kind for each in find_conflicts(diary, wanted, policy=POLICY, enrolled=enrolled)] == kinds
+    ketamine = booking("n", "a", 60, "p2", Delivery.IV)
+    assert find_conflicts(diary, ketamine, policy=POLICY, enrolled=enrolled) == ()
+
+
+@pytest.mark.parametrize(("nurses", "warned"), [(None, False), (1, False), (0, True)])
+def test_more_infusions_than_a_nurse_can_watch_are_warned_of(nurses: int | None, *, warned: bool) -> None:
+    chairs = tuple(Chair(id=name, deliveries=tuple(Delivery)) for name in "abcd")
+    taken = tuple(booking(f"o{name}", name, 60, f"p{name}", Delivery.IV) for name in "ab")
+    diary = Diary(chairs=chairs, capacity=4, bookings=taken, nurses=nurses)
+    wanted = booking("n", "c", 60, "p2", Delivery.IV)
+    assert bool(booking_warnings(diary, wanted, policy=POLICY)) is warned
+    third = replace(diary, bookings=(*taken, booking("oc", "c", 60, "pc", Delivery.IV)))
+    fourth = booking("n", "d", 60, "p2", Delivery.IV)
+    assert bool(booking_warnings(third, fourth, policy=POLICY)) is (nurses is not None)
+    assert booking_warnings(third, booking("n", "d", 60, "p2"), policy=POLICY) == ()
+
+
+def test_a_no_show_has_had_its_time() -> None:
+    diary = Diary(chairs=(), capacity=1, bookings=(booking("o", "a", 60, "p1"),))
+    with pytest.raises(TooEarly, match="no show"):
+        end_booking(diary, "o", "no_show", nurse(59, reason="r"))
+    assert end_booking(diary, "o", "no_show", nurse(60, reason="r")).now.bookings[0].state == "no_show"
+    with pytest.raises(TooEarly, match="arrive"):
+        end_booking(diary, "o", "arrive", nurse(60 - 12 * 60 - 1))
+    assert end_booking(diary, "o", "arrive", nurse(60 - 12 * 60)).now.bookings[0].state == "arrived"
+    with pytest.raises(WrongState, match="does not end"):
+        end_booking(diary, "o", "move", nurse(60, reason="r"))
+
+
+def test_times_in_the_diary_have_a_zone() -> None:
+    with pytest.raises(InputError, match="booking"):
+        replace(booking("o", "a", 60, "p1"), until=datetime(2026, 3, 2, 12))  # noqa: DTZ001
+    with pytest.raises(InputError, match="closure"):
+        Closure(starts_at=datetime(2026, 3, 2, 12), until=at(0), reason="r")  # noqa: DTZ001
+
+
+@pytest.mark.parametrize("minutes", [float("nan"), float("inf"), -1.0, 20161.0])
+def test_a_length_that_cannot_be_is_refused(minutes: float) -> None:
+    with pytest.raises(OutOfRange, match="length of the infusion"):
+        block(Delivery.IV, dose_minutes=minutes, policy=POLICY)
+    with pytest.raises(OutOfRange, match="length of the infusion"):
+        block(Delivery.ESK, dose_minutes=40, policy=POLICY)
 
 
 def test_an_infusion_needs_its_length() -> None:
@@ -780,7 +980,7 @@ def test_an_alert_is_not_stepped_before_it_was_raised_or_last_stepped() -> None:
             alert_id="a",
             patient_id="p1",
             action=None,
-            at=datetime(2026, 1, 5),  # noqa: DTZ001  the case
+            at=datetime(2026, 1, 5),  # noqa: DTZ001
             policy=POLICY,
         )
 
@@ -788,9 +988,9 @@ def test_an_alert_is_not_stepped_before_it_was_raised_or_last_stepped() -> None:
 # Answers -----------------------------------------------------------------------------------------------------------
 
 
-def met_and_answered(delivery: Delivery, **changes: object) -> tuple[Finding, RuleAnswer]:
+def met_and_answered(judged_for: Delivery, **changes: object) -> tuple[Finding, RuleAnswer]:
     """An exclusion that is met, and a complete answer to it."""
-    found = judge(rule("C032"), {"dx.psychosis_active": True}, POLICY, delivery=delivery)
+    found = judge(rule("C032"), {"dx.psychosis_active": True}, POLICY, delivery=judged_for)
     act, second = prescriber(5, reason="stable for years"), prescriber(4, by="prescriber2")
     given = answer_rule(found, act, decision=Decision.PROCEED, policy=POLICY, cosigner=second)
     return found, replace(given, **changes)  # type: ignore[arg-type]
@@ -815,8 +1015,7 @@ def test_an_answer_counts_for_its_delivery_and_values_alone() -> None:
     ],
 )
 def test_an_answer_that_lacks_anything_does_not_count_however_it_was_made(changes: dict[str, object]) -> None:
-    found, given = met_and_answered(Delivery.IV)
-    answer = replace(given, **changes)  # type: ignore[arg-type]
+    found, answer = met_and_answered(Delivery.IV, **changes)
     assert open_findings([found], [answer]) == (found,)
 
 
@@ -987,7 +1186,9 @@ def test_the_worklist_names_what_presses_and_who_owns_it() -> None:
         at=at(0),
         policy=POLICY,
     )
-    given = replace(cases.observing(), left_at=at(200), rems_due_at=at(15) + timedelta(days=7))
+    given = replace(
+        cases.observing(), state=SessionState.CLOSED, left_at=at(200), rems_due_at=at(15) + timedelta(days=7)
+    )
     later = at(0) + timedelta(days=29)
     one = Standing(
         patient_id="p1",
@@ -1009,11 +1210,80 @@ def test_the_worklist_names_what_presses_and_who_owns_it() -> None:
         WorkKind.CHECK_IN,
         WorkKind.MONITORING_FORM,
         WorkKind.AUTHORISATION,
+        WorkKind.AFTERCARE,
     }
     assert {each.kind for each in found if each.overdue} >= {WorkKind.CHECK_IN, WorkKind.MONITORING_FORM}
     quiet = replace(one, alerts=(), reviews=(), change=None, next_session_at=later, checked_in=("s1",))
     quiet = replace(quiet, forms_sent=("s1",), course=replace(one.course, state=CourseState.PAUSED))
-    assert list_work([quiet], later, policy=POLICY) == ()
+    (step,) = list_work([quiet], later, policy=POLICY)
+    assert (step.kind, step.text, step.owner) == (
+        WorkKind.COURSE_STEP,
+        "the course is paused: resume or stop",
+        Role.PRESCRIBER,
+    )
+
+
+@pytest.mark.parametrize(
+    ("state", "owner"),
+    [
+        (CourseState.INQUIRY, Role.COORDINATOR),
+        (CourseState.CANDIDACY, Role.PRESCRIBER),
+        (CourseState.CONSENT, Role.PRESCRIBER),
+        (CourseState.AUTHORISATION, Role.COORDINATOR),
+        (CourseState.PAUSED, Role.PRESCRIBER),
+        (CourseState.RELAPSE, Role.PRESCRIBER),
+    ],
+)
+def test_a_course_that_waits_has_an_owner_and_a_day(state: CourseState, owner: Role) -> None:
+    waiting = Standing(patient_id="p1", course=course(state=state, moved_at=at(0)))
+    for days, overdue in ((7, False), (7.01, True)):
+        (item,) = list_work([waiting], at(days * 24 * 60), policy=POLICY)
+        assert (item.kind, item.owner, item.overdue) == (WorkKind.COURSE_STEP, owner, overdue)
+    fresh = Standing(patient_id="p1", course=course(state=state), opened_at=at(0))
+    assert list_work([fresh], at(0), policy=POLICY)[0].due_at == at(7 * 24 * 60)
+
+
+def test_every_state_of_a_course_that_goes_on_is_on_the_worklist() -> None:
+    for state in set(CourseState) - {CourseState.STOPPED}:
+        assert list_work([Standing(patient_id="p1", course=course(state=state))], at(0), policy=POLICY), state
+
+
+@pytest.mark.parametrize(
+    ("session", "end", "priority", "owner"),
+    [
+        (cases.booked(), 30, Priority.MEDIUM, Role.COORDINATOR),
+        (cases.screened(), 30, Priority.MEDIUM, Role.NURSE),
+        (cases.dosing(), 15, Priority.HIGH, Role.NURSE),
+        (cases.observing(Delivery.IV), 55, Priority.HIGH, Role.NURSE),
+    ],
+)
+def test_a_session_that_does_not_end_is_on_the_worklist(
+    session: TreatmentSession, end: float, priority: Priority, owner: Role
+) -> None:
+    over = Standing(patient_id="p1", course=course(state=CourseState.STOPPED), sessions=(session,))
+
+    def open_ones(minutes: float) -> list[WorkItem]:
+        return [i for i in list_work([over], at(minutes), policy=POLICY) if i.kind is WorkKind.SESSION_OPEN]
+
+    assert open_ones(end + 12 * 60 - 1) == []
+    (item,) = open_ones(end + 12 * 60)
+    assert (item.priority, item.owner) == (priority, owner)
+
+
+def test_aftercare_that_is_due_or_was_never_asked_is_on_the_worklist() -> None:
+    def found(**asked: Fact) -> dict[str, Priority]:
+        facts = tuple((name.replace("__", "."), value) for name, value in asked.items())
+        one = Standing(patient_id="p1", course=course(state=CourseState.INDUCTION, induced_at=at(0)), asked=facts)
+        return {
+            each.text.split(":")[0]: each.priority
+            for each in list_work([one], at(60), policy=POLICY)
+            if each.kind is WorkKind.AFTERCARE
+        }
+
+    assert list(found().values()) == [Priority.LOW]  # the urinary question was never asked
+    asked = {"review__days_since_urinary_question": 3, "events__urinary_symptoms_new": False}
+    assert found(**asked) == {}
+    assert len(found(**(asked | {"events__urinary_symptoms_new": True}))) == 1
 
 
 def test_every_group_has_rules() -> None:

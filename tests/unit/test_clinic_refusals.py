@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 import pytest
 from tests import clinic_cases as cases
 from tests.clinic_cases import POLICY, at, nurse, prescriber
-from tests.unit.test_clinic_care import PLAN, booking, course
+from tests.unit.test_clinic_care import OFF_LABEL, PLAN, booking, course
 
 from afterglow.clinic import (
     Act,
@@ -69,6 +69,10 @@ def authorised(**changes: object) -> Authorisation:
     return Authorisation(**(fields | changes))  # type: ignore[arg-type]
 
 
+def planned(**changes: object) -> object:
+    return set_plan(course(), replace(PLAN, **changes), prescriber(), label=OFF_LABEL)  # type: ignore[arg-type]
+
+
 REFUSED: list[tuple[str, Callable[[], object], type[AfterglowError]]] = [
     ("no login", lambda: Act(by="", roles=(Role.NURSE,), at=at(0)), MissingValue),
     ("naive time", lambda: Act(by="x", roles=(Role.NURSE,), at=datetime(2026, 1, 1)), InputError),  # noqa: DTZ001
@@ -84,8 +88,16 @@ REFUSED: list[tuple[str, Callable[[], object], type[AfterglowError]]] = [
     ("negative count", lambda: count(cases.vial(), nurse(1), counted_ug=-1, policy=POLICY), OutOfRange),
     ("too many units used", lambda: authorised(used=3), OutOfRange),
     ("ends first", lambda: add_authorisation(course(), authorised(ends_on=date(2026, 1, 1)), nurse()), WrongOrder),
-    ("no endpoint", lambda: set_plan(course(), replace(PLAN, endpoint=" "), prescriber()), MissingValue),
-    ("no sessions", lambda: set_plan(course(), replace(PLAN, induction_sessions=0), prescriber()), OutOfRange),
+    (
+        "no endpoint",
+        lambda: planned(endpoint=" "),
+        MissingValue,
+    ),
+    (
+        "no sessions",
+        lambda: planned(induction_sessions=0),
+        OutOfRange,
+    ),
     ("booked twice", lambda: book(DIARY, booking("o", "a", 300, "p2"), nurse(), policy=POLICY), Conflict),
     ("in the past", lambda: book(DIARY, booking("n", "a", -1, "p2"), nurse(), policy=POLICY), OutOfRange),
     ("per kg without weight", lambda: cases.order(Delivery.IV).amount_ug(None), MissingValue),
@@ -117,9 +129,9 @@ def test_refused(ask: Callable[[], object], error: type[AfterglowError]) -> None
 def test_a_review_says_why() -> None:
     from afterglow.clinic import BenefitReview, ReviewDecision, ReviewKind  # noqa: PLC0415
 
-    held = BenefitReview(kind=ReviewKind.PERIODIC, decision=ReviewDecision.STOP, by="p", at=at(0), reason="")
+    held = BenefitReview(kind=ReviewKind.PERIODIC, decision=ReviewDecision.STOP, by="prescriber1", at=at(0), reason="")
     with pytest.raises(MissingValue):
-        record_review(course(), held, prescriber())
+        record_review(course(), held, prescriber(), sessions_given=8, policy=POLICY)
 
 
 def test_a_dose_belongs_to_its_session_before_it_starts() -> None:
@@ -177,7 +189,8 @@ def test_the_worklist_asks_for_cover_and_for_closing() -> None:
 
     def kinds(*covers: Authorisation) -> list[str]:
         standing = Standing(patient_id="p1", course=replace(now, authorisations=covers), next_session_at=at(60))
-        return [f"{each.kind} {each.text}" for each in list_work([standing], at(0), policy=POLICY)]
+        found = list_work([standing], at(0), policy=POLICY)
+        return [f"{each.kind} {each.text}" for each in found if each.kind is not WorkKind.AFTERCARE]
 
     assert kinds(authorised(units=2)) == ["authorisation 2 authorised units left"]
     assert kinds(authorised(units=3)) == []
@@ -214,5 +227,12 @@ def test_tablets_have_no_volume_and_a_new_booking_is_not_over() -> None:
 
 def test_a_due_scale_is_on_the_worklist_with_its_owner() -> None:
     due = DueMeasure(instrument="phq9", due_at=at(-60), overdue=False, reason="every 28 days")
-    (item,) = list_work([Standing(patient_id="p1", course=course(), measures=(due,))], at(0), policy=POLICY)
+    found = list_work([Standing(patient_id="p1", course=course(), measures=(due,))], at(0), policy=POLICY)
+    (item,) = (each for each in found if each.kind is WorkKind.MEASURE_DUE)
     assert (item.kind, item.owner, item.overdue) == (WorkKind.MEASURE_DUE, Role.COORDINATOR, True)
+
+
+@pytest.mark.parametrize("changes", [{"number": 0}, {"week": 0}, {"planned_at": datetime(2026, 1, 5)}])  # noqa: DTZ001
+def test_a_session_that_cannot_be_is_refused(changes: dict[str, object]) -> None:
+    with pytest.raises(InputError):
+        replace(cases.booked(), **changes)  # type: ignore[arg-type]

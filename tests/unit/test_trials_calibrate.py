@@ -1,6 +1,7 @@
 """Calibration: rows, likelihood, mode, importance sampling, chains, and what is reported of them."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -12,10 +13,12 @@ from afterglow.therapy.calibrated import read_calibrated, shipped_calibration
 from afterglow.therapy.population import prior_population
 from afterglow.therapy.setting import Condition
 from afterglow.trials import calibrate as calibrating
+from afterglow.trials import leaving_out
 from afterglow.trials import likelihood as likelihoods
 from afterglow.trials.arms import ReadAt, arm_designs, scored_figures
 from afterglow.trials.calibrate import Calibration, calibrate
 from afterglow.trials.calibration_report import Fits, calibrate_all, calibrated_text, calibration_markdown, data_digest
+from afterglow.trials.leaving_out import leave_out
 from afterglow.trials.likelihood import FitRow, Likelihood, class_priors, fit_rows
 from afterglow.trials.moments import Statistic
 from afterglow.trials.reported import ArmRun, arm_runs, run_doubts, run_draws, sampled_correlation
@@ -170,6 +173,54 @@ def test_the_surface_is_exact_where_it_was_sampled() -> None:
     far = np.zeros((1, one.size))
     far[0, 0] = 7.0
     assert surface.log_posterior(far)[0] == -np.inf
+
+
+def test_leaving_out_never_fits_the_trial_it_predicts(monkeypatch: pytest.MonkeyPatch) -> None:
+    fitted: list[tuple[tuple[str, ...], bool]] = []
+    stand_in = calibrate(without=NOT_THESE, with_class_priors=False, persons=8, sample=False)
+
+    def recorded(
+        *,
+        without: tuple[str, ...] = (),
+        with_class_priors: bool = True,
+        condition: Condition = Condition.DEPRESSION,
+        **_: object,
+    ) -> Calibration:
+        assert condition is Condition.DEPRESSION  # the one trial of PTSD leaves its prior
+        fitted.append((without, with_class_priors))
+        return stand_in
+
+    def some(condition: Condition, *, roles: Sequence[Role] = (Role.CALIBRATION,)) -> tuple[FitRow, ...]:
+        asked = ("murrough2013_ajp", "zarate2006", "berman2000", "feder_2021")
+        return tuple(row for row in fit_rows(condition, roles=roles) if row.trial in asked)
+
+    monkeypatch.setattr(leaving_out, "calibrate", recorded)
+    monkeypatch.setattr(leaving_out, "fit_rows", some)
+    told: list[float] = []
+    found = leave_out(n_draws=8, persons=8, conditions=(Condition.DEPRESSION, Condition.PTSD), progress=told.append)
+    assert [(left.trial, left.role) for left in found] == [
+        ("murrough2013_ajp", Role.CALIBRATION),
+        ("berman2000", Role.CONTEXT),
+        ("zarate2006", Role.CONTEXT),
+        ("feder_2021", Role.CALIBRATION),
+    ]
+    assert fitted == [
+        ((), True),  # what other conditions start from
+        (("murrough2013_ajp",), True),
+        (("murrough2013_ajp",), False),
+        (("",), True),  # context trials share one fit to every calibration trial
+        (("",), False),
+    ]
+    assert [left.without_priors is None for left in found] == [False, False, False, True]
+    assert all(np.isfinite(left.log_density) for left in found)
+    assert told == [0.25, 0.5, 0.75, 1.0]
+
+
+def test_the_density_of_a_left_out_trial_by_hand() -> None:
+    rows = [row for row in fit_rows(Condition.DEPRESSION) if row.trial == "murrough2013_ajp"]
+    got = leaving_out._log_density(None, PRIOR, rows, seed=1, n_draws=3, persons=64)
+    draws = np.random.default_rng(1).standard_normal((3, len(PRIOR.uncertain)))
+    assert got == pytest.approx(np.log(np.mean(np.exp(day_one().log_density(draws)))))
 
 
 @pytest.fixture(scope="module")

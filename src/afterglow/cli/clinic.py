@@ -46,7 +46,7 @@ def add_command(
     """
     from afterglow.usecases.people import add_person
 
-    with _operator() as desk:
+    with operator() as desk:
         _show_token(login, add_person(desk, login, name=name, roles=_roles(role)))
 
 
@@ -64,7 +64,7 @@ def set_roles_command(login: Login, role: Roles) -> None:
     """Other roles for a person; they count at once."""
     from afterglow.usecases.people import set_roles
 
-    with _operator() as desk:
+    with operator() as desk:
         set_roles(desk, login, roles=_roles(role), version=_version(desk, login))
     console().print(f"{login} is now: {', '.join(role)}.")
 
@@ -95,7 +95,7 @@ def list_command() -> None:
     """Who works here or did."""
     from afterglow.usecases.people import list_people
 
-    with _operator() as desk:
+    with operator() as desk:
         found = list_people(desk).shown
     rows = [
         [each.login, each.name, ", ".join(each.roles), "" if each.left_at is None else f"left {each.left_at:%Y-%m-%d}"]
@@ -109,7 +109,7 @@ def leave_command(login: Login) -> None:
     """Somebody leaves: credentials, sessions and tokens end; what they did stays theirs."""
     from afterglow.usecases.people import leave
 
-    with _operator() as desk:
+    with operator() as desk:
         leave(desk, login, version=_version(desk, login))
     console().print(f"{login} has left.")
 
@@ -119,7 +119,7 @@ def reset_command(login: Login) -> None:
     """A new set-up for somebody who lost password, phone and recovery codes; what they had holds no more."""
     from afterglow.usecases.people import reset
 
-    with _operator() as desk:
+    with operator() as desk:
         _show_token(login, reset(desk, login, version=_version(desk, login)))
 
 
@@ -232,7 +232,7 @@ def _store() -> Iterator[Store]:
 
 
 @contextmanager
-def _operator() -> Iterator[Desk]:
+def operator() -> Iterator[Desk]:
     """The desk of whoever may run this machine: makes people, sees no patient."""
     from afterglow.clinic import Role
     from afterglow.settings import read_settings

@@ -9,6 +9,7 @@ import typer
 
 from afterglow.cli.modelling import AsJson, Seed
 from afterglow.cli.output import Report, console, print_json, print_table, progress, write_report
+from afterglow.errors import InputError
 
 if TYPE_CHECKING:  # --help must not load the model
     from afterglow.trials.validate import Validation
@@ -25,6 +26,10 @@ def calibrate_command(
         typer.Option("--out", metavar="FILE", help="Write the population file (JSON).", show_default=False),
     ] = None,
     page: Page = None,
+    leave_out: Annotated[
+        bool,
+        typer.Option("--leave-out", help="Instead, predict each trial from the others; takes about 20 minutes."),
+    ] = False,
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -32,6 +37,13 @@ def calibrate_command(
 
     Example: afterglow calibrate --out population.json --page calibration.md
     """
+    if leave_out:
+        if out is not None or page is not None:
+            raise InputError(
+                "--leave-out makes no population and no page", next_step="Leave out --out and --page, or --leave-out"
+            )
+        _leave_out(seed=seed, as_json=as_json)
+        return
     from afterglow.trials.calibration_report import (  # noqa: PLC0415  --help must not load the model
         calibrate_all,
         calibrated_text,
@@ -54,6 +66,28 @@ def calibrate_command(
     said.print(", ".join(f"{name.replace('_', ' ')} {value}" for name, value in document["diagnostics"].items()))
     rows = [[v["name"], f"{v['shift']:+.2f}", f"{v['prior_sd']:.2f}", f"{v['left']:.2f}"] for v in document["values"]]
     print_table(said, ["Value", "Moved by", "Prior spread", "Left of it"], rows, numeric=(1, 2, 3))
+
+
+def _leave_out(*, seed: int, as_json: bool) -> None:
+    from afterglow.usecases.validating import leave_out_document  # noqa: PLC0415  --help must not load the model
+
+    with progress("Leaving out one trial at a time") as done:
+        document = leave_out_document(seed=seed, progress=done)
+    if as_json:
+        print_json(document)
+        return
+    said = console()
+    said.print(f"Each trial predicted from the others, seed {seed}", style="bold")
+    said.print("Logarithm of the predictive density; higher is better, and only differences mean anything.")
+    said.print("Calibration trials: from the other calibration trials. Context trials: from all of them.")
+    said.print()
+    words = [(t["condition"].replace("_", " "), t["role"], t["trial"], str(t["figures"])) for t in document["trials"]]
+    scores = [(t["log_density"], t["without_class_priors"]) for t in document["trials"]]
+    rows = [[*w, *("" if x is None else f"{x:.2f}" for x in pair)] for w, pair in zip(words, scores, strict=True)]
+    sums = [(name.replace("_", " "), role, x) for name, of in document["sums"].items() for role, x in of.items()]
+    rows += [[name, role, "all", "", f"{x:.2f}", ""] for name, role, x in sums]
+    headings = ["Condition", "Role", "Trial", "Figures", "Log density", "Without class-level priors"]
+    print_table(said, headings, rows, numeric=(3, 4, 5))
 
 
 def validate_command(page: Page = None, seed: Seed = 0, as_json: AsJson = False, report: Report = None) -> None:

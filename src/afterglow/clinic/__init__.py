@@ -47,9 +47,9 @@ _PUBLIC = {
         "order_dose screen",
         "giving": "finish_dose give_device hold ran_minutes resume start_dose stop take_drug",
         "leaving": "LeaveCheck clear_to_leave judge_leaving leave_facts transfer walk_out",
-        "aftercare": "aftercare_facts judge_aftercare",
+        "aftercare": "ASKED_LATER aftercare_facts judge_aftercare sessions_in_induction",
         "diary": "BOOKING Booking BookingConflict BookingState Chair Closure ConflictKind Diary block book "
-        "end_booking find_conflicts move_booking",
+        "booking_warnings end_booking find_conflicts move_booking",
         "measures": "Cadence DueMeasure ScoreReading cadences due_measures read_score",
         "alerts": "ALERT AlertStage ClinicAlert act_on alert_from_finding alerts_from_score close_alert "
         "escalate hand_over read_alert response_time",
@@ -61,6 +61,7 @@ _PUBLIC = {
 
 __all__ = [
     "ALERT",
+    "ASKED_LATER",
     "BOOKING",
     "CONTAINER",
     "COURSE",
@@ -172,6 +173,7 @@ __all__ = [
     "baseline",
     "block",
     "book",
+    "booking_warnings",
     "cadences",
     "cancel",
     "changed_facts",
@@ -279,6 +281,7 @@ __all__ = [
     "rules",
     "rules_of",
     "screen",
+    "sessions_in_induction",
     "set_plan",
     "setting",
     "sign_note",
@@ -397,6 +400,7 @@ if TYPE_CHECKING:
         Diary,
         block,
         book,
+        booking_warnings,
         end_booking,
         find_conflicts,
         move_booking,

@@ -16,7 +16,7 @@ from afterglow.errors import OutOfRange, echo
 from afterglow.predicates import Fact, Truth
 
 # What the sessions and the course do not hold, and somebody has to look up or ask.
-_ASKED = {
+ASKED_LATER = {
     "rems.form_submitted",
     "after.check_in_done",
     "symptoms.depression_worse",
@@ -49,19 +49,36 @@ def aftercare_facts(
     >>> course = TreatmentCourse(id="c1", patient_id="p1", delivery=Delivery.IV, drug=DrugForm.RACEMIC_KETAMINE,
     ...                          indication=Indication.TRD)
     >>> found = aftercare_facts(course, (), datetime(2026, 1, 5, 9, tzinfo=UTC), asked={})
-    >>> found["schedule.sessions_in_30_days"], found["schedule.days_since_last_session"] is None
+    >>> found["schedule.sessions_in_30_days"], found.get("schedule.days_since_last_session") is None
     (0, True)
     """
     check_utc(at, what="The time of a check")
     for name in asked:
-        if name not in _ASKED:
+        if name not in ASKED_LATER:
             raise OutOfRange(
-                "This is not asked after a session", observed=echo(name), allowed=", ".join(sorted(_ASKED))
+                "This is not asked after a session", observed=echo(name), allowed=", ".join(sorted(ASKED_LATER))
             )
     check_facts(asked)
     mine = [each for each in sessions if each.course_id == course.id]
     given = sorted((each for each in mine if each.given), key=lambda each: each.given[0].at)
     return _of_last(given, at) | _of_schedule(course, mine, given, at) | _of_reviews(course, at) | dict(asked)
+
+
+def sessions_in_induction(course: TreatmentCourse, sessions: Iterable[TreatmentSession]) -> int:
+    """In how many sessions of this induction a dose was started; 0 before it.
+
+    >>> from afterglow.clinic.resistance import Indication
+    >>> from afterglow.clinic.rulebook import Delivery
+    >>> from afterglow.quantities import DrugForm
+    >>> sessions_in_induction(TreatmentCourse(id="c1", patient_id="p1", delivery=Delivery.IV,
+    ...                       drug=DrugForm.RACEMIC_KETAMINE, indication=Indication.TRD), ())
+    0
+    """
+    since = course.induced_at
+    if since is None:
+        return 0
+    starts = (each.dose_started_at for each in sessions if each.course_id == course.id)
+    return sum(start is not None and start >= since for start in starts)
 
 
 def judge_aftercare(

@@ -106,7 +106,7 @@ def clear_to_leave(
                 f"Leave rule {of.id} ({of.condition}) holds",
                 rule=of.id,
                 observed=f"{each.values}{missing}",
-                allowed=of.threshold,
+                allowed=f"not {each.limit}",
                 next_step="Go on watching, and check what is missing",
             )
     facts = (check, *found)

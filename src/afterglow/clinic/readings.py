@@ -240,7 +240,7 @@ def assess_emergency(
     ...                          spo2_pct=spo2, respiratory_rate_per_min=12, symptoms=(("events.apnoea", False),))
     ...                  for n, spo2 in enumerate((89, 97)))
     >>> session = TreatmentSession(id="s1", patient_id="p1", course_id="c1", delivery=Delivery.IV, number=1, week=1,
-    ...                            drug=DrugForm.RACEMIC_KETAMINE, planned_at=now, readings=readings, policy_version=1,
+    ...                            drug=DrugForm.RACEMIC_KETAMINE, planned_at=now, readings=readings, policy_version=0,
     ...                            policy_digest=policy_digest(demo_policy()), state=SessionState.OBSERVING)
     >>> act = Act(by="dr1", roles=(Role.PRESCRIBER,), at=now + timedelta(minutes=30), reason="awake, lungs clear")
     >>> assess_emergency(session, "S045", act, policy=demo_policy()).now.assessments[0].rule
@@ -266,6 +266,7 @@ def assess_emergency(
 def baseline(session: TreatmentSession) -> Reading | None:
     """The last standing pressure before the dose; None if there is none.
 
+    >>> from afterglow.clinic.rulebook import Delivery
     >>> from afterglow.quantities import DrugForm
     >>> from datetime import UTC
     >>> now = datetime(2026, 1, 5, 9, tzinfo=UTC)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -318,7 +319,8 @@ def label_status(
     if not rows:
         return LabelStatus(on_label=False, statement=f"off label in {region}: {_say(indication)}", basis=basis)
     low, high = min(row.ages[0] for row in rows), max(row.ages[1] for row in rows)
-    tests: list[tuple[str, Truth]] = [("age", None if age_years is None else low <= age_years < high + 1)]
+    known = age_years is not None and math.isfinite(age_years)
+    tests: list[tuple[str, Truth]] = [("age", low <= (age_years or 0) < high + 1 if known else None)]
     if indication is Indication.TRD:
         tests.append(("resistance to treatment", resistant))
         if region in {"EU", "UK"}:

@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from afterglow.clinic.acting import Act, Outcome, Role, Row, StateTable
+from afterglow.clinic.acting import Act, Outcome, Role, Row, StateTable, check_utc
 from afterglow.clinic.dosing import DoseOrder, PreparedDose, SecondCheck
 from afterglow.clinic.policy import SitePolicy
 from afterglow.clinic.rulebook import Delivery
 from afterglow.clinic.ruling import RuleAnswer
-from afterglow.errors import Conflict
+from afterglow.errors import Conflict, OutOfRange
 from afterglow.predicates import Fact
 from afterglow.quantities import DrugForm
 
@@ -267,6 +267,15 @@ class TreatmentSession:
     left_how: Leaving | None = None
     closed_at: datetime | None = None
     rems_due_at: datetime | None = None
+
+    def __post_init__(self) -> None:
+        check_utc(self.planned_at, what="The time of a session")
+        if min(self.number, self.week) < 1:
+            raise OutOfRange(
+                "Sessions and weeks count from 1",
+                observed=f"session {self.number}, week {self.week}",
+                allowed="1 or more",
+            )
 
     @property
     def cleared(self) -> bool | None:

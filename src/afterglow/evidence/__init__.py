@@ -36,6 +36,7 @@ from afterglow.evidence.pooling import (
     PoolingMethod,
     PoolingStatus,
     pool,
+    wilson_interval,
 )
 from afterglow.evidence.studies import (
     Baseline,
@@ -128,4 +129,5 @@ __all__ = [
     "trials",
     "trials_where",
     "variability",
+    "wilson_interval",
 ]

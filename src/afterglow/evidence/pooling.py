@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from afterglow.errors import MissingValue, OutOfRange
+from afterglow.evidence.figures import Z975
 
 
 class PoolingMethod(StrEnum):
@@ -29,6 +30,21 @@ class PoolingStatus(StrEnum):
 
 
 PREDICTION_FORMULA = "Higgins-Thompson-Spiegelhalter: estimate ± t(k - 2 df) * sqrt(tau2 + se^2)"
+
+
+def wilson_interval(pct: float, n: int) -> tuple[float, float]:
+    """95 % interval of a percentage of n people.
+
+    Source: Wilson 1927, J Am Stat Assoc 22:209-212.
+
+    >>> low, high = wilson_interval(0.0, 10)
+    >>> low, round(high, 1)
+    (0.0, 27.8)
+    """
+    chance, more = pct / 100.0, Z975**2 / n
+    middle = (chance + more / 2.0) / (1.0 + more)
+    half = Z975 * math.sqrt(chance * (1.0 - chance) / n + more / n / 4.0) / (1.0 + more)
+    return 100.0 * (middle - half), 100.0 * (middle + half)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -42,6 +42,7 @@ class ScatterPanel:
         line: a line that the points should follow, as (x, y) pairs.
         levels: values of y that are marked, as the ends of a 90 % interval.
         log_x: a logarithmic horizontal axis; ticks are then given in `x_ticks`.
+        y_ends: values that the vertical axis holds at least.
         x_ticks: places and words on the horizontal axis; empty takes round numbers.
     """
 
@@ -51,6 +52,7 @@ class ScatterPanel:
     points: tuple[ScatterPoint, ...]
     line: tuple[tuple[float, float], ...] = ()
     levels: tuple[float, ...] = ()
+    y_ends: tuple[float, ...] = ()
     log_x: bool = False
     x_ticks: tuple[tuple[float, str], ...] = ()
 
@@ -121,7 +123,7 @@ def _panel(panel: ScatterPanel, box: Box) -> Markup:
     place = math.log10 if panel.log_x else float
     xs = [place(p.x) for p in panel.points] + [place(x) for x, _ in (*panel.line, *panel.x_ticks)]
     ys = [v for p in panel.points for v in (p.y, p.low, p.high) if v is not None]
-    ys += [y for _, y in panel.line] + list(panel.levels)
+    ys += [y for _, y in panel.line] + [*panel.levels, *panel.y_ends]
     across, up = _scale(xs, box.left + 8.0, box.right - 8.0), _scale(ys, box.bottom, box.top)
     ticks = _ticks(up)
     pieces = [

@@ -5,9 +5,11 @@ All follow effect-site S-ketamine Ce, without further delay and without toleranc
 * a person is dissociated (or sedated) while Ce is above his threshold, which is lognormal between people. For
   dissociation its median is the published C50 and its spread what the confidence interval of that C50 in n people
   implies (an upper estimate). The threshold of sedation lies higher by as much as labels count it less often;
-* the rise of pressure and heart rate is Ce relative to the peak of the reference infusion, times the mean rise of the
-  meta-analysis, with the between-person spread that the label's frequency of marked rises implies (an upper estimate,
-  since the label counts the largest of up to eight sessions).
+* the rise of pressure and heart rate is Ce relative to the peak of the reference infusion, times a mean rise between
+  that of the meta-analysis and that of the trials of the spray, with the between-person spread that the label's
+  frequency of marked rises implies (an upper estimate, since the label counts the largest of up to eight sessions).
+
+How these compare with what is published: docs/validation/acute.md.
 
 Every part is provisional until calibrated; none is a scale score. A rule decides when somebody leaves, never this
 model. Sources: the facts named in `AcuteEffects.sources`; assumptions in `data/acute_effects.yaml`.
@@ -233,20 +235,24 @@ def _sedation_threshold() -> NormalDist:
 def _reference_rises(*, older: bool) -> tuple[NormalDist, NormalDist, NormalDist]:
     """Systolic and diastolic (mmHg) and heart-rate (bpm) rise at the peak of the reference infusion, between people.
 
-    The mean comes from the meta-analysis, for older people times their ratio in the trials. The spread follows
-    from the frequency of marked rises around the mean maximum of the same trials; heart rate takes the relative
-    spread of systolic pressure, for want of its own.
+    The meta-analysis gives the mean there, the trials of the spray their mean maximum at the higher peak of the
+    largest spray. A rise in proportion to the level cannot follow both, so the mean lies between them at equal ratio;
+    older people have it times their ratio in the trials. The spread follows from the frequency of marked rises around
+    the mean maximum of the same trials, at the level of the spray; heart rate takes the relative spread of systolic
+    pressure, for want of its own.
     """
     largest, systolic_often, diastolic_often = (fact(name) for name in _AGE_SOURCES[older])
     younger = fact(_AGE_SOURCES[False][0])
+    higher = _largest_spray_peak() / _reference_peak()
     rises = []
-    for label, often, mean, marked in (
+    for label, often, pooled, marked in (
         ("SBP", systolic_often, "vankawala2021_systolic_rise", "marked_systolic_rise_mmhg"),
         ("DBP", diastolic_often, "vankawala2021_diastolic_rise", "marked_diastolic_rise_mmhg"),
     ):
-        maximum = given(largest.point(label).value)
+        maximum, usual = given(largest.point(label).value), given(younger.point(label).value)
         sd = (_assumed(marked) - maximum) / NormalDist().inv_cdf(1.0 - given(often.value) / 100.0)
-        rises.append(NormalDist(given(fact(mean).value) * maximum / given(younger.point(label).value), sd))
+        mean = math.sqrt(given(fact(pooled).value) * usual / higher)
+        rises.append(NormalDist(mean * maximum / usual, sd / higher))
     beats = given(fact("vankawala2021_heart_rate_rise").value)
     return rises[0], rises[1], NormalDist(beats, beats * rises[0].stdev / rises[0].mean)
 
@@ -254,13 +260,25 @@ def _reference_rises(*, older: bool) -> tuple[NormalDist, NormalDist, NormalDist
 @cache
 def _reference_peak() -> float:
     """Peak effect-site level in ng/mL of the typical patient in the reference infusion."""
-    session = DoseAdministration(
-        at_h=0.0,
-        drug=DrugForm.RACEMIC_KETAMINE,
-        route=Route.IV,
-        dose=Dose(mg_per_kg=_assumed("reference_dose_mg_per_kg")),
-        infusion_h=_assumed("reference_infusion_min") * HOURS_PER_MINUTE,
+    return _typical_peak(
+        DoseAdministration(
+            at_h=0.0,
+            drug=DrugForm.RACEMIC_KETAMINE,
+            route=Route.IV,
+            dose=Dose(mg_per_kg=_assumed("reference_dose_mg_per_kg")),
+            infusion_h=_assumed("reference_infusion_min") * HOURS_PER_MINUTE,
+        )
     )
+
+
+@cache
+def _largest_spray_peak() -> float:
+    """The same after the largest dose of the spray."""
+    dose = Dose(mg=_assumed("largest_spray_mg"))
+    return _typical_peak(DoseAdministration(at_h=0.0, drug=DrugForm.ESKETAMINE, route=Route.INTRANASAL, dose=dose))
+
+
+def _typical_peak(session: DoseAdministration) -> float:
     patient = typical()
     modes = drive_model(session.drug, session.route, patient)
     highest, _ = peak(modes, drive_inputs(Regimen((session,))), weight_kg=patient.weight_kg)

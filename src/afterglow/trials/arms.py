@@ -14,7 +14,17 @@ from functools import cache
 from pathlib import Path
 
 from afterglow.errors import InputError, InvalidData
-from afterglow.evidence import Z975, Figure, SpreadKind, TimeOrigin, Trial, TrialArm, trial, trials
+from afterglow.evidence import (
+    Z975,
+    Figure,
+    SpreadKind,
+    TimeOrigin,
+    Trial,
+    TrialArm,
+    trial,
+    trials,
+    wilson_interval,
+)
 from afterglow.evidence import Statistic as Published
 from afterglow.protocol import AtRisk, ObservationPlan, RelapseQuestion, ScaleBounds
 from afterglow.protocol.treatment import administer
@@ -180,10 +190,7 @@ class ScoredFigure:
             return self.value - Z975 * self.se, self.value + Z975 * self.se
         if self.n is None or not self.statistic.endswith("_pct"):
             return None
-        chance, more = self.value / 100.0, Z975**2 / self.n
-        middle = (chance + more / 2.0) / (1.0 + more)
-        half = Z975 * math.sqrt(chance * (1.0 - chance) / self.n + more / self.n / 4.0) / (1.0 + more)
-        return 100.0 * (middle - half), 100.0 * (middle + half)
+        return wilson_interval(self.value, self.n)
 
     @property
     def read_at(self) -> ReadAt:

@@ -24,6 +24,7 @@ from afterglow.clinic import (
     SitePolicy,
     StopReason,
     TreatmentCourse,
+    TreatmentSession,
     add_authorisation,
     answer_rule,
     assess_candidacy,
@@ -34,6 +35,7 @@ from afterglow.clinic import (
     make_safety_plan,
     move_course,
     record_review,
+    sessions_in_induction,
     set_plan,
     withdraw_consent,
 )
@@ -182,7 +184,7 @@ def plan(
         by=work.actor.person_id,
         at=work.now,
     )
-    return _keep(work, loaded, set_plan(loaded.now, made, work.act()))
+    return _keep(work, loaded, set_plan(loaded.now, made, work.act(), label=label))
 
 
 @use_case("courses.make_safety_plan", roles=(Role.PRESCRIBER, Role.NURSE, Role.MEDICAL_DIRECTOR, Role.THERAPIST))
@@ -222,11 +224,14 @@ def review(
 ) -> Written:
     """A review of benefit, in writing.
 
-    Raises: MissingValue, Conflict.
+    Raises: MissingValue, WrongState, TooEarly, Conflict.
     """
     loaded = work.load(TreatmentCourse, course_id, version=version)
     made = BenefitReview(kind=kind, decision=decision, by=work.actor.person_id, at=work.now, reason=reason)
-    return _keep(work, loaded, record_review(loaded.now, made, work.act()))
+    sessions = (each.now for each in work.every(TreatmentSession, patient_id=loaded.now.patient_id))
+    given = sessions_in_induction(loaded.now, sessions)
+    outcome = record_review(loaded.now, made, work.act(), sessions_given=given, policy=work.policy_or_defaults())
+    return _keep(work, loaded, outcome)
 
 
 @use_case("courses.await_cover", roles=roles_of(COURSE, "await_cover"))

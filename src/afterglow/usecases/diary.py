@@ -14,12 +14,15 @@ from afterglow.clinic import (
     BookingState,
     CourseState,
     Diary,
+    Finding,
     Outcome,
     Role,
+    SitePolicy,
     TreatmentCourse,
     TreatmentSession,
     block,
     book,
+    booking_warnings,
     cancel,
     end_booking,
     find_conflicts,
@@ -29,6 +32,7 @@ from afterglow.errors import NotFound, OutOfRange, WrongState
 from afterglow.store import facts
 from afterglow.store.records import new_id
 from afterglow.usecases.desk import roles_of, use_case, view
+from afterglow.usecases.patients import known_facts_of
 from afterglow.usecases.policies import DIARY
 from afterglow.usecases.work import CARE, Loaded, Work, Written
 
@@ -36,7 +40,7 @@ _DESK = roles_of(BOOKING, "move")
 _BOOKABLE = (CourseState.AUTHORISATION, CourseState.INDUCTION, CourseState.REINDUCTION, CourseState.MAINTENANCE)
 _LONGEST = timedelta(days=93)
 _WEEK = timedelta(days=7)
-_LONGEST_BLOCK = timedelta(days=5)  # an infusion of days holds its chair
+_LONGEST_BLOCK = timedelta(days=15)  # an infusion of days holds its chair
 _HELD = (BookingState.BOOKED, BookingState.ARRIVED)
 
 
@@ -73,9 +77,12 @@ def book_session(
         delivery=course.delivery,
         starts_at=starts_at,
         until=until,
+        dose_minutes=dose_minutes,
     )
     plan = _plan(work)
-    outcome = book(_diary(work, plan, wanted.starts_at, wanted.until), wanted, work.act(), policy=policy)
+    diary = _diary(work, plan, wanted.starts_at, wanted.until)
+    enrolled = _enrolled(work, course.patient_id, policy)
+    outcome = book(diary, wanted, work.act(), policy=policy, enrolled=enrolled)
     _keep(work, plan, None, outcome, wanted.id)
     others = _sessions(work, course)
     session = TreatmentSession(
@@ -151,9 +158,30 @@ def list_conflicts(
         delivery=course.delivery,
         starts_at=starts_at,
         until=starts_at + block(course.delivery, dose_minutes=dose_minutes, policy=policy),
+        dose_minutes=dose_minutes,
     )
     diary = _diary(work, _plan(work), wanted.starts_at, wanted.until)
-    return find_conflicts(diary, wanted, policy=policy)
+    enrolled = _enrolled(work, course.patient_id, policy)
+    return find_conflicts(diary, wanted, policy=policy, enrolled=enrolled)
+
+
+@view("diary.warnings", roles=_DESK)
+def list_warnings(
+    work: Work, course_id: str, *, chair_id: str, starts_at: datetime, dose_minutes: float = 0.0
+) -> tuple[Finding, ...]:
+    """What to know before a booking that fits all the same: more infusions at once than the nurses can watch."""
+    course, policy = work.load(TreatmentCourse, course_id).now, work.policy_or_defaults()
+    wanted = Booking(
+        id="wanted",
+        patient_id=course.patient_id,
+        chair_id=chair_id,
+        delivery=course.delivery,
+        starts_at=starts_at,
+        until=starts_at + block(course.delivery, dose_minutes=dose_minutes, policy=policy),
+        dose_minutes=dose_minutes,
+    )
+    diary = _diary(work, _plan(work), wanted.starts_at, wanted.until)
+    return booking_warnings(diary, wanted, policy=policy)
 
 
 def arrived(work: Work, booking_id: str) -> None:
@@ -170,6 +198,12 @@ def released(work: Work, booking_id: str, act: Act) -> None:
     if loaded is not None and loaded.now.state is BookingState.BOOKED:
         diary = Diary(chairs=(), capacity=0, bookings=(loaded.now,))
         _keep(work, None, loaded, end_booking(diary, booking_id, "cancel", act), booking_id)
+
+
+def _enrolled(work: Work, patient_id: str, policy: SitePolicy) -> bool | None:
+    """Whether the record says that the patient is enrolled in the risk programme."""
+    told = known_facts_of(work, patient_id, policy=policy).get("rems.patient_enrolled")
+    return told if isinstance(told, bool) else None
 
 
 def _end(work: Work, booking_id: str, event: str, of_session: str, reason: str) -> Written:

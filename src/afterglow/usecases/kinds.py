@@ -44,6 +44,7 @@ from afterglow.protocol import RecordedScore, RecordedSession
 from afterglow.scales import ScaleAnswers, ScaleScore
 from afterglow.store.patients import Identifiers
 from afterglow.usecases.measures import CheckIn, Measured
+from afterglow.usecases.messages import OutgoingMessage, Route
 from afterglow.usecases.passes import Pass
 from afterglow.usecases.patients import KnownFact, TrialHistory
 from afterglow.usecases.people import Person
@@ -77,11 +78,13 @@ KINDS: Mapping[str, type] = MappingProxyType(
         "medicine_list": MedicineList,
         "medicine_trial": MedicineTrial,
         "movement": Movement,
+        "outgoing_message": OutgoingMessage,
         "pass": Pass,
         "person": Person,
         "plan": Plan,
         "prepared_dose": PreparedDose,
         "reading": Reading,
+        "route": Route,
         "rule_answer": RuleAnswer,
         "safety_plan": SafetyPlan,
         "score_reading": ScoreReading,

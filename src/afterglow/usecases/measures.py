@@ -33,6 +33,7 @@ from afterglow.errors import MissingValue, NotPermitted, OutOfRange, WrongOrder,
 from afterglow.scales import ScaleScore, instrument, scale_answers, score, score_subscales, score_total
 from afterglow.store import facts as store_facts
 from afterglow.usecases.desk import roles_of, use_case, view
+from afterglow.usecases.messages import tell_owner
 from afterglow.usecases.passes import purpose_of, spend
 from afterglow.usecases.patients import KnownFact
 from afterglow.usecases.work import CARE, Loaded, Work, Written
@@ -276,7 +277,9 @@ def give_to(work: Work, alert_id: str, *, to: Role, reason: str, version: int) -
     Raises: WrongState, MissingValue, Conflict.
     """
     loaded = work.load(ClinicAlert, alert_id, version=version)
-    return _alert(work, loaded, hand_over(loaded.now, work.act(reason), to=to))
+    outcome = hand_over(loaded.now, work.act(reason), to=to)
+    tell_owner(work, outcome.now)
+    return _alert(work, loaded, outcome)
 
 
 @use_case("alerts.escalate", roles=roles_of(ALERT, "escalate"))
@@ -284,7 +287,9 @@ def escalate_due(work: Work) -> tuple[str, ...]:
     """The clock: every alert whose time is over goes to the next role; the ids of those."""
     due = work.every(ClinicAlert, states=("open", "seen"), due_until=work.now)
     for each in due:
-        _alert(work, each, escalate(each.now, work.act(), policy=work.policy_or_defaults()))
+        outcome = escalate(each.now, work.act(), policy=work.policy_or_defaults())
+        _alert(work, each, outcome)
+        tell_owner(work, outcome.now)
     work.about(alerts=len(due))
     return tuple(each.id for each in due)
 
@@ -295,6 +300,7 @@ def raise_alerts(work: Work, patient_id: str, alerts: Iterable[ClinicAlert]) -> 
     for each in made:
         work.write(each, patient_id=patient_id, subject=each.id)
         work.add(each, id=each.id, patient_id=patient_id, state=each.stage, due_at=each.respond_by)
+        tell_owner(work, each)
     return tuple(each.id for each in made)
 
 

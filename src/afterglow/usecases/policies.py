@@ -126,8 +126,17 @@ def publish_consent_form(work: Work, delivery: Delivery, *, version: str) -> Wri
 
 
 @use_case("policies.set_chairs", roles=(Role.COORDINATOR, Role.MEDICAL_DIRECTOR))
-def set_chairs(work: Work, chairs: tuple[Chair, ...], *, capacity: int, closures: tuple[Closure, ...] = ()) -> Written:
+def set_chairs(
+    work: Work,
+    chairs: tuple[Chair, ...],
+    *,
+    capacity: int,
+    closures: tuple[Closure, ...] = (),
+    nurses: int | None = None,
+) -> Written:
     """Chairs, what may be given in each, how many patients staff can watch at once, and when it is closed.
+
+    `nurses` is how many watch infusions; without it nobody is warned of too many.
 
     Raises: OutOfRange without a chair or capacity; Conflict for a chair named twice; WrongOrder for a closure that ends
         before it starts.
@@ -139,7 +148,7 @@ def set_chairs(work: Work, chairs: tuple[Chair, ...], *, capacity: int, closures
     if any(each.until <= each.starts_at for each in closures):
         raise WrongOrder("A closure ends after it starts")
     loaded = work.find(Diary, DIARY)
-    now = Diary(chairs=chairs, capacity=capacity, closures=closures)
+    now = Diary(chairs=chairs, capacity=capacity, closures=closures, nurses=nurses)
     work.about(subject=DIARY)
     return work.add(now, id=DIARY) if loaded is None else work.change(loaded, now)
 

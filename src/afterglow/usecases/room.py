@@ -386,7 +386,7 @@ def _both(
 
 def _use_unit(work: Work, session: TreatmentSession) -> None:
     course = work.load(TreatmentCourse, session.course_id)
-    outcome = use_unit(course.now, work.now.date())
+    outcome = use_unit(course.now, work.act(), on=work.now.date())
     if outcome.written:
         work.keep(course, outcome, state=outcome.now.state)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from afterglow import __version__
-from afterglow.quantities import HOURS_PER_DAY, HOURS_PER_MINUTE
+from afterglow.quantities import HOURS_PER_DAY
 from afterglow.render.chart import Chart
 from afterglow.render.report import KeyFigure, KeyFigures, Notice, Section, report_html
 from afterglow.render.rows import ObservedPredictedData, PredictionGroup, PredictionRow, observed_predicted_chart
@@ -20,11 +20,13 @@ from afterglow.therapy.population import Population, prior_population, updated_p
 from afterglow.therapy.setting import Condition
 from afterglow.trials.calibrate import calibrate
 from afterglow.trials.calibration_report import Fits, calibrated_text
+from afterglow.trials.leaving_out import leave_out
 from afterglow.trials.moments import Statistic
 from afterglow.trials.validate import Kind, Row, Summary, Validation, validate
 from afterglow.trials.validation_report import figure_name, reason
 
 Document = dict[str, Any]
+_ASIDE = 1.3  # on the axis of time, from one point to the next at the same time
 _LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 _TIMES = ((2.0, "2 h"), (24.0, "1 d"), (168.0, "1 w"), (672.0, "4 w"), (5376.0, "32 w"))
 
@@ -82,6 +84,32 @@ def calibrate_document(fits: Fits) -> Document:
             }
             for i, row in enumerate(fit.rows)
         ],
+    }
+
+
+def leave_out_document(*, seed: int = 0, progress: Callable[[float], None] | None = None) -> Document:
+    """`afterglow.leave-out/1`: every trial predicted from the others, by which structure is chosen."""
+    left = leave_out(seed=seed, progress=progress)
+    groups = dict.fromkeys((str(one.condition), str(one.role)) for one in left)
+    sums: dict[str, dict[str, float | None]] = {}
+    for condition, role in groups:
+        some = [one.log_density for one in left if (one.condition, one.role) == (condition, role)]
+        sums.setdefault(condition, {})[role] = _round(sum(some))
+    return {
+        "schema": "afterglow.leave-out/1",
+        "seed": seed,
+        "trials": [
+            {
+                "condition": str(one.condition),
+                "role": str(one.role),
+                "trial": one.trial,
+                "figures": one.n,
+                "log_density": _round(one.log_density),
+                "without_class_priors": None if one.without_priors is None else _round(one.without_priors),
+            }
+            for one in left
+        ],
+        "sums": sums,
     }
 
 
@@ -222,6 +250,7 @@ def _checks(rows: tuple[Row, ...]) -> Chart:
                     y_label="figures inside, %",
                     points=by_kind,
                     levels=(90.0,),
+                    y_ends=(0.0, 100.0),
                     x_ticks=tuple(
                         (float(i), word) for i, word in enumerate(("1 d", "w 4", "later", "relapse", "diff."))
                     ),
@@ -250,28 +279,31 @@ def _dose_and_time(rows: tuple[Row, ...]) -> Chart:
                 ),
                 ScatterPanel(
                     heading="The same trial over time",
-                    x_label="time since the first session",
+                    x_label="time since the first session, doses side by side",
                     y_label="MADRS points",
-                    points=tuple(
-                        _point(r, max(r.scored.time_h * (1.0 + 0.12 * i), HOURS_PER_MINUTE))
-                        for i, arm in enumerate(dict.fromkeys(r.scored.arm.arm for r in changes))
-                        for r in changes
-                        if r.scored.arm.arm == arm
-                    ),
+                    points=tuple(_side_by_side(changes)),
                     log_x=True,
                     x_ticks=_TIMES[:3],
                 ),
                 ScatterPanel(
                     heading="Relapse after or during treatment",
-                    x_label="time since the first session",
+                    x_label="time since the first session, arms side by side",
                     y_label="relapsed, %",
-                    points=tuple(_point(r, r.scored.time_h * (1.0 + 0.03 * i)) for i, r in enumerate(relapses)),
+                    points=tuple(_side_by_side(relapses)),
+                    y_ends=(0.0, 100.0),
                     log_x=True,
                     x_ticks=_TIMES[2:],
                 ),
             ),
         )
     )
+
+
+def _side_by_side(rows: Sequence[Row]) -> Iterator[ScatterPoint]:
+    """Points of one time next to each other, so that none hides another; the table has their times."""
+    for time_h in dict.fromkeys(r.scored.time_h for r in rows):
+        here = [r for r in rows if r.scored.time_h == time_h]
+        yield from (_point(r, time_h * _ASIDE ** (i - 0.5 * (len(here) - 1))) for i, r in enumerate(here))
 
 
 def _dose_mg(row: Row) -> float:

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from afterglow.clinic import (
+    ASKED_LATER,
     Allergies,
     BookingState,
     ClinicAlert,
@@ -22,6 +23,7 @@ from afterglow.clinic import (
     WorkItem,
     list_work,
     reviews_due,
+    sessions_in_induction,
 )
 from afterglow.clinic.diary import Booking
 from afterglow.errors import GateClosed
@@ -30,7 +32,7 @@ from afterglow.store import facts, patients
 from afterglow.store.patients import Identifiers
 from afterglow.usecases.desk import use_case, view
 from afterglow.usecases.measures import OPEN_ALERTS, CheckIn, ScoreLine, due_of, score_lines
-from afterglow.usecases.patients import KnownFact, TrialHistory
+from afterglow.usecases.patients import KnownFact, TrialHistory, known_facts_of
 from afterglow.usecases.work import CARE, Loaded, Work, Written
 
 T = TypeVar("T")
@@ -151,10 +153,8 @@ def _standing(
     lines = score_lines(work, course.patient_id)
     main = [each for each in lines if each.measured.instrument == _MAIN.get(course.indication, _DEPRESSION)]
     next_at = min((each.starts_at for each in booked if each.starts_at >= work.now), default=None)
-    since = course.induced_at
-    given = sum(
-        1 for s in sessions if s.dose_started_at is not None and since is not None and s.dose_started_at >= since
-    )
+    since, policy = course.induced_at, work.policy_or_defaults()
+    known = known_facts_of(work, course.patient_id, policy=policy)
     return Standing(
         patient_id=course.patient_id,
         course=course,
@@ -164,14 +164,15 @@ def _standing(
         reviews=reviews_due(
             course,
             work.now,
-            sessions_given=given,
+            sessions_given=sessions_in_induction(course, sessions),
             improvement_pct=_improvement_pct(main, since),
-            policy=work.policy_or_defaults(),
+            policy=policy,
         ),
         change=_last_change(main),
         next_session_at=next_at,
         checked_in=tuple(s.id for s in sessions if s.id in checked),
         forms_sent=tuple(s.id for s in sessions if s.id in sent),
+        asked=tuple((name, value) for name, value in known.items() if name in ASKED_LATER),
     )
 
 

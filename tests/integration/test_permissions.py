@@ -159,6 +159,7 @@ TABLE = (
     ("sessions.transfer", "PN", WRITES),
     ("sessions.walk_out", "PN", WRITES),
     ("sessions.waste", "PN", SIGNS),
+    ("today.read", "CPNTD", READS),
     ("worklist.read", "CPNTD", READS),
 )
 ROLES = tuple(LETTERS.values())
@@ -215,7 +216,19 @@ def test_nobody_who_signs_is_let_in_by_a_token() -> None:
 @pytest.mark.parametrize("letter", ["A", "R", "B"])
 def test_who_sees_no_patient(letter: str) -> None:
     """Administrator, researcher and screen reach no use case that opens a patient."""
-    groups = {"alerts", "audit", "chart", "courses", "diary", "measures", "patients", "sessions", "worklist", "drugs"}
+    groups = {
+        "alerts",
+        "audit",
+        "chart",
+        "courses",
+        "diary",
+        "measures",
+        "patients",
+        "sessions",
+        "today",
+        "worklist",
+        "drugs",
+    }
     reached = {name for name, letters, _ in TABLE if letter in letters}
     assert not [name for name in reached if name.split(".")[0] in groups]
 

@@ -168,16 +168,17 @@ def open_link(store: Store, token: str, *, address: str = "") -> tuple[str, Acto
     return made, actor_of(clinic_id, found)
 
 
-def resume(store: Store, token: str) -> Actor:
-    """Who a session's token is, with the roles of now.
+def resume(store: Store, token: str, *, at_work: bool = True) -> Actor:
+    """Who a session's token is, with the roles of now; `at_work` False for what a page asks by itself.
 
+    What a page asks by itself keeps no session alive: a screen that nobody touches ends as any other.
     Raises: LoginRefused for one that has ended or never was.
     """
     session, clinic_id = _session(store, token)
     with store.read(clinic_id) as tx:
         actor = _actor(tx, session)
         now = tx.now
-    if now - session.seen_at >= SEEN_EVERY:
+    if at_work and now - session.seen_at >= SEEN_EVERY:
         with store.write(clinic_id, by=session.person_id) as tx:
             touch_session(tx, session.digest)
     return actor

@@ -1365,8 +1365,9 @@ def test_an_esketamine_booking_is_moved_for_who_is_still_enrolled() -> None:
 def test_a_high_alert_does_not_go_down() -> None:
     found = judge(rule("S045"), {"vitals.spo2": 80}, POLICY)
     high = alert_from_finding(found, alert_id="a", patient_id="p1", action=None, at=at(0), policy=POLICY)
-    with pytest.raises(NotPermitted, match="Handing over"):
-        hand_over(high, nurse(1, reason="busy"), to=Role.MEDICAL_DIRECTOR)
+    with pytest.raises(NotPermitted, match="Handing this alert down"):
+        hand_over(high, nurse(1, reason="busy"), to=Role.NURSE)
+    assert hand_over(high, nurse(1, reason="seen"), to=Role.PRESCRIBER).now.owner is Role.PRESCRIBER
     with pytest.raises(GateClosed, match="does not go down"):
         hand_over(high, prescriber(1, reason="busy"), to=Role.NURSE)
     assert hand_over(high, prescriber(1, reason="away"), to=Role.MEDICAL_DIRECTOR).now.owner == "medical_director"

@@ -164,22 +164,24 @@ def close_alert(alert: ClinicAlert, act: Act) -> Outcome[ClinicAlert]:
 def hand_over(alert: ClinicAlert, act: Act, *, to: Role) -> Outcome[ClinicAlert]:
     """Another role owns it from now on, with a reason; the clock runs on.
 
-    Nobody hands on an alert of somebody further up, and a high one does not go down.
+    Anybody hands it further up; down only who owns it or stands above, and a high one never goes down.
 
     Raises: WrongState, NotPermitted; MissingValue for a role that cannot own alerts; GateClosed for a high alert that
         would go down.
     """
     if to not in _REACH:
         raise MissingValue("An alert has a clinical owner", observed=to, allowed=", ".join(_REACH))
-    act.check_role(*_REACH[_REACH.index(alert.owner) :], what="Handing over this alert")
-    if alert.priority is Priority.HIGH and _REACH.index(to) < _REACH.index(alert.owner):
-        raise GateClosed(
-            "A high alert does not go down",
-            rule=alert.about,
-            observed=to.value,
-            allowed=", ".join(_REACH[_REACH.index(alert.owner) :]),
-            next_step="Act upon it, or hand it further up",
-        )
+    owner_and_above = _REACH[_REACH.index(alert.owner) :]
+    if to not in owner_and_above:
+        act.check_role(*owner_and_above, what="Handing this alert down")
+        if alert.priority is Priority.HIGH:
+            raise GateClosed(
+                "A high alert does not go down",
+                rule=alert.about,
+                observed=to.value,
+                allowed=", ".join(owner_and_above),
+                next_step="Act upon it, or hand it further up",
+            )
     return _stepped(alert, "hand_over", act, owner=to, escalations=(*alert.escalations, alert.owner))
 
 

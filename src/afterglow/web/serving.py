@@ -1,0 +1,181 @@
+"""The server: pages on one installation's store, and the clocks that run beside them.
+
+Plain HTTP is refused except on this machine itself, or behind a proxy that ends TLS.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from threading import Event, Thread
+from typing import Self
+
+import uvicorn
+from fastapi import FastAPI
+
+from afterglow.errors import AfterglowError, InputError, UnreadableFile
+from afterglow.settings import Settings
+from afterglow.store.audit import anchor
+from afterglow.store.records import Store
+from afterglow.usecases.post import run_due
+from afterglow.usecases.upkeep import opened
+from afterglow.web.pages import add_pages
+
+EVERY = timedelta(minutes=1)
+ANCHOR_EVERY = timedelta(minutes=10)
+_GRACE_S = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listening:
+    """Where the server listens, and how the way there is protected.
+
+    Args:
+        host: an address of this machine, or `localhost`.
+        certificate, key: PEM files; both or none.
+        proxy: address of the proxy that ends TLS and is trusted to say who asks; None without one.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8420
+    certificate: Path | None = None
+    key: Path | None = None
+    proxy: str | None = None
+
+
+def check_listening(where: Listening) -> None:
+    """Refuse a way that others could read.
+
+    Raises: InputError for plain HTTP beyond this machine, for half a certificate or a host that is no address;
+        UnreadableFile.
+
+    >>> check_listening(Listening(host="127.0.0.1"))
+    """
+    if (where.certificate is None) != (where.key is None):
+        raise InputError(
+            "TLS needs a certificate and its key",
+            observed="one of the two",
+            next_step="Give --certificate and --key, or neither",
+        )
+    for file in (where.certificate, where.key):
+        if file is not None and not file.is_file():
+            raise UnreadableFile("The file is not there", observed=file.name, next_step="Give a PEM file")
+    if where.certificate is None and where.proxy is None and not is_loopback(where.host):
+        raise InputError(
+            "Plain HTTP is refused beyond this machine",
+            observed=where.host,
+            allowed="127.0.0.1, ::1 or localhost without TLS",
+            next_step="Give --certificate and --key, or --behind-proxy with the address of a proxy that ends TLS",
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address reaches this machine alone.
+
+    Raises: InputError for what is no address.
+
+    >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("0.0.0.0")
+    (True, True, False)
+    """
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        raise InputError("This is no address", observed=repr(host), allowed="as in 127.0.0.1 or ::1") from None
+
+
+def make_app(store: Store) -> FastAPI:
+    """The application: every page that exists, nothing else."""
+    app = FastAPI(title="Afterglow", openapi_url=None, docs_url=None, redoc_url=None)
+    add_pages(app, store)
+    return app
+
+
+def serve(settings: Settings, where: Listening, *, started: Callable[[str], None]) -> None:
+    """Serve until it is asked to end; alerts go on, messages leave and the audit trail is anchored meanwhile.
+
+    Args:
+        settings: of the installation.
+        where: checked before anything is opened.
+        started: is told the address once it listens.
+    Raises: InputError, UnreadableFile, StoreFault; InputError if the port is taken.
+    """
+    check_listening(where)
+    with opened(settings) as store:
+        server = _Server(
+            uvicorn.Config(
+                make_app(store),
+                host=where.host,
+                port=where.port,
+                ssl_certfile=where.certificate,
+                ssl_keyfile=where.key,
+                proxy_headers=where.proxy is not None,
+                forwarded_allow_ips=where.proxy or "127.0.0.1",
+                access_log=False,  # addresses may hold what a log should not
+                log_level="warning",
+                server_header=False,
+                ws="none",
+                timeout_graceful_shutdown=_GRACE_S,
+            ),
+            started,
+        )
+        with Clocks(settings, store):
+            try:
+                server.run()
+            except SystemExit:
+                raise InputError(
+                    "The server cannot listen there",
+                    observed=f"{where.host}:{where.port}",
+                    next_step="Another program may hold the port: take another with --port",
+                ) from None
+
+
+class _Server(uvicorn.Server):
+    """Tells its address when it listens."""
+
+    def __init__(self, config: uvicorn.Config, told: Callable[[str], None]) -> None:
+        super().__init__(config)
+        self._told = told
+
+    async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
+        await super().startup(sockets)  # type: ignore[arg-type]
+        if self.started:
+            port = self.servers[0].sockets[0].getsockname()[1]
+            host = f"[{self.config.host}]" if ":" in self.config.host else self.config.host
+            self._told(f"{'https' if self.config.ssl_certfile else 'http'}://{host}:{port}/")
+
+
+class Clocks:
+    """What runs every minute beside the server, in a thread of its own; a fault of one round ends no other."""
+
+    def __init__(self, settings: Settings, store: Store, *, every: timedelta = EVERY) -> None:
+        self._settings, self._store, self._every = settings, store, every
+        self._end = Event()
+        self._thread = Thread(target=self._run, name="clocks", daemon=True)
+        self.faults = 0
+        self.rounds = 0
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        self._thread.join(timeout=30)
+
+    def _run(self) -> None:
+        anchored = self._store.clock()
+        while not self._end.wait(self._every.total_seconds()):
+            try:
+                run_due(self._settings)
+                if self._store.clock() - anchored >= ANCHOR_EVERY:
+                    for clinic in self._store.clinics():
+                        anchor(self._store, clinic.id)
+                    anchored = self._store.clock()
+            except AfterglowError:
+                self.faults += 1  # the database is away: the next round tries again
+            self.rounds += 1

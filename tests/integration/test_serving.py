@@ -1,0 +1,173 @@
+"""`afterglow serve`, as a program of its own: where it listens, what it refuses, what runs beside it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from afterglow.errors import InputError, UnreadableFile
+from afterglow.settings import Settings
+from afterglow.store.records import Clinic
+from afterglow.usecases.upkeep import create_records, opened
+from afterglow.web import serving
+from afterglow.web.serving import Clocks, Listening, check_listening
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    made = Settings(folder=tmp_path / "data")
+    create_records(made, Clinic(id="clinic", name="Harbour", time_zone="Europe/Zurich"))
+    return made
+
+
+@contextmanager
+def served(folder: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The program, started as a clinic starts it, and its address."""
+    command = [sys.executable, "-c", "from afterglow.cli import main; main()", "serve", "--port", "0", *options]
+    environment = {**os.environ, "AFTERGLOW_FOLDER": str(folder), "COLUMNS": "200"}
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as program:
+        assert program.stdout is not None
+        line = program.stdout.readline()
+        found = re.search(r"https?://\S+", line)
+        assert found, line
+        try:
+            yield program, found[0]
+        finally:
+            if program.poll() is None:
+                program.send_signal(signal.SIGINT)
+                program.wait(timeout=30)
+
+
+def test_the_login_is_served_and_the_server_ends_when_asked(settings: Settings) -> None:
+    with served(settings.folder) as (program, address):
+        with urllib.request.urlopen(f"{address}login") as answer:
+            assert answer.status == 200
+            assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+            assert "server" not in answer.headers
+            assert b"Log in" in answer.read()
+        program.send_signal(signal.SIGINT)
+        assert program.wait(timeout=30) == 130  # as any command that is interrupted
+        assert program.stdout is not None
+        assert "Traceback" not in program.stdout.read()
+
+
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """A certificate of this machine for a day, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    files = folder / "clinic.pem", folder / "clinic.key"
+    files[0].write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    files[1].write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return files
+
+
+def test_tls_is_served_with_a_certificate(settings: Settings, tmp_path: Path) -> None:
+    pem, key = certificate(tmp_path)
+    with served(settings.folder, "--certificate", str(pem), "--key", str(key)) as (_, address):
+        assert address.startswith("https://")
+        trusting = ssl.create_default_context(cafile=str(pem))
+        port = address.rsplit(":", 1)[1]
+        with urllib.request.urlopen(f"https://localhost:{port}login", context=trusting) as answer:
+            assert answer.status == 200
+
+
+@pytest.mark.parametrize(
+    ("where", "error", "says"),
+    [
+        (Listening(host="0.0.0.0"), InputError, "Plain HTTP is refused"),
+        (Listening(host="192.0.2.7"), InputError, "Plain HTTP is refused"),
+        (Listening(host="clinic"), InputError, "no address"),
+        (Listening(certificate=Path("a.pem")), InputError, "certificate and its key"),
+        (Listening(certificate=Path("a.pem"), key=Path("a.key")), UnreadableFile, "not there"),
+    ],
+)
+def test_a_way_that_others_could_read_is_refused(where: Listening, error: type[Exception], says: str) -> None:
+    with pytest.raises(error, match=says):
+        check_listening(where)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
+def test_this_machine_may_listen_to_itself(host: str) -> None:
+    check_listening(Listening(host=host))
+
+
+def test_a_proxy_that_ends_tls_may_stand_before_it() -> None:
+    check_listening(Listening(host="10.0.0.5", proxy="10.0.0.4"))
+
+
+def test_a_port_that_is_taken_is_named(settings: Settings, capfd: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(InputError, match="cannot listen there"):
+            serving.serve(settings, Listening(port=port), started=lambda _: None)
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_the_clocks_go_on_and_anchor_the_trail(settings: Settings) -> None:
+    with opened(settings) as store:
+        ahead = [timedelta(0)]
+        moving = replace(store, clock=lambda: datetime.now(UTC) + ahead[0])
+        with Clocks(settings, moving, every=timedelta(milliseconds=20)) as clocks:
+            wait_for(clocks, 2)
+            assert not anchored(settings)
+            ahead[0] = serving.ANCHOR_EVERY
+            wait_for(clocks, clocks.rounds + 2)
+        assert clocks.faults == 0
+        assert anchored(settings)
+
+
+def test_a_fault_of_one_round_ends_no_other(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(_: Settings) -> tuple[int, int]:
+        raise InputError("The database is away")
+
+    monkeypatch.setattr(serving, "run_due", away)
+    with opened(settings) as store, Clocks(settings, store, every=timedelta(milliseconds=10)) as clocks:
+        wait_for(clocks, 3)
+    assert clocks.faults >= 3
+
+
+def anchored(settings: Settings) -> bool:
+    return any(each.is_file() and each.stat().st_size for each in settings.anchors.rglob("*"))
+
+
+def wait_for(clocks: Clocks, rounds: int) -> None:
+    until = time.monotonic() + 60
+    while clocks.rounds < rounds:
+        assert time.monotonic() < until
+        time.sleep(0.01)

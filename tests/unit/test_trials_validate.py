@@ -138,7 +138,7 @@ def small() -> Validation:
 
 def test_the_shipped_population_keeps_what_it_reached(small: Validation) -> None:
     # Fixed seed, so unchanged code never fails. Were the seed redrawn, a figure at the edge of its interval changes
-    # sides: three of 50 (0.06) and 0.3 of width are more than any of 20 seeds moved (of population 0.2.0): a false alarm under 1 in 20.
+    # sides: three of 50 (0.06) and 0.3 of width are more than any of 20 seeds moved (of population 0.2.0).
     every = small.groups(small.held_out)["all"]
     assert every.n >= 50
     assert every.coverage >= GUARD_COVERAGE

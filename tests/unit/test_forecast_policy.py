@@ -60,7 +60,7 @@ def test_when_it_feels_bad_treats_at_the_cut_off() -> None:
 
 @pytest.mark.parametrize("scores", [(9.0, 7.0, 6.0), (12.0, 10.0, 9.0), (8.0, 5.0, 3.0)])
 def test_the_limit_is_that_of_the_forecasts_own_date(scores: tuple[float, ...]) -> None:
-    """The last day is a day before the limit, so it is over a day before the visit where the chance by then reaches it."""
+    """The last day is a day before the limit is reached: a day or more before the visit by which it is."""
     given = _input(20.0, list(zip(policy.INDUCTION_SCORES, scores, strict=True)), SIX, 21.0)
     found = forecast(given)
     assert found.relapse is not None

@@ -17,7 +17,7 @@ import typer.main
 from typer.testing import CliRunner
 
 from afterglow.cli.app import app
-from afterglow.clinic import clinic_markdown
+from afterglow.clinic import clinic_markdown, registers_markdown
 from afterglow.evidence import evidence_markdown
 from afterglow.protocol import protocol_markdown
 from afterglow.scales import scales_markdown
@@ -26,6 +26,7 @@ from afterglow.therapy.acute_validation import acute_validation_markdown
 from afterglow.therapy.exposure_validation import exposure_validation_markdown
 from afterglow.therapy.population import population_markdown
 from afterglow.usecases.claims_model import claim_predictions, claim_sentence
+from afterglow.usecases.permissions import permissions_markdown
 
 DOCS = Path(__file__).parent.parent / "docs"
 WIDTH = 100  # columns of the help texts
@@ -38,11 +39,13 @@ def documents() -> dict[str, str]:
         "reference/files.md": protocol_markdown(),
         "reference/scales.md": scales_markdown(),
         "reference/settings.md": settings_markdown(),
+        "reference/permissions.md": permissions_markdown(),
         "reference/population.md": population_markdown(),
         "validation/exposure.md": exposure_validation_markdown(),
         "validation/acute.md": acute_validation_markdown(),
         **{f"reference/{name}": text for name, text in evidence_markdown(beside_claims()).items()},
         **{f"reference/{name}": text for name, text in clinic_markdown().items()},
+        "reference/care-registers.md": registers_markdown(),
         **{
             f"tutorial/{path.name}": _run(path.read_text(encoding="utf-8")) for path in (DOCS / "tutorial").glob("*.md")
         },

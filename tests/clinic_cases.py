@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 from afterglow.clinic import (
     Act,
     Allergies,
     AllergyStatus,
+    Authorisation,
     BodyWeight,
     Candidacy,
+    Chart,
+    Consent,
+    ConsentMethod,
     Container,
+    CourseState,
     Delivery,
     DoseOrder,
     Indication,
@@ -21,20 +27,20 @@ from afterglow.clinic import (
     Reading,
     Role,
     SitePolicy,
+    TreatmentCourse,
     TreatmentSession,
     arrive,
     assess_candidacy,
     attach_dose,
     check_dose,
     demo_policy,
-    dose_facts,
     enter_reading,
     finish_dose,
     give_device,
     go,
     known_facts,
-    latest_facts,
     medicine_facts,
+    order_dose,
     prepare_dose,
     receive,
     screen,
@@ -82,7 +88,6 @@ def quiet_facts(**changes: Fact | None) -> dict[str, Fact | None]:
         "lab.alt_ast_xuln": 1,
         "lab.uds": "negative",
         "pregnancy.test": "negative",
-        "hx.days_since_cv_event": 9999,
         "hx.nyha_class": 0,
         "cssrs.level": "none",
         "patient.sex_for_cutoff": "female",
@@ -138,9 +143,6 @@ def gate_facts(**changes: Fact | None) -> dict[str, Fact | None]:
         "staff.acls_on_site": True,
         "staff.second_bls_on_site": True,
         "equipment.emergency_set_checked": True,
-        "age": 44,
-        "schedule.treatment_week": 1,
-        "schedule.sessions_in_7_days": 0,
     }
     return facts | {name.replace("__", "."): value for name, value in changes.items()}
 
@@ -208,74 +210,120 @@ def candidacy(
     allergies = Allergies(status=AllergyStatus.NONE_KNOWN)
     facts |= medicine_facts(reconciled(), allergies)
     facts |= {name.replace("__", "."): value for name, value in (changes or {}).items()}
-    return assess_candidacy(facts, delivery=delivery, policy=POLICY, at=at(minutes))
+    return assess_candidacy(facts, patient_id="p1", delivery=delivery, policy=POLICY, at=at(minutes))
+
+
+def course(delivery: Delivery = Delivery.ESK, **changes: object) -> TreatmentCourse:
+    """In induction, with a consent that stands and self-pay."""
+    consent = Consent(
+        version="2",
+        delivery=delivery,
+        method=ConsentMethod.PAPER,
+        off_label_stated=True,
+        given_by="p1",
+        taken_by="nurse1",
+        at=at(-60),
+    )
+    fields: dict[str, object] = {
+        "id": "c1",
+        "patient_id": "p1",
+        "delivery": delivery,
+        "drug": DrugForm.ESKETAMINE if delivery is Delivery.ESK else DrugForm.RACEMIC_KETAMINE,
+        "indication": Indication.TRD,
+        "state": CourseState.INDUCTION,
+        "consents": (consent,),
+        "authorisations": (Authorisation(id="a1", payer="self", units=None, self_pay=True, starts_on=at(0).date()),),
+        "induced_at": at(-60),
+        **changes,
+    }
+    return TreatmentCourse(**fields)  # type: ignore[arg-type]
+
+
+def chart(delivery: Delivery = Delivery.ESK, **changes: object) -> Chart:
+    """A chart that lets everything go on."""
+    fields: dict[str, object] = {
+        "course": course(delivery),
+        "candidacy": candidacy(delivery),
+        "medicines": reconciled(),
+        "age_years": 44,
+        "consent_version": "2",
+        **changes,
+    }
+    return Chart(**fields)  # type: ignore[arg-type]
+
+
+def prepared_for(session: TreatmentSession, wanted: DoseOrder, minutes: float = 7) -> TreatmentSession:
+    """Ordered at 6, prepared and checked after it."""
+    session = order_dose(session, wanted, prescriber(minutes - 1)).now
+    injected = wanted.delivery in {Delivery.IV, Delivery.IM, Delivery.SC}
+    dose = prepare_dose(
+        wanted,
+        nurse(minutes),
+        policy=POLICY,
+        weight=BodyWeight(kg=80.0, measured_at=at(2)),
+        concentration_mg_per_ml=50 if injected else None,
+        diluted=wanted.delivery is Delivery.IV,
+    )
+    check = check_dose(
+        dose,
+        nurse(minutes + 1, by="nurse2"),
+        policy=POLICY,
+        amount_ug=dose.amount_ug,
+        volume_ul=dose.volume_ul,
+        concentration_ug_per_ul=dose.concentration_ug_per_ul,
+    )
+    return attach_dose(session, dose, check, nurse(minutes + 1), policy=POLICY).now
 
 
 def screened(delivery: Delivery = Delivery.ESK, changes: Mapping[str, Fact | None] | None = None) -> TreatmentSession:
     session = arrive(booked(delivery), nurse(0), policy=POLICY).now
     session = entered(session, 4)
     session = screen(session, nurse(6), facts=gate_facts(**(changes or {}))).now
-    weight = BodyWeight(kg=80.0, measured_at=at(2))
-    wanted = order(delivery)
-    injected = delivery in {Delivery.IV, Delivery.IM, Delivery.SC}
-    dose = prepare_dose(
-        wanted,
-        nurse(7),
-        policy=POLICY,
-        weight=weight,
-        concentration_mg_per_ml=50 if injected else None,
-        diluted=delivery is Delivery.IV,
-    )
-    check = check_dose(
-        dose,
-        nurse(8, by="nurse2"),
-        policy=POLICY,
-        amount_ug=dose.amount_ug,
-        volume_ul=dose.volume_ul,
-        concentration_ug_per_ul=dose.concentration_ug_per_ul,
-    )
-    return attach_dose(session, order=wanted, prepared=dose, check=check)
-
-
-def facts_of_dose(session: TreatmentSession) -> dict[str, Fact | None]:
-    assert session.order is not None
-    weight = BodyWeight(kg=80.0, measured_at=at(2))
-    found = dose_facts(
-        session.order,
-        session.prepared,
-        weight=weight,
-        weight_before=weight,
-        number=session.number,
-        week=session.week,
-        age_years=44,
-        at=at(10),
-        policy=POLICY,
-    )
-    return found | latest_facts(session, POLICY)
+    return prepared_for(session, order(delivery, ordered_at=at(6)))
 
 
 def cleared(delivery: Delivery = Delivery.ESK) -> TreatmentSession:
-    session = screened(delivery)
-    return go(
-        session,
-        prescriber(10),
-        facts=facts_of_dose(session),
-        candidacy=candidacy(delivery),
-        medicines=reconciled(),
-        policy=POLICY,
+    return go(screened(delivery), prescriber(10), chart=chart(delivery), policy=POLICY).now
+
+
+def device(container_id: str) -> Container:
+    return receive(
+        nurse(0),
+        container_id=container_id,
+        lot="E1",
+        drug=DrugForm.ESKETAMINE,
+        expires_on=date(2027, 1, 1),
+        amount_ug=28_000,
+        concentration_ug_per_ul=None,
     ).now
 
 
-def dosing(delivery: Delivery = Delivery.ESK) -> TreatmentSession:
-    session = cleared(delivery)
+def containers_for(session: TreatmentSession) -> tuple[tuple[Container, int], ...]:
+    """Containers of a prepared dose, with what is taken from each."""
     dose = session.prepared
     assert dose is not None
-    if delivery is Delivery.ESK:
-        for device in ("d1", "d2"):
-            session = take_drug(session, nurse(12), container_id=device, amount_ug=28_000).now
-    else:
-        session = take_drug(session, nurse(12), container_id="v1", amount_ug=dose.amount_ug + 10_000).now
-    return start_dose(session, nurse(15), policy=POLICY).now
+    if session.delivery is Delivery.ESK:
+        return tuple((device(f"d{n}"), 28_000) for n in range(1, dose.devices + 1))
+    if dose.concentration_ug_per_ul is None:
+        bottle = replace(vial(), concentration_ug_per_ul=None, balance_ul=0)
+        return ((bottle, dose.amount_ug + 10_000),)
+    return ((vial(), dose.amount_ug + 10_000),)
+
+
+def taken(session: TreatmentSession, minutes: float = 12) -> TreatmentSession:
+    for container, amount_ug in containers_for(session):
+        session = take_drug(session, container, nurse(minutes), amount_ug=amount_ug).now[0]
+    return session
+
+
+def dosing(delivery: Delivery = Delivery.ESK) -> TreatmentSession:
+    session = taken(cleared(delivery))
+    return start_dose(session, nurse(15), chart=chart(delivery), policy=POLICY).now
+
+
+def sprayed(session: TreatmentSession, minutes: float, container_id: str, **changes: object) -> TreatmentSession:
+    given = {"device_facts": DEVICE_FACTS, "chart": chart(), "policy": POLICY, **changes}
+    return give_device(session, nurse(minutes), container_id=container_id, **given).now  # type: ignore[arg-type]
 
 
 def observing(delivery: Delivery = Delivery.ESK) -> TreatmentSession:
@@ -284,13 +332,20 @@ def observing(delivery: Delivery = Delivery.ESK) -> TreatmentSession:
     dose = session.prepared
     assert dose is not None
     if delivery is Delivery.ESK:
-        for minute, device in ((15, "d1"), (20, "d2")):
-            session = give_device(
-                session, nurse(minute), container_id=device, device_facts=DEVICE_FACTS, policy=POLICY
-            ).now
-        return finish_dose(session, nurse(20)).now
+        session = sprayed(sprayed(session, 15, "d1"), 20, "d2")
+        return finish_dose(session, nurse(20), policy=POLICY).now
     end = 55 if delivery is Delivery.IV else 16
-    return finish_dose(session, nurse(end), amounts_ug=(("v1", dose.amount_ug),)).now
+    return finish_dose(session, nurse(end), policy=POLICY, amounts_ug=(("v1", dose.amount_ug),)).now
+
+
+def watched(delivery: Delivery = Delivery.ESK) -> TreatmentSession:
+    """Observed with every planned set of readings, typed at minute 140."""
+    session = observing(delivery)
+    minutes = [15, 35, 55, 75, 105, 135] if delivery is Delivery.ESK else [15, *range(20, 141, 5)]
+    for minute in minutes:
+        typed = reading(140, minute, taken_at=at(minute), systolic_mmhg=140 if minute < 60 else 124)
+        session = enter_reading(session, typed, nurse(140), policy=POLICY).now
+    return session
 
 
 def leave_check(minutes: float, **changes: object) -> LeaveCheck:
@@ -306,8 +361,8 @@ def leave_check(minutes: float, **changes: object) -> LeaveCheck:
         "driving_ban_acknowledged": True,
         "out_of_hours_contact_given": True,
         "signed": True,
-        "aldrete_total": 10,
-        "padss_total": 10,
+        "aldrete": (2, 2, 2, 2, 2),
+        "padss": (2, 2, 2, 2, 2),
     }
     return LeaveCheck(session_id="s1", checked_at=at(minutes), by="nurse1", **(found | changes))  # type: ignore[arg-type]
 

@@ -21,6 +21,9 @@
     │   ├── BookingRefused    rule.booking             a chair, patient or capacity that is taken
     │   └── PolicyUnsigned    rule.policy_unsigned     no signed policy is in force
     ├── NotPermitted          permission.refused       valid request; this person may not
+    │   ├── SignAgain         permission.sign_again    this person may, after proving again who it is
+    │   ├── LoginRefused      permission.login         not known who asks: a login, link or token that does not hold
+    │   └── TooManyTries      permission.too_many      too many failed tries from here; a wait
     ├── NotFound              request.not_found        the thing named does not exist
     ├── Conflict              request.conflict         somebody changed it first
     └── StoreFault            the clinic's records cannot be read or written now
@@ -251,6 +254,24 @@ class NotPermitted(AfterglowError):
     """A valid request that this person may not make."""
 
     code = "permission.refused"
+
+
+class SignAgain(NotPermitted):
+    """Somebody who may do this must prove again who it is."""
+
+    code = "permission.sign_again"
+
+
+class LoginRefused(NotPermitted):
+    """A login, link, token or device that does not hold; which part of it is wrong is never told."""
+
+    code = "permission.login"
+
+
+class TooManyTries(NotPermitted):
+    """Too many failed tries; others are not held up by it."""
+
+    code = "permission.too_many"
 
 
 class NotFound(AfterglowError):

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import os
+from enum import StrEnum
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from afterglow.errors import InputError, MalformedFile, UnreadableFile
 
 PREFIX = "AFTERGLOW_"
 FILE_VARIABLE = f"{PREFIX}SETTINGS"
+_LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+
+
+class MailSecurity(StrEnum):
+    """How the way to the mail server is protected."""
+
+    TLS = "tls"
+    STARTTLS = "starttls"
+    NONE = "none"
 
 
 class Settings(BaseSettings):
@@ -47,6 +58,25 @@ class Settings(BaseSettings):
         default=10.0, gt=0, le=300, description="How long a write waits for another program's write."
     )
     attachment_limit_mb: float = Field(default=20.0, gt=0, le=200, description="Largest attachment.")
+    smtp_host: str | None = Field(default=None, description="The mail server; none: no mail is sent.")
+    smtp_port: int = Field(default=587, ge=1, le=65535, description="The mail server's port.")
+    smtp_security: MailSecurity = Field(
+        default=MailSecurity.STARTTLS, description="`starttls`, `tls`, or `none` for a mail server on this machine."
+    )
+    smtp_user: str | None = Field(default=None, description="Login at the mail server.")
+    smtp_password: SecretStr | None = Field(default=None, description="Password at the mail server.")
+    mail_from: str | None = Field(
+        default=None, pattern=r"^[^@\s<>]+@[^@\s<>]+$", description="Address that mail comes from."
+    )
+    webhook_secret: SecretStr | None = Field(
+        default=None, min_length=16, description="Signs what is sent to webhooks; 16 characters or more."
+    )
+
+    @model_validator(mode="after")
+    def _check_mail(self) -> Self:
+        if self.smtp_security is MailSecurity.NONE and self.smtp_host is not None and self.smtp_host not in _LOOPBACK:
+            raise ValueError("smtp_security none is for a mail server on this machine")
+        return self
 
     @classmethod
     def settings_customise_sources(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from hypothesis import settings
@@ -16,12 +17,14 @@ from tests.clinic_cases import DEVICE_FACTS, POLICY, at, entered, nurse, prescri
 from afterglow.clinic import (
     ALERT,
     COURSE,
+    Act,
     AlertStage,
     Authorisation,
     BenefitReview,
     Booking,
     BookingState,
     Chair,
+    Chart,
     ClinicAlert,
     Consent,
     ConsentMethod,
@@ -31,28 +34,31 @@ from afterglow.clinic import (
     Delivery,
     Diary,
     Indication,
+    LabelStatus,
     Outcome,
     Plan,
-    Priority,
     ReviewDecision,
     ReviewKind,
     Role,
     SessionState,
+    SitePolicy,
     StopReason,
     TreatmentCourse,
     TreatmentSession,
     act_on,
     add_authorisation,
+    alert_from_finding,
     book,
     cancel,
     clear_to_leave,
     close,
     close_alert,
     count,
-    draw,
     earliest_leave,
     end_booking,
+    enter_reading,
     escalate,
+    escalations,
     explain,
     finish_dose,
     give_back,
@@ -66,7 +72,6 @@ from afterglow.clinic import (
     make_safety_plan,
     move_booking,
     move_course,
-    put_back,
     read_alert,
     record_review,
     resume,
@@ -75,6 +80,7 @@ from afterglow.clinic import (
     start_dose,
     stop,
     take_drug,
+    transfer,
     units_left,
     use_unit,
     walk_out,
@@ -82,7 +88,11 @@ from afterglow.clinic import (
     waste_rest,
     withdraw_consent,
 )
+from afterglow.clinic import rule as clinic_rule
+from afterglow.clinic.containers import draw, put_back
+from afterglow.clinic.ruling import judge
 from afterglow.errors import AfterglowError
+from afterglow.predicates import Fact
 from afterglow.quantities import DrugForm
 
 RUN = settings(max_examples=60, stateful_step_count=40, deadline=None)
@@ -90,20 +100,38 @@ ROLES = st.sampled_from([Role.NURSE, Role.PRESCRIBER, Role.COORDINATOR, Role.MED
 AMOUNTS = st.sampled_from([1, 50, 10_000, 20_000, 28_000, 40_000, 50_000, 500_000])
 
 
+OPEN_GATES = {
+    "logistics.escort_confirmed": None,
+    "rems.patient_enrolled": False,
+    "staff.acls_on_site": None,
+    "cssrs_slc.item_4": None,
+    "checklist.arrival_complete": False,
+}
+STRICT = replace(POLICY, values=(("session.gates_valid_minutes", 30.0), ("session.leave_reading_minutes", 15.0)))
+
+
 class Sessions(RuleBasedStateMachine):
-    """One session, any order of events, any amounts, time that only moves on."""
+    """One session, any order of events, any amounts; times run back, doses are attached again, policies change."""
 
     @initialize(
-        delivery=st.sampled_from(list(Delivery)), open_gate=st.booleans(), at_once=st.sampled_from([False, True])
+        delivery=st.sampled_from(list(Delivery)),
+        open_gates=st.sets(st.sampled_from(sorted(OPEN_GATES)), max_size=3),
+        at_once=st.sampled_from([False, True]),
     )
-    def begin(self, delivery: Delivery, *, open_gate: bool, at_once: bool) -> None:
+    def begin(self, delivery: Delivery, open_gates: set[str], *, at_once: bool) -> None:
         self.minute = 10.0
-        self.refusable = open_gate
-        self.session = cases.screened(delivery, {"logistics.escort_confirmed": None} if open_gate else None)
+        self.session = cases.screened(delivery, {name: OPEN_GATES[name] for name in open_gates})
+        rems = {"rems.patient_enrolled"}
+        self.refusable = bool(open_gates - (set() if delivery is Delivery.ESK else rems))
         self.checked = cases.leave_check(0)
         self.seen: list[SessionState] = [self.session.state]
-        if at_once and not open_gate:
-            self.session = cases.dosing(delivery)
+        self.last = self.session
+        self.boxes = {"v1": cases.vial(), "d1": cases.device("d1"), "d2": cases.device("d2")}
+        if at_once and not open_gates:
+            self.session = cases.cleared(delivery)
+            for box, amount in cases.containers_for(self.session):
+                self.session, self.boxes[box.id] = take_drug(self.session, box, nurse(12), amount_ug=amount).now
+            self.session = start_dose(self.session, nurse(15), chart=cases.chart(delivery), policy=POLICY).now
             self.minute = 15.0
             self.seen = [SessionState.SCREENED, SessionState.CLEARED, SessionState.DOSING]
 
@@ -113,42 +141,52 @@ class Sessions(RuleBasedStateMachine):
             if self.session.state is not self.seen[-1]:
                 self.seen.append(self.session.state)
 
-    @rule(minutes=st.sampled_from([0.5, 5.0, 30.0, 60.0]))
+    @property
+    def chart(self) -> Chart:
+        delivery = self.session.delivery
+        return cases.chart(delivery, candidacy=cases.candidacy(delivery))
+
+    @rule(minutes=st.sampled_from([0.5, 5.0, 30.0, 60.0, -1.0, -200.0]))
     def wait(self, minutes: float) -> None:
         self.minute += minutes
 
-    @rule()
-    def say_go(self) -> None:
-        self.attempt(
-            lambda: go(
-                self.session,
-                prescriber(self.minute),
-                facts=cases.facts_of_dose(self.session),
-                candidacy=cases.candidacy(self.session.delivery),
-                medicines=cases.reconciled(),
-                policy=POLICY,
-            )
-        )
+    @rule(policy=st.sampled_from([POLICY, POLICY, STRICT]))
+    def say_go(self, policy: SitePolicy) -> None:
+        self.attempt(lambda: go(self.session, prescriber(self.minute), chart=self.chart, policy=policy))
 
     @rule(amount=AMOUNTS, container=st.sampled_from(["v1", "d1", "d2"]))
     def draw(self, amount: int, container: str) -> None:
-        self.attempt(lambda: take_drug(self.session, nurse(self.minute), container_id=container, amount_ug=amount))
+        with contextlib.suppress(AfterglowError):
+            now = take_drug(self.session, self.boxes[container], nurse(self.minute), amount_ug=amount).now
+            self.session, self.boxes[container] = now
 
-    @rule()
-    def start(self) -> None:
-        self.attempt(lambda: start_dose(self.session, nurse(self.minute), policy=POLICY))
+    @rule(mg=st.sampled_from([28.0, 84.0, 200.0]))
+    def swap_dose(self, mg: float) -> None:
+        """Order, prepare and attach another dose, whenever."""
+        with contextlib.suppress(AfterglowError):
+            before = self.session
+            wanted = cases.order(before.delivery, ordered_at=at(self.minute), id="o2")
+            self.session = cases.prepared_for(before, wanted, self.minute + 1)
+            assert before.state in {SessionState.BOOKED, SessionState.ARRIVED, SessionState.SCREENED}, mg
+
+    @rule(by=st.sampled_from(["nurse1", "nurse2"]), policy=st.sampled_from([POLICY, POLICY, STRICT]))
+    def start(self, by: str, policy: SitePolicy) -> None:
+        act = nurse(self.minute, by=by)
+        self.attempt(lambda: start_dose(self.session, act, chart=self.chart, policy=policy))
 
     @rule(container=st.sampled_from(["d1", "d2"]))
     def spray(self, container: str) -> None:
-        act = nurse(self.minute)
+        act, chart = nurse(self.minute), self.chart
         self.attempt(
-            lambda: give_device(self.session, act, container_id=container, device_facts=DEVICE_FACTS, policy=POLICY)
+            lambda: give_device(
+                self.session, act, container_id=container, device_facts=DEVICE_FACTS, chart=chart, policy=POLICY
+            )
         )
 
     @rule(amount=AMOUNTS)
     def finish(self, amount: int) -> None:
         amounts = () if self.session.delivery is Delivery.ESK else (("v1", amount),)
-        self.attempt(lambda: finish_dose(self.session, nurse(self.minute), amounts_ug=amounts))
+        self.attempt(lambda: finish_dose(self.session, nurse(self.minute), policy=POLICY, amounts_ug=amounts))
 
     @rule(amount=st.one_of(st.none(), AMOUNTS))
     def stop(self, amount: int | None) -> None:
@@ -161,15 +199,31 @@ class Sessions(RuleBasedStateMachine):
 
     @rule(role=ROLES)
     def resume(self, role: Role) -> None:
-        self.attempt(lambda: resume(self.session, cases.act(role, self.minute), policy=POLICY))
+        act = cases.act(role, self.minute)
+        self.attempt(lambda: resume(self.session, act, chart=self.chart, policy=POLICY))
 
-    @rule(systolic=st.integers(100, 200), spo2=st.sampled_from([None, 89, 91, 98]))
-    def read(self, systolic: int, spo2: int | None) -> None:
+    @rule(
+        systolic=st.integers(100, 200), spo2=st.sampled_from([None, 89, 91, 98]), moaas=st.sampled_from([None, 3, 5, 5])
+    )
+    def read(self, systolic: int, spo2: int | None, moaas: int | None) -> None:
         with contextlib.suppress(AfterglowError):
             number = len(self.session.readings)
-            self.session = entered(self.session, self.minute, number, systolic_mmhg=systolic, spo2_pct=spo2)
+            values = {"systolic_mmhg": systolic, "spo2_pct": spo2, "moaas": moaas}
+            self.session = entered(self.session, self.minute, number, **values)
 
-    @rule(name=st.sampled_from(["", "escort_present", "sedation_resolved", "padss_total"]))
+    @rule()
+    def watch(self) -> None:
+        """Every planned set, typed now."""
+        start = self.session.dose_started_at
+        if start is None:
+            return
+        for number, minutes in enumerate(range(0, 181, 5)):
+            taken = start + timedelta(minutes=minutes)
+            typed = cases.reading(self.minute, 1000 * len(self.session.readings) + number, taken_at=taken)
+            with contextlib.suppress(AfterglowError):
+                self.session = enter_reading(self.session, typed, nurse(self.minute), policy=POLICY).now
+
+    @rule(name=st.sampled_from(["", "", "escort_present", "sedation_resolved", "padss"]))
     def leave(self, name: str) -> None:
         check = cases.leave_check(self.minute, **({name: None} if name else {}))
         before = self.session
@@ -177,13 +231,14 @@ class Sessions(RuleBasedStateMachine):
         def move() -> Outcome[TreatmentSession]:
             done = clear_to_leave(before, check, nurse(self.minute), policy=POLICY)
             self.checked = check
+            assert not escalations(before, POLICY)
             return done
 
         self.attempt(move)
 
-    @rule()
-    def walk(self) -> None:
-        self.attempt(lambda: walk_out(self.session, nurse(self.minute, reason="left")))
+    @rule(move=st.sampled_from([walk_out, transfer]))
+    def go_away(self, move: Callable[[TreatmentSession, Act], Outcome[TreatmentSession]]) -> None:
+        self.attempt(lambda: move(self.session, nurse(self.minute, reason="left")))
 
     @rule(amount=AMOUNTS, witness=st.sampled_from(["nurse1", "nurse2"]), container=st.sampled_from(["v1", "d1", "d2"]))
     def throw(self, amount: int, witness: str, container: str) -> None:
@@ -196,7 +251,9 @@ class Sessions(RuleBasedStateMachine):
     @rule(amount=AMOUNTS, container=st.sampled_from(["v1", "d1", "d2"]))
     def hand_back(self, amount: int, container: str) -> None:
         act = nurse(self.minute, reason="unopened")
-        self.attempt(lambda: give_back(self.session, act, container_id=container, amount_ug=amount))
+        with contextlib.suppress(AfterglowError):
+            now = give_back(self.session, self.boxes[container], act, amount_ug=amount).now
+            self.session, self.boxes[container] = now
 
     @rule()
     def sign(self) -> None:
@@ -212,18 +269,36 @@ class Sessions(RuleBasedStateMachine):
 
     @invariant()
     def no_dose_without_its_gates(self) -> None:
-        if self.session.runs or self.session.given:
+        session = self.session
+        if session.runs or session.given:
             assert SessionState.CLEARED in self.seen
             assert not self.refusable
-            assert self.session.second_check is not None
+            assert session.second_check is not None
+            assert session.prepared is not None
+            assert session.order is not None
+            assert session.second_check.amount_ug == session.prepared.amount_ug
+            assert session.order.id == session.prepared.order_id
+            assert session.go_at is not None
+            assert session.runs[0].since - session.go_at <= timedelta(minutes=60)
 
     @invariant()
-    def drug_conserves(self) -> None:
+    def time_only_moves_on(self) -> None:
+        if self.last.last_at is not None:
+            assert self.session.last_at is not None
+            assert self.session.last_at >= self.last.last_at
+        self.last = self.session
+
+    @invariant()
+    def drug_conserves_in_both_books(self) -> None:
         for container in self.session.containers:
             out = self.session.outstanding_ug(container)
             assert out >= 0
             if self.session.state in {SessionState.CLOSED, SessionState.CANCELLED}:
                 assert out == 0
+            box = self.boxes[container]
+            used = [each for each in self.session.drug_uses if each.container_id == container]
+            gone = sum(each.amount_ug for each in used if each.kind in {"given", "wasted"})
+            assert box.received_ug - box.balance_ug == gone + out
         assert self.session.prepared is not None
         assert self.session.given_ug <= self.session.prepared.amount_ug
 
@@ -234,13 +309,14 @@ class Sessions(RuleBasedStateMachine):
             assert earliest is not None
             assert self.session.left_at is not None
             assert self.session.left_at >= earliest
-            assert None not in {self.checked.escort_present, self.checked.sedation_resolved, self.checked.padss_total}
+            assert None not in {self.checked.escort_present, self.checked.sedation_resolved, self.checked.padss}
 
     @invariant()
     def devices_are_apart(self) -> None:
         if self.session.delivery is Delivery.ESK:
             times = [each.at for each in self.session.given]
             assert all(b - a >= timedelta(minutes=5) for a, b in itertools.pairwise(times))
+            assert len({each.container_id for each in self.session.given}) == len(times)
 
     @invariant()
     def waste_has_two_people(self) -> None:
@@ -317,6 +393,7 @@ class Bookings(RuleBasedStateMachine):
         self.diary = Diary(chairs=chairs, capacity=2)
         self.lost = 0
 
+    MINUTES = st.integers(0, 400)
     WHEN = st.integers(0, 12).map(lambda half_hours: at(30 * half_hours))
 
     @rule(
@@ -324,30 +401,45 @@ class Bookings(RuleBasedStateMachine):
         chair=st.sampled_from(["a", "b", "c"]),
         starts=WHEN,
         delivery=st.sampled_from([Delivery.ESK, Delivery.IV]),
+        minutes=st.sampled_from([60, 129, 130, 150, 150]),
+        enrolled=st.sampled_from([True, True, None]),
     )
-    def book(self, patient: str, chair: str, starts: datetime, delivery: Delivery) -> None:
+    def book(
+        self, patient: str, chair: str, starts: datetime, delivery: Delivery, minutes: int, *, enrolled: bool | None
+    ) -> None:
         wanted = Booking(
             id=f"b{len(self.diary.bookings)}",
             patient_id=patient,
             chair_id=chair,
             delivery=delivery,
             starts_at=starts,
-            until=starts + timedelta(minutes=150),
+            until=starts + timedelta(minutes=minutes),
+            dose_minutes=40.0 if delivery is Delivery.IV else 0.0,
         )
         with contextlib.suppress(AfterglowError):
-            self.diary = book(self.diary, wanted, nurse(0), policy=POLICY).now
+            self.diary = book(self.diary, wanted, nurse(0), policy=POLICY, enrolled=enrolled).now
+            assert enrolled or delivery is Delivery.IV
+            assert minutes >= (150 if delivery is Delivery.ESK else 130)
 
     @rule(number=st.integers(0, 8), chair=st.sampled_from(["a", "b"]), starts=WHEN)
     def move(self, number: int, chair: str, starts: datetime) -> None:
         with contextlib.suppress(AfterglowError):
             self.diary = move_booking(
-                self.diary, f"b{number}", nurse(0, reason="r"), chair_id=chair, starts_at=starts, policy=POLICY
+                self.diary,
+                f"b{number}",
+                nurse(0, reason="r"),
+                chair_id=chair,
+                starts_at=starts,
+                policy=POLICY,
+                enrolled=True,
             ).now
 
-    @rule(number=st.integers(0, 8), event=st.sampled_from(["arrive", "cancel", "no_show"]))
-    def end(self, number: int, event: str) -> None:
+    @rule(number=st.integers(0, 8), event=st.sampled_from(["arrive", "cancel", "no_show", "move"]), minute=MINUTES)
+    def end(self, number: int, event: str, minute: int) -> None:
         with contextlib.suppress(AfterglowError):
-            self.diary = end_booking(self.diary, f"b{number}", event, nurse(0, reason="r")).now
+            before = self.diary.booking(f"b{number}")
+            self.diary = end_booking(self.diary, before.id, event, nurse(minute, reason="r")).now
+            assert event != "no_show" or at(minute) >= before.starts_at
 
     @invariant()
     def nobody_and_nothing_is_booked_twice(self) -> None:
@@ -384,28 +476,39 @@ class Courses(RuleBasedStateMachine):
             return True
         return False
 
-    @rule(event=st.sampled_from([row.event for row in COURSE.rows]), role=ROLES, fit=st.booleans())
-    def move(self, event: str, role: Role, *, fit: bool) -> None:
-        before = self.course
+    @rule(
+        event=st.sampled_from([row.event for row in COURSE.rows]),
+        role=ROLES,
+        fit=st.booleans(),
+        back=st.sampled_from([0, 0, 0, 5]),
+    )
+    def move(self, event: str, role: Role, back: int, *, fit: bool) -> None:
+        before, minute = self.course, self.minute + 1 - back
+        assessed = cases.candidacy(minutes=minute, changes={} if fit else {"hx.avm": True})
         done = self.attempt(
             lambda: move_course(
                 before,
                 event,
-                cases.act(role, self.minute, reason="r"),
+                cases.act(role, minute, reason="r"),
                 policy=POLICY,
                 consent_version="2",
-                candidacy=cases.candidacy() if fit else cases.candidacy(changes={"hx.avm": True}),
+                candidacy=assessed,
                 emergency=False,
                 stop_reason=StopReason.PATIENT_CHOICE if fit else None,
             )
         )
         if done and event in {"start", "induce_again"}:
-            assert has_consent(before, at(self.minute), version="2", policy=POLICY)
-            assert units_left(before, at(self.minute).date()) != 0
+            assert has_consent(before, at(minute), version="2", policy=POLICY)
+            assert units_left(before, at(minute).date()) != 0
         if done and event in {"find_suitable", "induce_again"}:
             assert fit
-        if done and event == "maintain":
-            assert before.reviews[-1].decision is not ReviewDecision.STOP or len(before.reviews) > 1
+        if done and event in {"maintain", "recover"}:
+            held = [each for each in before.reviews if each.at >= (before.induced_at or at(0))]
+            assert held
+            assert held[-1].decision is not ReviewDecision.STOP
+        if done:
+            assert self.course.moved_at == at(minute)
+            assert before.moved_at is None or before.moved_at <= at(minute)
 
     @rule(version=st.sampled_from(["1", "2"]))
     def consent(self, version: str) -> None:
@@ -428,6 +531,7 @@ class Courses(RuleBasedStateMachine):
     @rule()
     def prepare(self) -> None:
         act = prescriber(self.minute)
+        label = LabelStatus(on_label=True, statement="on label", basis=())
         plan = Plan(
             endpoint="PHQ-9 below 5",
             induction_sessions=8,
@@ -437,24 +541,26 @@ class Courses(RuleBasedStateMachine):
             by=act.by,
             at=act.at,
         )
-        self.attempt(lambda: set_plan(self.course, plan, act))
+        self.attempt(lambda: set_plan(self.course, plan, act, label=label))
         self.attempt(lambda: make_safety_plan(self.course, act))
 
     @rule(units=st.integers(0, 3))
     def authorise(self, units: int) -> None:
         number = len(self.course.authorisations)
         granted = Authorisation(id=f"a{number}", payer="payer", units=units, starts_on=at(0).date())
-        self.attempt(lambda: add_authorisation(self.course, granted, nurse(self.minute)))
+        if self.attempt(lambda: add_authorisation(self.course, granted, nurse(self.minute))):
+            assert not self.attempt(lambda: add_authorisation(self.course, granted, nurse(self.minute)))
 
     @rule()
     def use(self) -> None:
-        self.used += self.attempt(lambda: use_unit(self.course, at(self.minute).date()))
+        self.used += self.attempt(lambda: use_unit(self.course, nurse(self.minute), on=at(self.minute).date()))
 
-    @rule(decision=st.sampled_from(list(ReviewDecision)))
-    def review(self, decision: ReviewDecision) -> None:
+    @rule(decision=st.sampled_from(list(ReviewDecision)), given=st.sampled_from([3, 4, 8]))
+    def review(self, decision: ReviewDecision, given: int) -> None:
         act = prescriber(self.minute)
         held = BenefitReview(kind=ReviewKind.END_OF_INDUCTION, decision=decision, by=act.by, at=act.at, reason="scores")
-        self.attempt(lambda: record_review(self.course, held, act))
+        done = self.attempt(lambda: record_review(self.course, held, act, sessions_given=given, policy=POLICY))
+        assert not done or given > 3 or decision is ReviewDecision.STOP
 
     @invariant()
     def units_conserve(self) -> None:
@@ -473,38 +579,40 @@ class Courses(RuleBasedStateMachine):
 
 
 class Alerts(RuleBasedStateMachine):
-    """Three alerts; time runs, people act in any order."""
+    """Alerts are raised at any time; people act in any order, also on the wrong screen and with the clock set back."""
 
-    @initialize(priority=st.sampled_from(list(Priority)))
-    def begin(self, priority: Priority) -> None:
+    @initialize()
+    def begin(self) -> None:
         self.minute = 0.0
-        self.alerts = {
-            name: ClinicAlert(
-                id=name,
-                patient_id="p1",
-                about="S045",
-                text="SpO2 89 %",
-                action="stop",
-                priority=priority,
-                owner=Role.NURSE,
-                raised_at=at(0),
-                respond_by=at(15),
-            )
-            for name in ("x", "y", "z")
-        }
+        self.alerts: dict[str, ClinicAlert] = {}
+        self.raised: list[str] = []
+        self.done: dict[str, list[tuple[str, float]]] = {}
 
-    NAMES = st.sampled_from(["x", "y", "z"])
+    @rule(facts=st.sampled_from([("S045", {"vitals.spo2": 88}), ("S044", {"vitals.spo2": 91}), ("S049", {})]))
+    def raise_one(self, facts: tuple[str, dict[str, Fact | None]]) -> None:
+        name, known = facts
+        found = judge(clinic_rule(name), known or {"events.vomiting": True}, POLICY)
+        alert_id = f"a{len(self.raised)}"
+        self.raised.append(alert_id)
+        self.done[alert_id] = []
+        self.alerts[alert_id] = alert_from_finding(
+            found, alert_id=alert_id, patient_id="p1", action=None, at=at(self.minute), policy=POLICY
+        )
 
     @rule(
-        name=NAMES,
+        which=st.integers(0, 9),
         event=st.sampled_from([row.event for row in ALERT.rows]),
         role=st.one_of(ROLES, st.just(Role.SYSTEM)),
         patient=st.sampled_from(["p1", "p1", "p2"]),
-        minutes=st.integers(0, 30),
+        minutes=st.sampled_from([-20, 0, 1, 15, 60, 1440]),
     )
-    def happen(self, name: str, event: str, role: Role, patient: str, minutes: int) -> None:
-        self.minute += minutes
-        alert, act = self.alerts[name], cases.act(role, self.minute, reason="seen the patient")
+    def happen(self, which: int, event: str, role: Role, patient: str, minutes: int) -> None:
+        if not self.raised:
+            return
+        name = self.raised[which % len(self.raised)]
+        minute = self.minute + minutes
+        self.minute = max(self.minute, minute)
+        alert, act = self.alerts[name], cases.act(role, minute, reason="seen the patient")
         moves: dict[str, Callable[[], Outcome[ClinicAlert]]] = {
             "read": lambda: read_alert(alert, act, patient_id=patient),
             "act": lambda: act_on(alert, act),
@@ -514,15 +622,25 @@ class Alerts(RuleBasedStateMachine):
         }
         with contextlib.suppress(AfterglowError):
             self.alerts[name] = moves[event]().now
+            self.done[name].append((event, minute))
             assert not (event == "read" and patient != "p1")
             assert not (event == "escalate" and act.at < alert.respond_by)
+            assert self.alerts[name].respond_by >= alert.respond_by or event == "escalate"
 
     @invariant()
-    def no_alert_is_lost(self) -> None:
-        assert len(self.alerts) == 3
-        for alert in self.alerts.values():
+    def every_alert_that_was_raised_is_there_as_its_history_says(self) -> None:
+        assert set(self.alerts) == set(self.raised)
+        for name, alert in self.alerts.items():
+            events = [event for event, _ in self.done[name]]
+            minutes = [minute for _, minute in self.done[name]]
+            assert minutes == sorted(minutes)
             assert alert.owner in {Role.NURSE, Role.PRESCRIBER, Role.MEDICAL_DIRECTOR}
+            assert len(alert.escalations) == events.count("escalate") + events.count("hand_over")
+            told = {"close": AlertStage.CLOSED, "act": AlertStage.ACTED, "read": AlertStage.SEEN}
+            stages = [told[event] for event in events if event in told]
+            assert alert.stage is (stages[-1] if stages else AlertStage.OPEN)
             if alert.stage is AlertStage.CLOSED:
+                assert events.index("read") < events.index("act") < events.index("close")
                 assert alert.read_by is not None
                 assert alert.action_taken is not None
 

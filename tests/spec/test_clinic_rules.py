@@ -42,8 +42,12 @@ TABLES: dict[str, list[tuple[dict[str, Fact | None], Verdict]]] = {
         ({}, UNKNOWN),
     ],
     "C006": [  # Cardiovascular event including myocardial infarction within 6 weeks
+        ({"hx.cv_event": True, "hx.days_since_cv_event": 41}, HIT),
+        ({"hx.cv_event": True, "hx.days_since_cv_event": 42}, CLEAR),
+        ({"hx.cv_event": False}, CLEAR),
+        ({"hx.cv_event": True}, UNKNOWN),
         ({"hx.days_since_cv_event": 41}, HIT),
-        ({"hx.days_since_cv_event": 42}, CLEAR),
+        ({"hx.cv_event": False, "hx.days_since_cv_event": 3}, HIT),  # contradictory: the date counts
         ({}, UNKNOWN),
     ],
     "C007": [  # Eclampsia or pre-eclampsia, severe coronary or myocardial disease, stroke or cerebral trauma
@@ -950,6 +954,11 @@ TABLES: dict[str, list[tuple[dict[str, Fact | None], Verdict]]] = {
         ({"session.phase": "long_infusion", "readings.vitals_age_min": 60}, CLEAR),
         ({}, UNKNOWN),
     ],
+    "S037": [  # a planned set of pressure and oxygen saturation was never read
+        ({"readings.sets_missed": 1}, HIT),
+        ({"readings.sets_missed": 0}, CLEAR),
+        ({}, UNKNOWN),
+    ],
     "S040": [  # BP rise >=40 systolic or >=25 diastolic from baseline
         ({"bp.diastolic_rise": 24, "bp.systolic_rise": 40}, HIT),
         ({"bp.diastolic_rise": 24, "bp.systolic_rise": 39}, CLEAR),
@@ -1279,6 +1288,11 @@ TABLES: dict[str, list[tuple[dict[str, Fact | None], Verdict]]] = {
     "S066": [  # at least 90 min after a sublingual or oral dose (site default)
         ({"session.minutes_since_dose_end": 89}, HIT),
         ({"session.minutes_since_dose_end": 90}, CLEAR),
+        ({}, UNKNOWN),
+    ],
+    "S067": [  # dissociation in the last set of readings
+        ({"readings.dissociated": True}, HIT),
+        ({"readings.dissociated": False}, CLEAR),
         ({}, UNKNOWN),
     ],
     "S070": [  # Patient Monitoring Form submitted

@@ -9,6 +9,16 @@ from afterglow.clinic import ALERT, BOOKING, CONTAINER, COURSE, SESSION, Act, Ro
 from afterglow.errors import MissingValue, NotPermitted, WrongState
 
 # State -> event -> state after it; "=" stays.
+READ = ("enter_reading", "correct_reading", "record_event")
+IN_USE = {
+    "draw": "opened",
+    "draw_all": "spent",
+    "put_back": "opened",
+    "put_back_all": "sealed",
+    "waste": "spent",
+    "count": "=",
+    "miscount": "discrepant",
+}
 TABLES: dict[StateTable, dict[str, dict[str, str]]] = {
     COURSE: {
         "inquiry": {"accept": "candidacy", "stop": "stopped"},
@@ -16,130 +26,68 @@ TABLES: dict[StateTable, dict[str, dict[str, str]]] = {
         "consent": {"await_cover": "authorisation", "stop": "stopped"},
         "authorisation": {"start": "induction", "stop": "stopped"},
         "induction": {"maintain": "maintenance", "pause": "paused", "relapse": "relapse", "stop": "stopped"},
-        "reinduction": {"maintain": "maintenance", "pause": "paused", "stop": "stopped"},
+        "reinduction": {"maintain": "maintenance", "pause": "paused", "relapse": "relapse", "stop": "stopped"},
         "maintenance": {"pause": "paused", "relapse": "relapse", "stop": "stopped"},
         "paused": {"resume": "=", "relapse": "relapse", "stop": "stopped"},
         "relapse": {"induce_again": "reinduction", "recover": "maintenance", "stop": "stopped"},
         "stopped": {},
     },
     SESSION: {
-        "booked": {"arrive": "arrived", "miss": "missed", "cancel": "cancelled"},
+        "booked": {
+            "arrive": "arrived",
+            "miss": "missed",
+            "cancel": "cancelled",
+            **dict.fromkeys(("order_dose", "countersign_order"), "="),
+        },
         "arrived": {
             "screen": "screened",
             "cancel": "cancelled",
-            **dict.fromkeys(("enter_reading", "correct_reading", "record_event", "sign_note"), "="),
+            **dict.fromkeys(("order_dose", "countersign_order", "attach_dose", *READ), "="),
         },
         "screened": {
             "go": "cleared",
             "no_go": "cancelled",
             "cancel": "cancelled",
-            **dict.fromkeys(("enter_reading", "correct_reading", "record_event", "sign_note", "answer_finding"), "="),
+            **dict.fromkeys(("screen", "amend_screening", "order_dose", "countersign_order", "attach_dose"), "="),
+            **dict.fromkeys((*READ, "answer_finding", "account_drug"), "="),
         },
         "cleared": {
             "start_dose": "dosing",
             "back_to_screen": "screened",
             "cancel": "cancelled",
-            **dict.fromkeys(
-                (
-                    "enter_reading",
-                    "correct_reading",
-                    "record_event",
-                    "sign_note",
-                    "answer_finding",
-                    "take_drug",
-                    "account_drug",
-                ),
-                "=",
-            ),
+            **dict.fromkeys((*READ, "answer_finding", "take_drug", "account_drug"), "="),
         },
         "dosing": {
             "hold": "held",
             "finish_dose": "observing",
             "stop": "observing",
-            **dict.fromkeys(
-                (
-                    "give_device",
-                    "enter_reading",
-                    "correct_reading",
-                    "record_event",
-                    "sign_note",
-                    "answer_finding",
-                    "take_drug",
-                    "account_drug",
-                ),
-                "=",
-            ),
+            **dict.fromkeys((*READ, "answer_finding", "assess_emergency"), "="),
+            **dict.fromkeys(("give_device", "take_drug", "account_drug"), "="),
         },
         "held": {
             "resume": "dosing",
             "stop": "observing",
-            **dict.fromkeys(
-                (
-                    "enter_reading",
-                    "correct_reading",
-                    "record_event",
-                    "sign_note",
-                    "answer_finding",
-                    "take_drug",
-                    "account_drug",
-                ),
-                "=",
-            ),
+            **dict.fromkeys((*READ, "answer_finding", "assess_emergency", "take_drug", "account_drug"), "="),
         },
         "observing": {
             "clear_to_leave": "left",
             "walk_out": "left",
-            **dict.fromkeys(
-                (
-                    "enter_reading",
-                    "correct_reading",
-                    "record_event",
-                    "sign_note",
-                    "answer_finding",
-                    "account_drug",
-                    "grade_event",
-                ),
-                "=",
-            ),
+            "transfer": "left",
+            **dict.fromkeys((*READ, "answer_finding", "assess_emergency", "account_drug", "grade_event"), "="),
         },
         "left": {
             "close": "closed",
-            **dict.fromkeys(
-                (
-                    "enter_reading",
-                    "correct_reading",
-                    "record_event",
-                    "sign_note",
-                    "answer_finding",
-                    "account_drug",
-                    "grade_event",
-                ),
-                "=",
-            ),
+            **dict.fromkeys((*READ, "answer_finding", "account_drug", "grade_event", "sign_note"), "="),
         },
-        "closed": {"correct_reading": "="},
+        "closed": dict.fromkeys(("correct_reading", "record_event", "grade_event"), "="),
         "cancelled": {},
         "missed": {},
     },
     CONTAINER: {
-        "sealed": {
-            "draw": "opened",
-            "draw_all": "spent",
-            "put_back": "opened",
-            "waste": "spent",
-            "count": "=",
-            "miscount": "discrepant",
-        },
-        "opened": {
-            "draw": "opened",
-            "draw_all": "spent",
-            "put_back": "opened",
-            "waste": "spent",
-            "count": "=",
-            "miscount": "discrepant",
-        },
-        "spent": {"put_back": "opened"},
-        "discrepant": {"explain": "opened"},
+        "sealed": IN_USE,
+        "opened": IN_USE,
+        "spent": {"put_back": "opened", "put_back_all": "sealed"},
+        "discrepant": {"explain": "opened", "explain_empty": "spent"},
     },
     BOOKING: {
         "booked": {"move": "=", "arrive": "arrived", "cancel": "cancelled", "no_show": "no_show"},
@@ -156,8 +104,11 @@ TABLES: dict[StateTable, dict[str, dict[str, str]]] = {
 }
 WITH_REASON = {
     "course": {"pause", "relapse", "recover"},
-    "session": {"miss", "cancel", "no_go", "back_to_screen", "hold", "stop", "walk_out", "correct_reading"},
-    "container": {"put_back", "waste", "explain"},
+    "session": {
+        *("miss", "cancel", "no_go", "amend_screening", "back_to_screen", "hold", "stop", "walk_out", "transfer"),
+        *("correct_reading", "answer_finding", "assess_emergency", "account_drug"),
+    },
+    "container": {"put_back", "put_back_all", "waste", "explain", "explain_empty"},
     "booking": {"move", "cancel", "no_show"},
     "alert": {"act", "hand_over"},
 }

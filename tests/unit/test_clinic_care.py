@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -26,6 +28,7 @@ from afterglow.clinic import (
     Decision,
     Delivery,
     Diary,
+    Finding,
     Group,
     Indication,
     LabelStatus,
@@ -39,12 +42,17 @@ from afterglow.clinic import (
     ReviewDecision,
     ReviewKind,
     Role,
+    RuleAnswer,
+    SessionState,
     Severity,
     SitePolicy,
     Standing,
+    StopReason,
     TreatmentCourse,
+    TreatmentSession,
     TrialOutcome,
     Verdict,
+    WorkItem,
     WorkKind,
     act_on,
     add_authorisation,
@@ -55,12 +63,17 @@ from afterglow.clinic import (
     assess_candidacy,
     block,
     book,
+    booking_warnings,
     changed_facts,
     check_candidate,
     check_dose,
+    check_facts,
+    classes_of,
     close_alert,
+    demo_policy,
     draft_policy,
     due_measures,
+    end_booking,
     escalate,
     find_conflicts,
     give_consent,
@@ -68,12 +81,15 @@ from afterglow.clinic import (
     has_consent,
     is_overridable,
     judge_resistance,
+    judge_trial,
     label_status,
     list_work,
     make_safety_plan,
     maudsley_stage,
     medicine_facts,
+    move_booking,
     move_course,
+    open_findings,
     policy_at,
     policy_settings,
     prepare_dose,
@@ -87,13 +103,16 @@ from afterglow.clinic import (
     set_plan,
     sign_policy,
     sign_second,
+    unclassified,
     units_left,
     use_unit,
+    withdraw_consent,
 )
 from afterglow.clinic.ruling import judge
 from afterglow.errors import (
     AfterglowError,
     BookingRefused,
+    Conflict,
     GateClosed,
     InputError,
     MissingValue,
@@ -107,6 +126,7 @@ from afterglow.errors import (
     WrongOrder,
     WrongState,
 )
+from afterglow.predicates import Fact
 from afterglow.quantities import DrugForm
 from afterglow.scales import Change, scale_answers, score, score_total
 
@@ -210,14 +230,14 @@ def test_what_stands_in_the_way(name: str, value: bool | int | None, refused_by:
 
 
 def test_nothing_known_means_everything_unknown_and_nothing_hit() -> None:
-    found = assess_candidacy({}, delivery=Delivery.IV, policy=POLICY, at=at(0))
+    found = assess_candidacy({}, patient_id="p1", delivery=Delivery.IV, policy=POLICY, at=at(0))
     assert not found.hits
     assert not found.open
     assert "history: avm" in found.missing
     with pytest.raises(UnknownName):
-        assess_candidacy({"hx.avn": True}, delivery=Delivery.IV, policy=POLICY, at=at(0))
+        assess_candidacy({"hx.avn": True}, patient_id="p1", delivery=Delivery.IV, policy=POLICY, at=at(0))
     with pytest.raises(UnknownName, match="another kind"):
-        assess_candidacy({"hx.avm": "yes"}, delivery=Delivery.IV, policy=POLICY, at=at(0))
+        assess_candidacy({"hx.avm": "yes"}, patient_id="p1", delivery=Delivery.IV, policy=POLICY, at=at(0))
 
 
 def policy(**changes: object) -> SitePolicy:
@@ -249,13 +269,14 @@ def test_what_may_be_overridden(name: str, delivery: Delivery, changes: dict[str
 
 def test_a_softened_rule_is_a_review() -> None:
     softened = policy(candidacy__infarction_review_outside_label=True)
-    assert judge(rule("C006"), {"hx.days_since_cv_event": 10}, softened).severity is Severity.NEEDS_CLINICIAN_REVIEW
-    assert judge(rule("C006"), {"hx.days_since_cv_event": 10}, POLICY).severity is Severity.EXCLUDE
+    event = {"hx.cv_event": True, "hx.days_since_cv_event": 10}
+    assert judge(rule("C006"), event, softened).severity is Severity.NEEDS_CLINICIAN_REVIEW
+    assert judge(rule("C006"), event, POLICY).severity is Severity.EXCLUDE
 
 
 def test_an_answer_is_a_prescribers_with_a_reason() -> None:
     found = judge(rule("C011"), {"vitals.systolic": 150}, POLICY)
-    ask = {"decision": Decision.PROCEED, "delivery": Delivery.IV, "policy": POLICY}
+    ask = {"decision": Decision.PROCEED, "policy": POLICY}
     with pytest.raises(NotPermitted):
         answer_rule(found, nurse(reason="ok"), **ask)  # type: ignore[arg-type]
     with pytest.raises(MissingValue):
@@ -263,7 +284,7 @@ def test_an_answer_is_a_prescribers_with_a_reason() -> None:
     given = answer_rule(found, prescriber(reason="white coat"), **ask)  # type: ignore[arg-type]
     assert (given.by, given.reason, given.cosigned_by) == ("prescriber1", "white coat", None)
     assert "150 mmHg" in found.message
-    assert "140/90" in found.message
+    assert "limit: systolic pressure over 140 mmHg or diastolic pressure over 90 mmHg" in found.message
     avm = judge(rule("C002"), {"hx.avm": True}, POLICY)
     with pytest.raises(NotOverridable):
         answer_rule(avm, prescriber(reason="small"), **ask)  # type: ignore[arg-type]
@@ -516,6 +537,7 @@ def course(**changes: object) -> TreatmentCourse:
     return TreatmentCourse(**(fields | changes))  # type: ignore[arg-type]
 
 
+OFF_LABEL = LabelStatus(on_label=False, statement="off label", basis=())
 PLAN = Plan(
     endpoint="PHQ-9 below 5",
     induction_sessions=8,
@@ -552,10 +574,10 @@ def test_a_course_from_inquiry_to_maintenance() -> None:
     now = step(now, "accept", emergency=False)
     with pytest.raises(GateClosed, match="not assessed"):
         step(now, "find_suitable")
-    now = step(now, "find_suitable", candidacy=cases.candidacy())
+    now = step(now, "find_suitable", candidacy=cases.candidacy(minutes=0))
     with pytest.raises(GateClosed, match="no plan"):
         step(now, "await_cover")
-    now = set_plan(now, PLAN, prescriber()).now
+    now = set_plan(now, PLAN, prescriber(), label=OFF_LABEL).now
     with pytest.raises(GateClosed, match="safety plan"):
         step(now, "await_cover")
     now = make_safety_plan(now, nurse()).now
@@ -570,15 +592,131 @@ def test_a_course_from_inquiry_to_maintenance() -> None:
     now = step(add_authorisation(now, cover, nurse()).now, "start")
     with pytest.raises(GateClosed, match="benefit review"):
         step(now, "maintain")
-    review = BenefitReview(
-        kind=ReviewKind.END_OF_INDUCTION, decision=ReviewDecision.CONTINUE, by="p", at=at(2), reason="r"
-    )
-    now = step(record_review(now, review, prescriber(2)).now, "maintain")
+    review = benefit_review()
+    with pytest.raises(TooEarly, match="3 sessions in this induction"):
+        record_review(now, review, prescriber(2), sessions_given=3, policy=POLICY)
+    now = step(record_review(now, review, prescriber(2), sessions_given=4, policy=POLICY).now, "maintain")
     paused = step(now, "pause")
     assert paused.state is CourseState.PAUSED
     assert step(paused, "resume").state is CourseState.MAINTENANCE
     with pytest.raises(MissingValue, match="coded reason"):
         step(now, "stop")
+    with pytest.raises(MissingValue, match="needs a reason"):
+        move_course(now, "stop", prescriber(3), policy=POLICY, stop_reason=StopReason.OTHER)
+    with pytest.raises(WrongOrder, match="before what was done"):
+        move_course(now, "pause", prescriber(0, reason="r"), policy=POLICY)
+
+
+def benefit_review(**changes: object) -> BenefitReview:
+    fields: dict[str, object] = {
+        "kind": ReviewKind.END_OF_INDUCTION,
+        "decision": ReviewDecision.CONTINUE,
+        "by": "prescriber1",
+        "at": at(2),
+        "reason": "half the score",
+    }
+    return BenefitReview(**(fields | changes))  # type: ignore[arg-type]
+
+
+def test_relapse_leads_back_to_maintenance_only_over_a_benefit_review() -> None:
+    def step(now: TreatmentCourse, event: str) -> TreatmentCourse:
+        return move_course(now, event, prescriber(5, reason="r"), policy=POLICY).now
+
+    ill = step(course(state=CourseState.INDUCTION, induced_at=at(0)), "relapse")
+    with pytest.raises(GateClosed, match="benefit review"):
+        step(ill, "recover")
+    reviewed = replace(ill, reviews=(benefit_review(),))
+    assert step(reviewed, "recover").state is CourseState.MAINTENANCE
+    again = course(state=CourseState.REINDUCTION, induced_at=at(0))
+    assert step(again, "relapse").state is CourseState.RELAPSE
+
+
+@pytest.mark.parametrize(
+    ("days", "changes", "fits"),
+    [
+        (30, {}, True),
+        (30.01, {}, False),
+        (-0.01, {}, False),
+        (1, {"patient_id": "p2"}, False),
+        (1, {"policy_version": 7}, False),
+    ],
+)
+def test_candidacy_is_of_this_patient_and_of_now(days: float, changes: dict[str, object], *, fits: bool) -> None:
+    assessed = replace(cases.candidacy(minutes=0), **changes)  # type: ignore[arg-type]
+    now = course(state=CourseState.CANDIDACY)
+    act = prescriber(days * 24 * 60)
+    if fits:
+        assert move_course(now, "find_suitable", act, policy=POLICY, candidacy=assessed).now.state == "consent"
+    else:
+        with pytest.raises(GateClosed, match="Candidacy"):
+            move_course(now, "find_suitable", act, policy=POLICY, candidacy=assessed)
+
+
+def test_whether_a_plan_is_on_label_is_derived() -> None:
+    derived = label_status(
+        delivery=Delivery.IV,
+        indication=Indication.TRD,
+        age_years=40,
+        resistant=True,
+        on_ssri_or_snri=True,
+        policy=POLICY,
+    )
+    claimed = replace(PLAN, on_label=True, label_statement="on label")
+    with pytest.raises(Conflict, match="derived"):
+        set_plan(course(delivery=Delivery.IV), claimed, prescriber(), label=derived)
+    stated = replace(PLAN, on_label=derived.on_label, label_statement=derived.statement)
+    assert set_plan(course(delivery=Delivery.IV), stated, prescriber(), label=derived).now.plan == stated
+
+
+@pytest.mark.parametrize(
+    "changes", [{"interval_days": float("inf")}, {"interval_days": 93}, {"induction_sessions": 61}]
+)
+def test_a_plan_that_cannot_be_is_refused(changes: dict[str, object]) -> None:
+    with pytest.raises(OutOfRange, match="sessions and an interval"):
+        set_plan(course(), replace(PLAN, **changes), prescriber(), label=OFF_LABEL)  # type: ignore[arg-type]
+
+
+def test_who_signs_is_who_acts() -> None:
+    with pytest.raises(Conflict, match="A plan: who and when"):
+        set_plan(course(), replace(PLAN, by="ghost"), prescriber(), label=OFF_LABEL)
+    with pytest.raises(Conflict, match="A consent: who and when"):
+        give_consent(course(plan=PLAN), consent(taken_by="nobody"), nurse())
+    with pytest.raises(Conflict, match="A consent: who and when"):
+        give_consent(course(plan=PLAN), consent(at=at(5)), nurse())
+    inducing = course(state=CourseState.INDUCTION, induced_at=at(0))
+    with pytest.raises(Conflict, match="A benefit review: who and when"):
+        record_review(inducing, benefit_review(by="ghost"), prescriber(2), sessions_given=8, policy=POLICY)
+    for missing in ({"given_by": ""}, {"version": " "}):
+        with pytest.raises(MissingValue, match="version and names"):
+            consent(**missing)
+
+
+def test_a_review_has_its_place() -> None:
+    maintained = course(state=CourseState.MAINTENANCE, induced_at=at(0))
+    with pytest.raises(WrongState, match="no place"):
+        record_review(maintained, benefit_review(), prescriber(2), sessions_given=8, policy=POLICY)
+    stop = benefit_review(decision=ReviewDecision.STOP)
+    inducing = course(state=CourseState.INDUCTION, induced_at=at(0))
+    assert record_review(inducing, stop, prescriber(2), sessions_given=1, policy=POLICY).now.reviews == (stop,)
+
+
+def test_nothing_more_is_recorded_once_a_course_has_stopped() -> None:
+    over = course(state=CourseState.STOPPED, plan=PLAN)
+    moves: tuple[Callable[[], object], ...] = (
+        lambda: set_plan(over, PLAN, prescriber(), label=OFF_LABEL),
+        lambda: give_consent(over, consent(), nurse()),
+        lambda: add_authorisation(over, Authorisation(id="a", payer="p", units=1, starts_on=at(0).date()), nurse()),
+    )
+    for move in moves:
+        with pytest.raises(WrongState, match="has stopped"):
+            move()
+
+
+def test_an_authorisation_counts_once() -> None:
+    cover = Authorisation(id="a1", payer="p", units=8, starts_on=at(0).date())
+    now = add_authorisation(course(), cover, nurse()).now
+    with pytest.raises(Conflict, match="recorded already"):
+        add_authorisation(now, cover, nurse())
 
 
 def test_consent_runs_out_and_is_of_a_version() -> None:
@@ -594,14 +732,16 @@ def test_units_are_used_from_what_ends_first_and_self_pay_uses_none() -> None:
     soon = Authorisation(id="soon", payer="p", units=1, starts_on=today, ends_on=today)
     now = course(authorisations=(late, soon))
     assert units_left(now, today) == 6
-    now = use_unit(now, today).now
+    now = use_unit(now, nurse(), on=today).now
     assert [each.used for each in now.authorisations] == [0, 1]
     assert units_left(now, today + timedelta(days=1)) == 5
     own = Authorisation(id="own", payer="self", units=None, self_pay=True, starts_on=today)
     paying = course(authorisations=(own,))
-    assert (units_left(paying, today), use_unit(paying, today).written) == (None, ())
+    assert (units_left(paying, today), use_unit(paying, nurse(), on=today).written) == (None, ())
     with pytest.raises(GateClosed):
-        use_unit(course(), today)
+        use_unit(course(), nurse(), on=today)
+    with pytest.raises(NotPermitted):
+        use_unit(now, cases.act(Role.COORDINATOR), on=today)
     with pytest.raises(MissingValue):
         Authorisation(id="x", payer="p", units=None, starts_on=today)
 
@@ -613,9 +753,10 @@ def test_units_are_used_from_what_ends_first_and_self_pay_uses_none() -> None:
         (CourseState.INDUCTION, 4, 19.9, 10, (ReviewKind.EARLY_NON_RESPONSE,)),
         (CourseState.INDUCTION, 4, 20.0, 10, ()),
         (CourseState.INDUCTION, 4, None, 10, (ReviewKind.EARLY_NON_RESPONSE,)),
+        (CourseState.INDUCTION, 4, float("nan"), 10, (ReviewKind.EARLY_NON_RESPONSE,)),
         (CourseState.INDUCTION, 8, 50.0, 28, (ReviewKind.END_OF_INDUCTION,)),
-        (CourseState.MAINTENANCE, 8, 50.0, 181, ()),
-        (CourseState.MAINTENANCE, 8, 50.0, 182, (ReviewKind.PERIODIC,)),
+        (CourseState.MAINTENANCE, 8, 50.0, 180, ()),
+        (CourseState.MAINTENANCE, 8, 50.0, 181, (ReviewKind.PERIODIC,)),
         (CourseState.PAUSED, 8, 0.0, 300, ()),
     ],
 )
@@ -647,6 +788,7 @@ def booking(name: str, chair: str, starts: float, patient: str, delivery: Delive
         delivery=delivery,
         starts_at=at(starts),
         until=at(starts + 150),
+        dose_minutes=40.0 if delivery is Delivery.IV else 0.0,
     )
 
 
@@ -665,12 +807,83 @@ def test_conflicts_are_explained(wanted: Booking, kinds: list[str]) -> None:
     chairs = (Chair(id="a", deliveries=tuple(Delivery)), Chair(id="b", deliveries=(Delivery.ESK,)))
     closed = Closure(starts_at=at(500), until=at(600), reason="meeting")
     diary = Diary(chairs=chairs, capacity=2, bookings=(booking("o", "a", 0, "p1"),), closures=(closed,))
-    assert [each.kind for each in find_conflicts(diary, wanted, policy=POLICY)] == kinds
+    assert [each.kind for each in find_conflicts(diary, wanted, policy=POLICY, enrolled=True)] == kinds
     if kinds:
         with pytest.raises(BookingRefused, match="does not fit"):
-            book(diary, wanted, nurse(), policy=POLICY)
+            book(diary, wanted, nurse(), policy=POLICY, enrolled=True)
     one = replace(diary, capacity=1)
-    assert "capacity" in [each.kind for each in find_conflicts(one, booking("n", "b", 100, "p3"), policy=POLICY)]
+    found = find_conflicts(one, booking("n", "b", 100, "p3"), policy=POLICY, enrolled=True)
+    assert "capacity" in [each.kind for each in found]
+
+
+@pytest.mark.parametrize(
+    ("delivery", "minutes", "dose", "fits"),
+    [
+        (Delivery.ESK, 150, 0.0, True),
+        (Delivery.ESK, 149, 0.0, False),
+        (Delivery.IV, 130, 40.0, True),
+        (Delivery.IV, 129, 40.0, False),
+        (Delivery.IV, 4 * 60 + 90, 240.0, True),
+        (Delivery.SL, 120, 0.0, True),
+        (Delivery.SL, 119, 0.0, False),
+    ],
+)
+def test_a_booking_is_as_long_as_dose_and_watching(
+    delivery: Delivery, minutes: float, dose: float, *, fits: bool
+) -> None:
+    diary = Diary(chairs=(Chair(id="a", deliveries=tuple(Delivery)),), capacity=2)
+    wanted = replace(booking("n", "a", 60, "p2", delivery), until=at(60 + minutes), dose_minutes=dose)
+    kinds = [each.kind for each in find_conflicts(diary, wanted, policy=POLICY, enrolled=True)]
+    assert kinds == ([] if fits else ["too_short"])
+
+
+@pytest.mark.parametrize(("enrolled", "kinds"), [(True, []), (False, ["not_enrolled"]), (None, ["not_enrolled"])])
+def test_esketamine_is_booked_for_who_is_enrolled(kinds: list[str], *, enrolled: bool | None) -> None:
+    diary = Diary(chairs=(Chair(id="a", deliveries=tuple(Delivery)),), capacity=2)
+    wanted = booking("n", "a", 60, "p2")
+    assert [each.kind for each in find_conflicts(diary, wanted, policy=POLICY, enrolled=enrolled)] == kinds
+    ketamine = booking("n", "a", 60, "p2", Delivery.IV)
+    assert find_conflicts(diary, ketamine, policy=POLICY, enrolled=enrolled) == ()
+
+
+@pytest.mark.parametrize(("nurses", "warned"), [(None, False), (1, False), (0, True)])
+def test_more_infusions_than_a_nurse_can_watch_are_warned_of(nurses: int | None, *, warned: bool) -> None:
+    chairs = tuple(Chair(id=name, deliveries=tuple(Delivery)) for name in "abcd")
+    taken = tuple(booking(f"o{name}", name, 60, f"p{name}", Delivery.IV) for name in "ab")
+    diary = Diary(chairs=chairs, capacity=4, bookings=taken, nurses=nurses)
+    wanted = booking("n", "c", 60, "p2", Delivery.IV)
+    assert bool(booking_warnings(diary, wanted, policy=POLICY)) is warned
+    third = replace(diary, bookings=(*taken, booking("oc", "c", 60, "pc", Delivery.IV)))
+    fourth = booking("n", "d", 60, "p2", Delivery.IV)
+    assert bool(booking_warnings(third, fourth, policy=POLICY)) is (nurses is not None)
+    assert booking_warnings(third, booking("n", "d", 60, "p2"), policy=POLICY) == ()
+
+
+def test_a_no_show_has_had_its_time() -> None:
+    diary = Diary(chairs=(), capacity=1, bookings=(booking("o", "a", 60, "p1"),))
+    with pytest.raises(TooEarly, match="no show"):
+        end_booking(diary, "o", "no_show", nurse(59, reason="r"))
+    assert end_booking(diary, "o", "no_show", nurse(60, reason="r")).now.bookings[0].state == "no_show"
+    with pytest.raises(TooEarly, match="arrive"):
+        end_booking(diary, "o", "arrive", nurse(60 - 12 * 60 - 1))
+    assert end_booking(diary, "o", "arrive", nurse(60 - 12 * 60)).now.bookings[0].state == "arrived"
+    with pytest.raises(WrongState, match="does not end"):
+        end_booking(diary, "o", "move", nurse(60, reason="r"))
+
+
+def test_times_in_the_diary_have_a_zone() -> None:
+    with pytest.raises(InputError, match="booking"):
+        replace(booking("o", "a", 60, "p1"), until=datetime(2026, 3, 2, 12))  # noqa: DTZ001
+    with pytest.raises(InputError, match="closure"):
+        Closure(starts_at=datetime(2026, 3, 2, 12), until=at(0), reason="r")  # noqa: DTZ001
+
+
+@pytest.mark.parametrize("minutes", [float("nan"), float("inf"), -1.0, 20161.0])
+def test_a_length_that_cannot_be_is_refused(minutes: float) -> None:
+    with pytest.raises(OutOfRange, match="length of the infusion"):
+        block(Delivery.IV, dose_minutes=minutes, policy=POLICY)
+    with pytest.raises(OutOfRange, match="length of the infusion"):
+        block(Delivery.ESK, dose_minutes=40, policy=POLICY)
 
 
 def test_an_infusion_needs_its_length() -> None:
@@ -715,7 +928,7 @@ def test_a_critical_answer_raises_an_alert_before_there_is_a_total() -> None:
     raised = alerts_from_score(found.alerts, score_id="q1", patient_id="p1", at=at(0), policy=POLICY)
     assert [(each.about, each.priority, each.unknown) for each in raised] == [
         ("phq9_item9", Priority.MEDIUM, False),
-        ("phq9_item9_high", Priority.MEDIUM, True),
+        ("phq9_item9_high", Priority.HIGH, True),  # nobody knows, so somebody finds out now,
     ]
     high = read_score(score(scale_answers("C-SSRS", {"4": True})))
     (alert,) = alerts_from_score(high.alerts, score_id="q2", patient_id="p1", at=at(0), policy=POLICY)[:1]
@@ -723,18 +936,221 @@ def test_a_critical_answer_raises_an_alert_before_there_is_a_total() -> None:
 
 
 @pytest.mark.parametrize(
-    ("severity", "urgent", "priority"),
+    ("severity", "priority"),
     [
-        (Severity.EMERGENCY, False, Priority.HIGH),
-        (Severity.EXCLUDE, False, Priority.HIGH),
-        (Severity.NEEDS_CLINICIAN_REVIEW, True, Priority.HIGH),
-        (Severity.NEEDS_CLINICIAN_REVIEW, False, Priority.MEDIUM),
-        (Severity.CAUTION, True, Priority.LOW),
+        (Severity.EMERGENCY, Priority.HIGH),
+        (Severity.EXCLUDE, Priority.HIGH),
+        (Severity.NEEDS_CLINICIAN_REVIEW, Priority.MEDIUM),
+        (Severity.CAUTION, Priority.LOW),
     ],
 )
-def test_three_priorities(severity: Severity, priority: Priority, *, urgent: bool) -> None:
+def test_three_priorities(severity: Severity, priority: Priority) -> None:
     found = replace(judge(rule("S049"), {"events.vomiting": True}, POLICY), severity=severity)
-    assert priority_of(found, urgent=urgent) is priority
+    assert priority_of(found) is priority
+
+
+@pytest.mark.parametrize(
+    ("name", "facts"),
+    [
+        ("S008", {"cssrs_slc.item_4": True}),
+        ("C036", {"cssrs.level": "high"}),
+        ("S042", {"bp.systolic": 200, "bp.diastolic": 120, "bp.consecutive_readings_at_level": 2}),
+        ("S044", {"vitals.spo2": 90}),
+        ("S046", {"moaas.score": 2}),
+    ],
+)
+def test_what_cannot_wait_alerts_at_high_priority(name: str, facts: dict[str, Fact | None]) -> None:
+    found = judge(rule(name), facts, POLICY)
+    raised = alert_from_finding(found, alert_id="a", patient_id="p1", action=None, at=at(0), policy=POLICY)
+    assert found.severity is Severity.NEEDS_CLINICIAN_REVIEW
+    assert (raised.priority, raised.owner, raised.respond_by) == (Priority.HIGH, Role.PRESCRIBER, at(15))
+
+
+def test_an_alert_is_not_stepped_before_it_was_raised_or_last_stepped() -> None:
+    found = judge(rule("S045"), {"vitals.spo2": 80}, POLICY)
+    raised = alert_from_finding(found, alert_id="a", patient_id="p1", action=None, at=at(10), policy=POLICY)
+    with pytest.raises(WrongOrder, match="before what was done"):
+        read_alert(raised, nurse(9), patient_id="p1")
+    seen = read_alert(raised, nurse(12), patient_id="p1").now
+    with pytest.raises(WrongOrder, match="before what was done"):
+        act_on(seen, nurse(11, reason="oxygen"))
+    done = act_on(seen, nurse(12, reason="oxygen")).now
+    assert close_alert(done, nurse(13)).now.stepped_at == at(13)
+    with pytest.raises(InputError, match="UTC"):
+        alert_from_finding(
+            found,
+            alert_id="a",
+            patient_id="p1",
+            action=None,
+            at=datetime(2026, 1, 5),  # noqa: DTZ001
+            policy=POLICY,
+        )
+
+
+# Answers -----------------------------------------------------------------------------------------------------------
+
+
+def met_and_answered(judged_for: Delivery, **changes: object) -> tuple[Finding, RuleAnswer]:
+    """An exclusion that is met, and a complete answer to it."""
+    found = judge(rule("C032"), {"dx.psychosis_active": True}, POLICY, delivery=judged_for)
+    act, second = prescriber(5, reason="stable for years"), prescriber(4, by="prescriber2")
+    given = answer_rule(found, act, decision=Decision.PROCEED, policy=POLICY, cosigner=second)
+    return found, replace(given, **changes)  # type: ignore[arg-type]
+
+
+def test_an_answer_counts_for_its_delivery_and_values_alone() -> None:
+    found, answer = met_and_answered(Delivery.IV)
+    assert not open_findings([found], [answer])
+    other, _ = met_and_answered(Delivery.ESK)
+    assert open_findings([other], [answer]) == (other,)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"decision": Decision.DEFER},
+        {"observed": ()},
+        {"cosigned_by": None},
+        {"cosigned_by": "prescriber1"},
+        {"reason": " "},
+        {"cosigned_by": "Prescriber1 "},
+        {"delivery": None},
+    ],
+)
+def test_an_answer_that_lacks_anything_does_not_count_however_it_was_made(changes: dict[str, object]) -> None:
+    found, answer = met_and_answered(Delivery.IV, **changes)
+    assert open_findings([found], [answer]) == (found,)
+
+
+def test_no_answer_opens_a_labelled_contraindication() -> None:
+    found = judge(rule("C001"), {"hx.aneurysmal_vascular_disease": True}, POLICY, delivery=Delivery.ESK)
+    _, answer = met_and_answered(Delivery.ESK)
+    forged = replace(answer, rule="C001", observed=found.observed)
+    assert open_findings([found], [forged]) == (found,)
+
+
+def test_a_second_signature_comes_before_the_answer() -> None:
+    found, _ = met_and_answered(Delivery.IV)
+    act = prescriber(5, reason="stable for years")
+    with pytest.raises(WrongOrder, match="second signature"):
+        answer_rule(found, act, decision=Decision.PROCEED, policy=POLICY, cosigner=prescriber(6, by="prescriber2"))
+
+
+@pytest.mark.parametrize("region", ["UK", "HK", "MY", "EU"])
+def test_where_a_label_was_not_read_its_contraindication_binds(region: str) -> None:
+    assert not is_overridable(rule("C006"), delivery=Delivery.ESK, policy=policy(site__region=region))
+
+
+# What a fact can be ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("facts", "says"),
+    [
+        ({"pregnancy.test": "Positive"}, "negative, positive, not_done"),
+        ({"lab.child_pugh": "c"}, "none, A, B, C"),
+        ({"cssrs.level": "High"}, "none, low, moderate, high"),
+        ({"lab.uds": "positive"}, "negative, positive_explained, positive_unexplained"),
+        ({"age": 200}, "0 to 120"),
+        ({"age": -5}, "0 to 120"),
+        ({"age": float("nan")}, "0 to 120"),
+        ({"vitals.bmi": -1}, "8 to 120"),
+        ({"audit_c.total": 13}, "0 to 12"),
+        ({"vitals.systolic": float("inf")}, "40 to 300"),
+        ({"hx.avm": "no"}, "yes or no"),
+        ({"age": True}, "a number"),
+    ],
+)
+def test_a_slip_is_refused_and_not_taken_for_no(facts: dict[str, Fact | None], says: str) -> None:
+    with pytest.raises((UnknownName, OutOfRange), match=re.escape(f"allowed: {says}")):
+        check_facts(facts)
+
+
+@pytest.mark.parametrize(("value", "fits"), [(0, True), (120, True), (120.5, False), (None, True)])
+def test_the_bounds_of_a_fact_are_closed(value: float | None, *, fits: bool) -> None:
+    if fits:
+        check_facts({"age": value})
+    else:
+        with pytest.raises(OutOfRange):
+            check_facts({"age": value})
+
+
+# Trials of medicines -----------------------------------------------------------------------------------------------
+
+
+def medicine_trial(**changes: object) -> MedicineTrial:
+    fields: dict[str, object] = {
+        "drug": "sertraline",
+        "drug_class": "ssri",
+        "at_least_minimum_dose": True,
+        "weeks": 8,
+        "improvement_pct": 10,
+        "this_episode": True,
+    }
+    return MedicineTrial(**(fields | changes))  # type: ignore[arg-type]
+
+
+def test_the_same_medicine_twice_is_one_trial_however_it_is_typed() -> None:
+    assert judge_resistance((medicine_trial(), medicine_trial(drug=" Sertraline ")), POLICY).at_least == 1
+
+
+def test_a_trial_that_worked_does_not_count_whatever_its_number() -> None:
+    assert judge_trial(medicine_trial(outcome=TrialOutcome.WORKED), POLICY).counts is False
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"weeks": float("nan")},
+        {"weeks": -1},
+        {"weeks": 1e9},
+        {"improvement_pct": float("nan")},
+        {"improvement_pct": -500},
+        {"drug": " "},
+        {"improvement_pct": 60, "outcome": TrialOutcome.FAILED},
+    ],
+)
+def test_a_trial_that_cannot_be_is_refused(changes: dict[str, object]) -> None:
+    with pytest.raises(InputError):
+        medicine_trial(**changes)
+
+
+# Medicines, policy -------------------------------------------------------------------------------------------------
+
+
+def test_a_class_known_by_name_stays_though_somebody_left_it_out() -> None:
+    assert classes_of(Medicine(ingredient="lorazepam", classes=())) == ("D01",)
+    assert classes_of(Medicine(ingredient="newdrug", classes=())) == ()
+    assert unclassified(cases.reconciled(Medicine(ingredient="newdrug"))) == ("newdrug",)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"ingredient": " "},
+        {"diazepam_equivalent_mg_per_day": -50.0},
+        {"diazepam_equivalent_mg_per_day": float("nan")},
+        {"last_taken_at": datetime(2026, 1, 5)},  # noqa: DTZ001
+    ],
+)
+def test_a_medicine_that_cannot_be_is_refused(changes: dict[str, object]) -> None:
+    with pytest.raises(InputError):
+        Medicine(**({"ingredient": "lithium"} | changes))  # type: ignore[arg-type]
+
+
+def test_a_site_keeps_the_readings_that_the_label_sets() -> None:
+    name = "monitoring.esketamine_minutes"
+    assert policy(**{name: (10.0, 40.0, 120.0)}).numbers(name) == (10.0, 40.0, 120.0)
+    for without in ((0.0,), (0.0, 40.0), (0.0, 120.0)):
+        with pytest.raises(OutOfRange, match="with 40, 120 of the label"):
+            policy(**{name: without})
+
+
+def test_a_policy_is_drafted_by_a_clinician_or_compliance_and_never_has_the_demos_version() -> None:
+    assert demo_policy().version == 0
+    with pytest.raises(NotPermitted):
+        draft_policy(cases.act(Role.COORDINATOR), version=1, changes={})
+    assert draft_policy(cases.act(Role.COMPLIANCE), version=1, changes={}).version == 1
 
 
 def test_an_alert_is_read_acted_upon_and_closed_and_goes_on_when_nobody_responds() -> None:
@@ -773,7 +1189,9 @@ def test_the_worklist_names_what_presses_and_who_owns_it() -> None:
         at=at(0),
         policy=POLICY,
     )
-    given = replace(cases.observing(), left_at=at(200), rems_due_at=at(15) + timedelta(days=7))
+    given = replace(
+        cases.observing(), state=SessionState.CLOSED, left_at=at(200), rems_due_at=at(15) + timedelta(days=7)
+    )
     later = at(0) + timedelta(days=29)
     one = Standing(
         patient_id="p1",
@@ -795,11 +1213,182 @@ def test_the_worklist_names_what_presses_and_who_owns_it() -> None:
         WorkKind.CHECK_IN,
         WorkKind.MONITORING_FORM,
         WorkKind.AUTHORISATION,
+        WorkKind.AFTERCARE,
     }
     assert {each.kind for each in found if each.overdue} >= {WorkKind.CHECK_IN, WorkKind.MONITORING_FORM}
     quiet = replace(one, alerts=(), reviews=(), change=None, next_session_at=later, checked_in=("s1",))
     quiet = replace(quiet, forms_sent=("s1",), course=replace(one.course, state=CourseState.PAUSED))
-    assert list_work([quiet], later, policy=POLICY) == ()
+    (step,) = list_work([quiet], later, policy=POLICY)
+    assert (step.kind, step.text, step.owner) == (
+        WorkKind.COURSE_STEP,
+        "the course is paused: resume or stop",
+        Role.PRESCRIBER,
+    )
+
+
+@pytest.mark.parametrize(
+    ("state", "owner"),
+    [
+        (CourseState.INQUIRY, Role.COORDINATOR),
+        (CourseState.CANDIDACY, Role.PRESCRIBER),
+        (CourseState.CONSENT, Role.PRESCRIBER),
+        (CourseState.AUTHORISATION, Role.COORDINATOR),
+        (CourseState.PAUSED, Role.PRESCRIBER),
+        (CourseState.RELAPSE, Role.PRESCRIBER),
+    ],
+)
+def test_a_course_that_waits_has_an_owner_and_a_day(state: CourseState, owner: Role) -> None:
+    waiting = Standing(patient_id="p1", course=course(state=state, moved_at=at(0)))
+    for days, overdue in ((7, False), (7.01, True)):
+        (item,) = list_work([waiting], at(days * 24 * 60), policy=POLICY)
+        assert (item.kind, item.owner, item.overdue) == (WorkKind.COURSE_STEP, owner, overdue)
+    fresh = Standing(patient_id="p1", course=course(state=state, opened_at=at(0)))
+    assert list_work([fresh], at(0), policy=POLICY)[0].due_at == at(7 * 24 * 60)
+
+
+def test_every_state_of_a_course_that_goes_on_is_on_the_worklist() -> None:
+    for state in set(CourseState) - {CourseState.STOPPED}:
+        assert list_work([Standing(patient_id="p1", course=course(state=state))], at(0), policy=POLICY), state
+
+
+@pytest.mark.parametrize(
+    ("session", "end", "priority", "owner"),
+    [
+        (cases.booked(), 30, Priority.MEDIUM, Role.COORDINATOR),
+        (cases.screened(), 30, Priority.MEDIUM, Role.NURSE),
+        (cases.dosing(), 15, Priority.HIGH, Role.NURSE),
+        (cases.observing(Delivery.IV), 55, Priority.HIGH, Role.NURSE),
+    ],
+)
+def test_a_session_that_does_not_end_is_on_the_worklist(
+    session: TreatmentSession, end: float, priority: Priority, owner: Role
+) -> None:
+    over = Standing(patient_id="p1", course=course(state=CourseState.STOPPED), sessions=(session,))
+
+    def open_ones(minutes: float) -> list[WorkItem]:
+        return [i for i in list_work([over], at(minutes), policy=POLICY) if i.kind is WorkKind.SESSION_OPEN]
+
+    assert open_ones(end + 12 * 60 - 1) == []
+    (item,) = open_ones(end + 12 * 60)
+    assert (item.priority, item.owner) == (priority, owner)
+
+
+def test_aftercare_that_is_due_or_was_never_asked_is_on_the_worklist() -> None:
+    def found(**asked: Fact) -> dict[str, Priority]:
+        facts = tuple((name.replace("__", "."), value) for name, value in asked.items())
+        one = Standing(patient_id="p1", course=course(state=CourseState.INDUCTION, induced_at=at(0)), asked=facts)
+        return {
+            each.text.split(":")[0]: each.priority
+            for each in list_work([one], at(60), policy=POLICY)
+            if each.kind is WorkKind.AFTERCARE
+        }
+
+    assert list(found().values()) == [Priority.LOW]  # the urinary question was never asked
+    asked = {"review__days_since_urinary_question": 3, "events__urinary_symptoms_new": False}
+    assert found(**asked) == {}
+    assert len(found(**(asked | {"events__urinary_symptoms_new": True}))) == 1
+
+
+def open_work(now: TreatmentCourse, minutes: float, **more: object) -> dict[WorkKind, WorkItem]:
+    one = Standing(patient_id="p1", course=now, **more)  # type: ignore[arg-type]
+    return {each.kind: each for each in list_work([one], at(minutes), policy=POLICY)}
+
+
+DAY = 24 * 60.0
+
+
+def test_a_booking_far_away_hides_neither_a_lapse_nor_a_session_that_is_due() -> None:
+    now = course(state=CourseState.MAINTENANCE, induced_at=at(0))
+    given = replace(cases.observing(), state=SessionState.CLOSED)
+    far, near, due = at(230 * DAY), at(31 * DAY), at(32 * DAY)
+    found = open_work(now, 30 * DAY, sessions=(given,), next_session_at=far, next_due_at=due)
+    assert "the next booked for 2026-10-18" in found[WorkKind.LAPSED].text
+    assert found[WorkKind.SESSION_DUE].due_at == due
+    soon = open_work(now, 30 * DAY, sessions=(given,), next_session_at=near, next_due_at=due)
+    assert not {WorkKind.LAPSED, WorkKind.SESSION_DUE} & set(soon)
+
+
+def test_a_treatment_that_was_started_and_never_given_is_not_forgotten() -> None:
+    now = course(state=CourseState.INDUCTION, induced_at=at(0))
+    item = open_work(now, 8 * DAY)[WorkKind.LAPSED]
+    assert (item.text, item.overdue) == ("treatment was started and no session given, none booked", True)
+
+
+def test_a_review_that_says_stop_waits_for_the_stop() -> None:
+    stop = benefit_review(decision=ReviewDecision.STOP)
+    now = course(state=CourseState.INDUCTION, induced_at=at(0), reviews=(stop,))
+    assert open_work(now, 10)[WorkKind.COURSE_STEP].owner is Role.PRESCRIBER
+    again = replace(now, reviews=(stop, benefit_review(at=at(3))))
+    assert WorkKind.COURSE_STEP not in open_work(again, 10)
+
+
+def test_nothing_of_a_course_runs_on_an_unsigned_policy() -> None:
+    draft = draft_policy(nurse(), version=1, changes={})
+    now = course(state=CourseState.CANDIDACY)
+    with pytest.raises(PolicyUnsigned, match="unsigned"):
+        move_course(now, "find_suitable", prescriber(1), policy=draft, candidacy=cases.candidacy(minutes=0))
+    assert move_course(now, "stop", prescriber(1), policy=draft, stop_reason=StopReason.PATIENT_CHOICE).now
+
+
+def test_what_is_recorded_later_is_not_dated_earlier() -> None:
+    given = give_consent(course(plan=PLAN), consent(at=at(5)), nurse(5)).now
+    with pytest.raises(WrongOrder, match="Consent"):
+        withdraw_consent(given, nurse(4))
+    gone = withdraw_consent(given, nurse(6)).now
+    with pytest.raises(WrongOrder, match="Consent"):
+        give_consent(gone, consent(at=at(5.5)), nurse(5.5))
+    with pytest.raises(NotPermitted):
+        withdraw_consent(given, cases.act(Role.COMPLIANCE, 6))
+    reviewed = course(state=CourseState.INDUCTION, induced_at=at(0), reviews=(benefit_review(),))
+    with pytest.raises(WrongOrder, match="review"):
+        record_review(reviewed, benefit_review(at=at(1)), prescriber(1), sessions_given=8, policy=POLICY)
+
+
+def test_the_same_cover_under_another_id_is_refused_and_units_are_whole() -> None:
+    cover = Authorisation(id="a1", payer="p", units=8, starts_on=at(0).date())
+    now = use_unit(add_authorisation(course(), cover, nurse()).now, nurse(), on=at(0).date()).now
+    with pytest.raises(Conflict, match="like this"):
+        add_authorisation(now, replace(cover, id="a2"), nurse())
+    assert add_authorisation(now, replace(cover, id="a2", units=4), nurse()).now
+    with pytest.raises(OutOfRange, match="whole"):
+        Authorisation(id="a", payer="p", units=2.5, starts_on=at(0).date())  # type: ignore[arg-type]
+
+
+def test_an_esketamine_booking_is_moved_for_who_is_still_enrolled() -> None:
+    diary = Diary(
+        chairs=(Chair(id="a", deliveries=tuple(Delivery)),), capacity=1, bookings=(booking("o", "a", 60, "p1"),)
+    )
+    with pytest.raises(BookingRefused, match="does not fit"):
+        move_booking(diary, "o", nurse(0, reason="r"), chair_id="a", starts_at=at(90), policy=POLICY, enrolled=False)
+
+
+def test_a_high_alert_does_not_go_down() -> None:
+    found = judge(rule("S045"), {"vitals.spo2": 80}, POLICY)
+    high = alert_from_finding(found, alert_id="a", patient_id="p1", action=None, at=at(0), policy=POLICY)
+    with pytest.raises(NotPermitted, match="Handing this alert down"):
+        hand_over(high, nurse(1, reason="busy"), to=Role.NURSE)
+    assert hand_over(high, nurse(1, reason="seen"), to=Role.PRESCRIBER).now.owner is Role.PRESCRIBER
+    with pytest.raises(GateClosed, match="does not go down"):
+        hand_over(high, prescriber(1, reason="busy"), to=Role.NURSE)
+    assert hand_over(high, prescriber(1, reason="away"), to=Role.MEDICAL_DIRECTOR).now.owner == "medical_director"
+
+
+def test_the_latest_answer_counts_and_names_somebody() -> None:
+    found, answer = met_and_answered(Delivery.IV)
+    later = replace(answer, decision=Decision.DECLINE, at=at(9))
+    assert open_findings([found], [later, answer]) == (found,)
+    with pytest.raises(MissingValue, match="who gave it"):
+        replace(answer, by=" ")
+    with pytest.raises(InputError, match="UTC"):
+        replace(answer, at=datetime(2026, 1, 5))  # noqa: DTZ001
+    act, old = prescriber(5, reason="r"), prescriber(5 - DAY - 1, by="prescriber2")
+    with pytest.raises(WrongOrder, match="same day"):
+        answer_rule(found, act, decision=Decision.PROCEED, policy=POLICY, cosigner=old)
+
+
+def test_a_due_list_looks_at_times_with_a_zone() -> None:
+    with pytest.raises(InputError, match="UTC"):
+        measures(CourseState.INDUCTION, {"phq9": datetime(2026, 1, 5)}, None)  # noqa: DTZ001
 
 
 def test_every_group_has_rules() -> None:

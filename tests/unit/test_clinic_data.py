@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from afterglow.clinic import measures, monitoring, policy, resistance, rulebook
+from afterglow.clinic import factbook, measures, policy, readings, registers, resistance, rulebook
 from afterglow.errors import InvalidData
 
 CACHED: tuple[Any, ...] = (
@@ -17,13 +17,18 @@ CACHED: tuple[Any, ...] = (
     rulebook.drug_classes,
     rulebook.workup_items,
     rulebook.sources,
-    rulebook.known_facts,
+    factbook.known_facts,
     policy.policy_settings,
     resistance.label_rows,
     resistance.dose_notes,
     resistance.staging,
     resistance._label_file,
-    monitoring.reading_limits,
+    readings.reading_limits,
+    registers.adverse_events,
+    registers.drug_record_rules,
+    registers.visit_stages,
+    registers.monitoring_form,
+    registers.enrolment_duties,
     measures.cadences,
 )
 
@@ -33,7 +38,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A copy of the data that the loaders read, with nothing kept before or after."""
     copied = tmp_path / "data"
     shutil.copytree(rulebook.DATA, copied)
-    for module in (rulebook, policy, resistance, monitoring, measures):
+    for module in (rulebook, policy, resistance, readings, registers, measures):
         monkeypatch.setattr(module, "DATA", copied)
     for each in CACHED:
         each.cache_clear()
@@ -51,7 +56,7 @@ BROKEN: list[tuple[str, str, str, Callable[[], object], str]] = [
     ("policy.yaml", "source: [payer_cigna]", "source: [nowhere]", policy.policy_settings, "no such source"),
     ("staging.yaml", "mild: 2", "gentle: 2", resistance.staging, "not those of the scale"),
     ("label_doses.yaml", "source: [sc_esk_comeds]", "source: [nowhere]", resistance.label_rows, "no such source"),
-    ("readings.yaml", "source: [moaas]", "source: [nowhere]", monitoring.reading_limits, "no such source"),
+    ("readings.yaml", "source: [moaas]", "source: [nowhere]", readings.reading_limits, "no such source"),
     ("cadence.yaml", "instruments: [gad7]", "instruments: [gad8]", measures.cadences, "known scales"),
 ]
 

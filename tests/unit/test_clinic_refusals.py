@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 import pytest
 from tests import clinic_cases as cases
 from tests.clinic_cases import POLICY, at, nurse, prescriber
-from tests.unit.test_clinic_care import PLAN, booking, course
+from tests.unit.test_clinic_care import OFF_LABEL, PLAN, booking, course
 
 from afterglow.clinic import (
     Act,
@@ -28,12 +28,12 @@ from afterglow.clinic import (
     TreatmentCourse,
     WorkKind,
     add_authorisation,
-    attach_dose,
     book,
     count,
-    draw,
     explain,
     list_work,
+    order_dose,
+    policy_digest,
     receive,
     record_review,
     rule,
@@ -42,7 +42,9 @@ from afterglow.clinic import (
     waste,
     waste_rest,
 )
-from afterglow.clinic.dosing import check_second, in_label_table
+from afterglow.clinic.containers import draw
+from afterglow.clinic.dose_rules import in_label_table
+from afterglow.clinic.dosing import check_second
 from afterglow.clinic.monitoring import monitoring_facts
 from afterglow.clinic.rulebook import read_setting, with_values
 from afterglow.errors import (
@@ -67,12 +69,16 @@ def authorised(**changes: object) -> Authorisation:
     return Authorisation(**(fields | changes))  # type: ignore[arg-type]
 
 
+def planned(**changes: object) -> object:
+    return set_plan(course(), replace(PLAN, **changes), prescriber(), label=OFF_LABEL)  # type: ignore[arg-type]
+
+
 REFUSED: list[tuple[str, Callable[[], object], type[AfterglowError]]] = [
     ("no login", lambda: Act(by="", roles=(Role.NURSE,), at=at(0)), MissingValue),
     ("naive time", lambda: Act(by="x", roles=(Role.NURSE,), at=datetime(2026, 1, 1)), InputError),  # noqa: DTZ001
     ("no rule", lambda: rule("X999"), UnknownName),
     ("vial without id", lambda: cases.vial(""), MissingValue),
-    ("draw before receipt", lambda: draw(cases.vial(), nurse(-1), amount_ug=50, session_id="s"), Conflict),
+    ("draw before receipt", lambda: draw(cases.vial(), nurse(-1), amount_ug=50, session_id="s"), WrongOrder),
     (
         "expired",
         lambda: draw(cases.vial(), nurse(60 * 24 * 400), amount_ug=50, session_id="s"),
@@ -82,8 +88,16 @@ REFUSED: list[tuple[str, Callable[[], object], type[AfterglowError]]] = [
     ("negative count", lambda: count(cases.vial(), nurse(1), counted_ug=-1, policy=POLICY), OutOfRange),
     ("too many units used", lambda: authorised(used=3), OutOfRange),
     ("ends first", lambda: add_authorisation(course(), authorised(ends_on=date(2026, 1, 1)), nurse()), WrongOrder),
-    ("no endpoint", lambda: set_plan(course(), replace(PLAN, endpoint=" "), prescriber()), MissingValue),
-    ("no sessions", lambda: set_plan(course(), replace(PLAN, induction_sessions=0), prescriber()), OutOfRange),
+    (
+        "no endpoint",
+        lambda: planned(endpoint=" "),
+        MissingValue,
+    ),
+    (
+        "no sessions",
+        lambda: planned(induction_sessions=0),
+        OutOfRange,
+    ),
     ("booked twice", lambda: book(DIARY, booking("o", "a", 300, "p2"), nurse(), policy=POLICY), Conflict),
     ("in the past", lambda: book(DIARY, booking("n", "a", -1, "p2"), nurse(), policy=POLICY), OutOfRange),
     ("per kg without weight", lambda: cases.order(Delivery.IV).amount_ug(None), MissingValue),
@@ -115,18 +129,15 @@ def test_refused(ask: Callable[[], object], error: type[AfterglowError]) -> None
 def test_a_review_says_why() -> None:
     from afterglow.clinic import BenefitReview, ReviewDecision, ReviewKind  # noqa: PLC0415
 
-    held = BenefitReview(kind=ReviewKind.PERIODIC, decision=ReviewDecision.STOP, by="p", at=at(0), reason="")
+    held = BenefitReview(kind=ReviewKind.PERIODIC, decision=ReviewDecision.STOP, by="prescriber1", at=at(0), reason="")
     with pytest.raises(MissingValue):
-        record_review(course(), held, prescriber())
+        record_review(course(), held, prescriber(), sessions_given=8, policy=POLICY)
 
 
 def test_a_dose_belongs_to_its_session_before_it_starts() -> None:
     session = cases.screened()
-    assert session.order is not None
-    assert session.prepared is not None
-    for wrong in (replace(session, delivery=Delivery.IV), cases.dosing()):
-        with pytest.raises(Conflict, match="does not belong"):
-            attach_dose(wrong, order=session.order, prepared=session.prepared, check=session.second_check)
+    with pytest.raises(Conflict, match="does not belong"):
+        order_dose(session, cases.order(Delivery.IV, ordered_at=at(9)), prescriber(9))
     assert monitoring_facts(session, at(30), policy=POLICY) == {}
 
 
@@ -178,13 +189,14 @@ def test_the_worklist_asks_for_cover_and_for_closing() -> None:
 
     def kinds(*covers: Authorisation) -> list[str]:
         standing = Standing(patient_id="p1", course=replace(now, authorisations=covers), next_session_at=at(60))
-        return [f"{each.kind} {each.text}" for each in list_work([standing], at(0), policy=POLICY)]
+        found = list_work([standing], at(0), policy=POLICY)
+        return [f"{each.kind} {each.text}" for each in found if each.kind is not WorkKind.AFTERCARE]
 
     assert kinds(authorised(units=2)) == ["authorisation 2 authorised units left"]
     assert kinds(authorised(units=3)) == []
     soon = at(0).date() + timedelta(days=20)
     assert kinds(authorised(units=9, ends_on=soon)) == ["authorisation authorisation ends soon"]
-    left = replace(cases.observing(), state=cases.booked().state.__class__.LEFT, left_at=at(200))
+    left = replace(cases.observing(), state=cases.booked().state.__class__.LEFT, left_at=at(200), rems_due_at=None)
     one = Standing(patient_id="p1", course=replace(now, state=CourseState.STOPPED), sessions=(left,))
     assert [each.kind for each in list_work([one], at(201), policy=POLICY)] == [WorkKind.SESSION_OPEN]
     quiet = replace(left, rems_due_at=at(0) + timedelta(days=7), left_at=at(200), state=left.state.__class__.CLOSED)
@@ -206,13 +218,21 @@ def test_tablets_have_no_volume_and_a_new_booking_is_not_over() -> None:
     over = replace(booking("n", "a", 300, "p2"), state=BookingState.CANCELLED)
     with pytest.raises(OutOfRange, match="starts as booked"):
         book(DIARY, over, nurse(), policy=POLICY)
-    session = walk_out(cases.observing(Delivery.IV), nurse(90, reason="r")).now
     alone = site(drugs__waste_witness=False)
+    session = walk_out(cases.observing(Delivery.IV), nurse(90, reason="r")).now
+    session = replace(session, policy_digest=policy_digest(alone))
     by = nurse(91, reason="rest")
     assert waste(session, by, container_id="v1", amount_ug=10_000, policy=alone).now.outstanding_ug("v1") == 0
 
 
 def test_a_due_scale_is_on_the_worklist_with_its_owner() -> None:
     due = DueMeasure(instrument="phq9", due_at=at(-60), overdue=False, reason="every 28 days")
-    (item,) = list_work([Standing(patient_id="p1", course=course(), measures=(due,))], at(0), policy=POLICY)
+    found = list_work([Standing(patient_id="p1", course=course(), measures=(due,))], at(0), policy=POLICY)
+    (item,) = (each for each in found if each.kind is WorkKind.MEASURE_DUE)
     assert (item.kind, item.owner, item.overdue) == (WorkKind.MEASURE_DUE, Role.COORDINATOR, True)
+
+
+@pytest.mark.parametrize("changes", [{"number": 0}, {"week": 0}, {"planned_at": datetime(2026, 1, 5)}])  # noqa: DTZ001
+def test_a_session_that_cannot_be_is_refused(changes: dict[str, object]) -> None:
+    with pytest.raises(InputError):
+        replace(cases.booked(), **changes)  # type: ignore[arg-type]

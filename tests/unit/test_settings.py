@@ -32,11 +32,11 @@ def test_a_variable_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.Monke
     file.write_text('folder = "/srv/a"\nclinic = "north"\nkeys_folder = "/etc/keys"\n', encoding="utf-8")
     monkeypatch.setenv("AFTERGLOW_SETTINGS", str(file))
     monkeypatch.setenv("AFTERGLOW_CLINIC", "south")
-    monkeypatch.setenv("AFTERGLOW_DATABASE_URL", "postgresql://a:secret@localhost/a")
+    monkeypatch.setenv("AFTERGLOW_DATABASE_URL", "postgresql://a:hush-word@localhost/a")
     found = read_settings()
     assert (found.clinic, found.spool, found.keys) == ("south", Path("/srv/a/spool"), Path("/etc/keys"))
-    assert found.url == "postgresql://a:secret@localhost/a"
-    assert "secret" not in repr(found)
+    assert found.url == "postgresql://a:hush-word@localhost/a"
+    assert "hush-word" not in repr(found)
 
 
 def test_a_wrong_value_is_refused_without_being_shown(monkeypatch: pytest.MonkeyPatch) -> None:

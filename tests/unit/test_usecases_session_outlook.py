@@ -52,7 +52,12 @@ def test_the_dose_as_given_replaces_the_plan() -> None:
 def test_devices_stand_where_they_were_given_and_the_rest_five_minutes_apart() -> None:
     session = cases.dosing(Delivery.ESK)
     session = give_device(
-        session, cases.nurse(15), container_id="d1", device_facts=cases.DEVICE_FACTS, policy=POLICY
+        session,
+        cases.nurse(15),
+        container_id="d1",
+        device_facts=cases.DEVICE_FACTS,
+        chart=cases.chart(Delivery.ESK),
+        policy=POLICY,
     ).now
     found = session_outlook(session, at=at(16))
     assert found is not None

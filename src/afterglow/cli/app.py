@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from afterglow import __version__
-from afterglow.cli import design, forecast, knowledge, modelling, prove, upkeep, validating
+from afterglow.cli import clinic, design, forecast, knowledge, messages, modelling, prove, upkeep, validating
 from afterglow.errors import AfterglowError
 
 # Exit code by the start of an error's code; the longest start wins.
@@ -45,9 +45,14 @@ app.add_typer(knowledge.evidence_app, name="evidence")
 app.command("scales")(knowledge.scales_command)
 app.add_typer(upkeep.records_app, name="records")
 app.add_typer(upkeep.audit_app, name="audit")
+app.add_typer(clinic.user_app, name="user")
+app.add_typer(clinic.policy_app, name="policy")
+app.add_typer(messages.messages_app, name="messages")
+app.command("worklist")(clinic.worklist_command)
 app.command("backup")(upkeep.backup_command)
 app.command("restore")(upkeep.restore_command)
 app.command("export")(upkeep.export_command)
+app.command("import")(upkeep.import_command)
 
 
 def _print_version(asked: bool) -> None:

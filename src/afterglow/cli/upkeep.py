@@ -7,6 +7,7 @@ The store is imported inside each command, so that commands without records star
 from __future__ import annotations
 
 import getpass
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -199,3 +200,38 @@ def _report(found: tuple[Verification, ...]) -> None:
             next_step="Keep the database as it is, tell whoever answers for the records, restore the last good backup",
         )
     out.print("Everything verifies.")
+
+
+def import_command(
+    mapping: Annotated[Path, typer.Argument(metavar="MAPPING.yaml", help="Which column is what.", show_default=False)],
+    files: Annotated[list[Path], typer.Argument(metavar="FILES...", help="CSV files.", show_default=False)],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only report what would be written.")] = False,
+    rejected: Annotated[
+        Path | None,
+        typer.Option("--rejected", metavar="FOLDER", help="Where rejected rows go; default: beside the mapping."),
+    ] = None,
+) -> None:
+    """Bring in a clinic's history: patients, sessions and scores, as spreadsheets and forms export them.
+
+    Example: afterglow import mapping.yaml patients.csv scores.csv --dry-run
+    """
+    from afterglow.protocol.history_file import read_history, read_mapping
+    from afterglow.usecases.desk import Desk
+    from afterglow.usecases.importing import check_history, counted, import_history, write_rejected
+    from afterglow.usecases.upkeep import opened
+    from afterglow.usecases.work import program
+
+    settings = _settings()
+    known = read_mapping(mapping)
+    with opened(settings) as store:
+        desk = Desk(store=store, actor=replace(program(settings.clinic), person_id=_operator()))
+        rows = read_history(known, files, now=store.clock())
+        report = check_history(desk, rows).shown if dry_run else import_history(desk, rows)
+    out = console()
+    out.print(f"{'Would be written' if dry_run else 'Written'}: {', '.join(counted(report.new)) or 'nothing'}.")
+    out.print(f"Here already, or twice in the files: {', '.join(counted(report.known)) or 'nothing'}.")
+    out.print(f"Rejected: {len(report.rejected)}.")
+    for each in report.rejected[:20]:
+        out.print(f"  {each.row.place}: {each.why.refused}.")  # what was found may identify somebody
+    for path in write_rejected(report, rejected or mapping.parent):
+        out.print(f"Rejected rows with their reasons, in the clear: {path}")

@@ -12,36 +12,44 @@ from typing import TYPE_CHECKING, Any
 _PUBLIC = {
     name: f"afterglow.clinic.{module}"
     for module, names in {
-        "acting": "Act Outcome Role Row StateTable Transitioned",
-        "rulebook": "Delivery DrugClass Group Rule Setting Severity WorkupItem check_facts drug_classes "
-        "known_facts rule rules rules_of sources workup_items",
+        "acting": "Act Outcome Role Row StateTable Transitioned check_witness login",
+        "rulebook": "Delivery DrugClass Group Rule Setting Severity WorkupItem drug_classes "
+        "rule rules rules_of sources workup_items",
+        "factbook": "check_facts fact_kinds known_facts",
+        "registers": "DrugRecordRule EventGrades FormGroup MonitoringForm VisitStage adverse_events drug_record_rule "
+        "drug_record_rules enrolment_duties event_grades monitoring_form registers_markdown visit_stages",
         "policy": "SitePolicy demo_policy draft_policy policy_at policy_facts policy_settings setting sign_policy",
         "ruling": "Decision Finding Priority RuleAnswer Verdict answer_rule is_overridable open_findings priority_of",
         "medicines": "Allergies AllergyStatus Medicine MedicineList changed_facts classes_of is_reconciled "
-        "medicine_facts reconcile",
+        "medicine_facts reconcile unclassified",
         "resistance": "Indication LabelRow LabelStatus MaudsleySeverity MaudsleyStage MedicineTrial Resistance "
         "TrialOutcome TrialVerdict dose_notes judge_resistance judge_trial label_row label_rows "
         "label_status maudsley_stage resistance_facts staging",
-        "dosing": "BodyWeight DoseOrder PreparedDose RateStep SecondCheck check_dose dose_facts prepare_dose "
+        "dosing": "BodyWeight DoseOrder PreparedDose RateStep SecondCheck check_dose check_second prepare_dose "
         "sign_second",
+        "dose_rules": "dose_facts fastest_rate in_label_table is_within_order",
         "candidacy": "Candidacy WorkupStatus assess_candidacy check_candidate check_still_candidate",
-        "session": "AdverseEvent DrugUse DrugUseKind InfusionRun Reading SESSION SessionState SignedNote "
-        "TreatmentSession answer_finding arrive attach_dose back_to_screen cancel gate_findings go "
-        "screen standing_readings",
-        "monitoring": "Clocks DueReading DueState baseline clocks correct_reading due_readings earliest_leave "
-        "enter_reading escalations is_falling judge_monitoring judge_reading latest_facts "
-        "monitoring_facts phase reading_facts reading_limits",
-        "giving": "finish_dose give_device hold ran_minutes resume start_dose stop take_drug",
-        "leaving": "LeaveCheck clear_to_leave judge_leaving leave_facts walk_out",
-        "closing": "close form_due_at give_back grade_event record_event sign_note waste",
-        "containers": "CONTAINER Container ContainerState LotBalance Movement count draw explain lot_balance "
-        "put_back receive waste_rest",
         "course": "Authorisation BenefitReview COURSE Consent ConsentMethod CourseState Plan ReviewDecision "
         "ReviewKind SafetyPlan StopReason TreatmentCourse add_authorisation after_missed_session "
         "check_consent give_consent has_consent make_safety_plan move_course record_review "
         "reviews_due set_plan units_left use_unit withdraw_consent",
+        "containers": "CONTAINER Container ContainerState LotBalance Movement count explain lot_balance "
+        "receive waste_rest",
+        "session": "AdverseEvent DrugUse DrugUseKind EmergencyAssessment InfusionRun Leaving Reading SESSION "
+        "SessionState SignedNote TreatmentSession policy_digest standing_readings",
+        "readings": "assess_emergency baseline correct_reading enter_reading escalations judge_reading latest_facts "
+        "reading_facts reading_limits",
+        "monitoring": "Clocks DueReading DueState clocks due_readings earliest_leave first_dose_at is_falling "
+        "judge_monitoring monitoring_facts phase",
+        "gates": "Chart chart_facts check_gates judge_gates treatment_week",
+        "closing": "close form_due_at give_back grade_event record_event sign_note waste",
+        "screening": "amend_screening answer_finding arrive attach_dose back_to_screen cancel countersign_order go "
+        "order_dose screen",
+        "giving": "finish_dose give_device hold ran_minutes resume start_dose stop take_drug",
+        "leaving": "LeaveCheck clear_to_leave judge_leaving leave_facts transfer walk_out",
+        "aftercare": "ASKED_LATER aftercare_facts judge_aftercare sessions_in_induction",
         "diary": "BOOKING Booking BookingConflict BookingState Chair Closure ConflictKind Diary block book "
-        "end_booking find_conflicts move_booking",
+        "booking_warnings end_booking find_conflicts move_booking",
         "measures": "Cadence DueMeasure ScoreReading cadences due_measures read_score",
         "alerts": "ALERT AlertStage ClinicAlert act_on alert_from_finding alerts_from_score close_alert "
         "escalate hand_over read_alert response_time",
@@ -53,6 +61,7 @@ _PUBLIC = {
 
 __all__ = [
     "ALERT",
+    "ASKED_LATER",
     "BOOKING",
     "CONTAINER",
     "COURSE",
@@ -71,6 +80,7 @@ __all__ = [
     "Cadence",
     "Candidacy",
     "Chair",
+    "Chart",
     "ClinicAlert",
     "Clocks",
     "Closure",
@@ -85,24 +95,30 @@ __all__ = [
     "Diary",
     "DoseOrder",
     "DrugClass",
+    "DrugRecordRule",
     "DrugUse",
     "DrugUseKind",
     "DueMeasure",
     "DueReading",
     "DueState",
+    "EmergencyAssessment",
+    "EventGrades",
     "Finding",
+    "FormGroup",
     "Group",
     "Indication",
     "InfusionRun",
     "LabelRow",
     "LabelStatus",
     "LeaveCheck",
+    "Leaving",
     "LotBalance",
     "MaudsleySeverity",
     "MaudsleyStage",
     "Medicine",
     "MedicineList",
     "MedicineTrial",
+    "MonitoringForm",
     "Movement",
     "Outcome",
     "Plan",
@@ -134,32 +150,42 @@ __all__ = [
     "TrialOutcome",
     "TrialVerdict",
     "Verdict",
+    "VisitStage",
     "WorkItem",
     "WorkKind",
     "WorkupItem",
     "WorkupStatus",
     "act_on",
     "add_authorisation",
+    "adverse_events",
     "after_missed_session",
+    "aftercare_facts",
     "alert_from_finding",
     "alerts_from_score",
+    "amend_screening",
     "answer_finding",
     "answer_rule",
     "arrive",
     "assess_candidacy",
+    "assess_emergency",
     "attach_dose",
     "back_to_screen",
     "baseline",
     "block",
     "book",
+    "booking_warnings",
     "cadences",
     "cancel",
     "changed_facts",
+    "chart_facts",
     "check_candidate",
     "check_consent",
     "check_dose",
     "check_facts",
+    "check_gates",
+    "check_second",
     "check_still_candidate",
+    "check_witness",
     "classes_of",
     "clear_to_leave",
     "clinic_markdown",
@@ -168,24 +194,30 @@ __all__ = [
     "close_alert",
     "correct_reading",
     "count",
+    "countersign_order",
     "demo_policy",
     "dose_facts",
     "dose_notes",
     "draft_policy",
-    "draw",
     "drug_classes",
+    "drug_record_rule",
+    "drug_record_rules",
     "due_measures",
     "due_readings",
     "earliest_leave",
     "end_booking",
+    "enrolment_duties",
     "enter_reading",
     "escalate",
     "escalations",
+    "event_grades",
     "explain",
+    "fact_kinds",
+    "fastest_rate",
     "find_conflicts",
     "finish_dose",
+    "first_dose_at",
     "form_due_at",
-    "gate_findings",
     "give_back",
     "give_consent",
     "give_device",
@@ -194,9 +226,13 @@ __all__ = [
     "hand_over",
     "has_consent",
     "hold",
+    "in_label_table",
     "is_falling",
     "is_overridable",
     "is_reconciled",
+    "is_within_order",
+    "judge_aftercare",
+    "judge_gates",
     "judge_leaving",
     "judge_monitoring",
     "judge_reading",
@@ -209,21 +245,24 @@ __all__ = [
     "latest_facts",
     "leave_facts",
     "list_work",
+    "login",
     "lot_balance",
     "make_safety_plan",
     "maudsley_stage",
     "medicine_facts",
     "monitoring_facts",
+    "monitoring_form",
     "move_booking",
     "move_course",
     "open_findings",
+    "order_dose",
     "phase",
     "policy_at",
+    "policy_digest",
     "policy_facts",
     "policy_settings",
     "prepare_dose",
     "priority_of",
-    "put_back",
     "ran_minutes",
     "read_alert",
     "read_score",
@@ -233,6 +272,7 @@ __all__ = [
     "reconcile",
     "record_event",
     "record_review",
+    "registers_markdown",
     "resistance_facts",
     "response_time",
     "resume",
@@ -241,6 +281,7 @@ __all__ = [
     "rules",
     "rules_of",
     "screen",
+    "sessions_in_induction",
     "set_plan",
     "setting",
     "sign_note",
@@ -252,8 +293,12 @@ __all__ = [
     "start_dose",
     "stop",
     "take_drug",
+    "transfer",
+    "treatment_week",
+    "unclassified",
     "units_left",
     "use_unit",
+    "visit_stages",
     "walk_out",
     "waste",
     "waste_rest",
@@ -262,7 +307,20 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from afterglow.clinic.acting import Act, Outcome, Role, Row, StateTable, Transitioned
+    from afterglow.clinic.acting import (
+        Act,
+        Outcome,
+        Role,
+        Row,
+        StateTable,
+        Transitioned,
+        check_witness,
+        login,
+    )
+    from afterglow.clinic.aftercare import (
+        aftercare_facts,
+        judge_aftercare,
+    )
     from afterglow.clinic.alerts import (
         ALERT,
         AlertStage,
@@ -283,7 +341,15 @@ if TYPE_CHECKING:
         check_candidate,
         check_still_candidate,
     )
-    from afterglow.clinic.closing import close, form_due_at, give_back, grade_event, record_event, sign_note, waste
+    from afterglow.clinic.closing import (
+        close,
+        form_due_at,
+        give_back,
+        grade_event,
+        record_event,
+        sign_note,
+        waste,
+    )
     from afterglow.clinic.containers import (
         CONTAINER,
         Container,
@@ -291,10 +357,8 @@ if TYPE_CHECKING:
         LotBalance,
         Movement,
         count,
-        draw,
         explain,
         lot_balance,
-        put_back,
         receive,
         waste_rest,
     )
@@ -336,9 +400,16 @@ if TYPE_CHECKING:
         Diary,
         block,
         book,
+        booking_warnings,
         end_booking,
         find_conflicts,
         move_booking,
+    )
+    from afterglow.clinic.dose_rules import (
+        dose_facts,
+        fastest_rate,
+        in_label_table,
+        is_within_order,
     )
     from afterglow.clinic.dosing import (
         BodyWeight,
@@ -347,13 +418,48 @@ if TYPE_CHECKING:
         RateStep,
         SecondCheck,
         check_dose,
-        dose_facts,
+        check_second,
         prepare_dose,
         sign_second,
     )
-    from afterglow.clinic.giving import finish_dose, give_device, hold, ran_minutes, resume, start_dose, stop, take_drug
-    from afterglow.clinic.leaving import LeaveCheck, clear_to_leave, judge_leaving, leave_facts, walk_out
-    from afterglow.clinic.measures import Cadence, DueMeasure, ScoreReading, cadences, due_measures, read_score
+    from afterglow.clinic.factbook import (
+        check_facts,
+        fact_kinds,
+        known_facts,
+    )
+    from afterglow.clinic.gates import (
+        Chart,
+        chart_facts,
+        check_gates,
+        judge_gates,
+        treatment_week,
+    )
+    from afterglow.clinic.giving import (
+        finish_dose,
+        give_device,
+        hold,
+        ran_minutes,
+        resume,
+        start_dose,
+        stop,
+        take_drug,
+    )
+    from afterglow.clinic.leaving import (
+        LeaveCheck,
+        clear_to_leave,
+        judge_leaving,
+        leave_facts,
+        transfer,
+        walk_out,
+    )
+    from afterglow.clinic.measures import (
+        Cadence,
+        DueMeasure,
+        ScoreReading,
+        cadences,
+        due_measures,
+        read_score,
+    )
     from afterglow.clinic.medicines import (
         Allergies,
         AllergyStatus,
@@ -364,26 +470,20 @@ if TYPE_CHECKING:
         is_reconciled,
         medicine_facts,
         reconcile,
+        unclassified,
     )
     from afterglow.clinic.monitoring import (
         Clocks,
         DueReading,
         DueState,
-        baseline,
         clocks,
-        correct_reading,
         due_readings,
         earliest_leave,
-        enter_reading,
-        escalations,
+        first_dose_at,
         is_falling,
         judge_monitoring,
-        judge_reading,
-        latest_facts,
         monitoring_facts,
         phase,
-        reading_facts,
-        reading_limits,
     )
     from afterglow.clinic.policy import (
         SitePolicy,
@@ -395,7 +495,35 @@ if TYPE_CHECKING:
         setting,
         sign_policy,
     )
-    from afterglow.clinic.reference import clinic_markdown
+    from afterglow.clinic.readings import (
+        assess_emergency,
+        baseline,
+        correct_reading,
+        enter_reading,
+        escalations,
+        judge_reading,
+        latest_facts,
+        reading_facts,
+        reading_limits,
+    )
+    from afterglow.clinic.reference import (
+        clinic_markdown,
+    )
+    from afterglow.clinic.registers import (
+        DrugRecordRule,
+        EventGrades,
+        FormGroup,
+        MonitoringForm,
+        VisitStage,
+        adverse_events,
+        drug_record_rule,
+        drug_record_rules,
+        enrolment_duties,
+        event_grades,
+        monitoring_form,
+        registers_markdown,
+        visit_stages,
+    )
     from afterglow.clinic.resistance import (
         Indication,
         LabelRow,
@@ -424,9 +552,7 @@ if TYPE_CHECKING:
         Setting,
         Severity,
         WorkupItem,
-        check_facts,
         drug_classes,
-        known_facts,
         rule,
         rules,
         rules_of,
@@ -444,27 +570,39 @@ if TYPE_CHECKING:
         open_findings,
         priority_of,
     )
-    from afterglow.clinic.session import (
-        SESSION,
-        AdverseEvent,
-        DrugUse,
-        DrugUseKind,
-        InfusionRun,
-        Reading,
-        SessionState,
-        SignedNote,
-        TreatmentSession,
+    from afterglow.clinic.screening import (
+        amend_screening,
         answer_finding,
         arrive,
         attach_dose,
         back_to_screen,
         cancel,
-        gate_findings,
+        countersign_order,
         go,
+        order_dose,
         screen,
+    )
+    from afterglow.clinic.session import (
+        SESSION,
+        AdverseEvent,
+        DrugUse,
+        DrugUseKind,
+        EmergencyAssessment,
+        InfusionRun,
+        Leaving,
+        Reading,
+        SessionState,
+        SignedNote,
+        TreatmentSession,
+        policy_digest,
         standing_readings,
     )
-    from afterglow.clinic.worklist import Standing, WorkItem, WorkKind, list_work
+    from afterglow.clinic.worklist import (
+        Standing,
+        WorkItem,
+        WorkKind,
+        list_work,
+    )
 
 
 def __getattr__(name: str) -> Any:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Generic, TypeVar
 
-from afterglow.errors import InputError, MissingValue, NotPermitted, SecondPerson, WrongState, echo
+from afterglow.errors import InputError, MissingValue, NotPermitted, SecondPerson, WrongOrder, WrongState, echo
 
 S = TypeVar("S")
 
@@ -22,10 +22,15 @@ class Role(StrEnum):
     THERAPIST = "therapist"
     MEDICAL_DIRECTOR = "medical_director"
     COMPLIANCE = "compliance"
+    RESEARCHER = "researcher"  # sees nobody's identity
+    ADMINISTRATOR = "administrator"  # people and devices, no clinical data
+    PATIENT = "patient"  # its own records alone
+    ROOM = "room"  # a screen on the wall
     SYSTEM = "system"  # a clock that has run out: escalation, lapse
 
 
 CLINICAL = (Role.PRESCRIBER, Role.NURSE, Role.MEDICAL_DIRECTOR)
+_TOGETHER = timedelta(minutes=15)  # Assumption: two people who sign one thing stand beside each other
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,10 +38,14 @@ class Act:
     """One person doing one thing at one time.
 
     Args:
-        by: the login, never a name.
+        by: the login, never a name; kept as `login` gives it, so that "Nurse1 " is nurse1.
         at: aware UTC.
         reason: why, where the rules ask for it.
     Raises: InputError for a time without zone, MissingValue without login or role.
+
+    >>> from datetime import UTC
+    >>> Act(by=" Nurse1", roles=(Role.NURSE,), at=datetime(2026, 1, 5, 9, tzinfo=UTC)).by
+    'nurse1'
     """
 
     by: str
@@ -46,6 +55,7 @@ class Act:
 
     def __post_init__(self) -> None:
         check_utc(self.at, what="The time of an act")
+        object.__setattr__(self, "by", login(self.by))
         if not self.by or not self.roles:
             raise MissingValue("An act needs a login and a role", observed=f"{echo(self.by)}, {len(self.roles)} roles")
 
@@ -75,15 +85,51 @@ class Act:
             raise MissingValue(f"{what} needs a reason", next_step="Say why in a few words")
         return self.reason
 
-    def check_other_than(self, login: str, *, what: str) -> None:
+    def check_other_than(self, other: str, *, what: str) -> None:
         """Refuse the same login twice; a shared login is one person.
 
         Raises: SecondPerson.
         """
-        if self.by == login:
+        if self.by == login(other):
             raise SecondPerson(
                 f"{what} needs a second person", observed="the same login", allowed="another login", rule="two_persons"
             )
+
+    def check_after(self, earlier: datetime, *, what: str) -> None:
+        """Refuse an act dated before an earlier one; the same minute is allowed.
+
+        Raises: WrongOrder.
+        """
+        if self.at < earlier:
+            raise WrongOrder(
+                f"{what} is dated before what was done already",
+                observed=f"{self.at:%Y-%m-%d %H:%M:%S} UTC",
+                allowed=f"from {earlier:%Y-%m-%d %H:%M:%S} UTC on",
+                next_step="Record it when it is done; correct a wrong entry by a correction",
+            )
+
+
+def check_witness(act: Act, witness: Act | None, *, what: str) -> None:
+    """Refuse without a second clinician under another login, at the same time (K02).
+
+    Raises: SecondPerson, NotPermitted; WrongOrder for a witness who signed more than 15 minutes before or after.
+
+    >>> from datetime import UTC
+    >>> at = datetime(2026, 1, 5, 9, tzinfo=UTC)
+    >>> nurse, other = (Act(by=by, roles=(Role.NURSE,), at=at) for by in ("rn1", "rn2"))
+    >>> check_witness(nurse, other, what="Waste")
+    """
+    if witness is None:
+        raise SecondPerson(f"{what} needs a witness", rule="K02", observed="one person", allowed="two logins")
+    witness.check_role(*CLINICAL, what=f"Witnessing: {what.lower()}")
+    witness.check_other_than(act.by, what=what)
+    if abs(witness.at - act.at) > _TOGETHER:
+        raise WrongOrder(
+            f"{what}: the witness signed at another time",
+            observed=f"{minutes_between(act.at, witness.at):g} min apart",
+            allowed=f"within {minutes_between(act.at, act.at + _TOGETHER):g} min",
+            next_step="The witness sees it and signs then",
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,6 +237,15 @@ class StateTable:
         for state in self.states:
             if state not in leaving:
                 yield f"    {state} --> [*]"
+
+
+def login(text: str) -> str:
+    """A login as it is compared: without spaces around it, in one case; a shared login is one person.
+
+    >>> login("Nurse1 ") == login("nurse1")
+    True
+    """
+    return text.strip().casefold()
 
 
 def check_utc(at: datetime, *, what: str) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from afterglow.clinic.acting import CLINICAL, Act, Outcome, Role, Row, StateTable
+from afterglow.clinic.acting import CLINICAL, Act, Outcome, Role, Row, StateTable, check_utc
 from afterglow.clinic.policy import SitePolicy
 from afterglow.clinic.ruling import Finding, Priority, Verdict, priority_of
 from afterglow.errors import GateClosed, InputError, MissingValue, TooEarly
@@ -57,6 +57,7 @@ class ClinicAlert:
         unknown: nobody knows whether the condition holds, and somebody must find out.
         escalations: roles it went to before.
         read_by, acted_by: logins; None until then.
+        stepped_at: when something was last done with it.
     """
 
     id: str
@@ -74,6 +75,7 @@ class ClinicAlert:
     read_by: str | None = None
     acted_by: str | None = None
     action_taken: str | None = None
+    stepped_at: datetime | None = None
 
 
 def alert_from_finding(
@@ -122,7 +124,7 @@ def alerts_from_score(
                     about=state.alert.id,
                     text=f"{words} ({state.alert.provenance.verified})",
                     action=state.alert.action,
-                    priority=_score_priority(state.alert.severity, urgent=state.alert.urgent and not unknown),
+                    priority=_score_priority(state.alert.severity, urgent=state.alert.urgent),
                     unknown=unknown,
                     at=at,
                     policy=policy,
@@ -134,7 +136,7 @@ def alerts_from_score(
 def read_alert(alert: ClinicAlert, act: Act, *, patient_id: str) -> Outcome[ClinicAlert]:
     """Somebody reads it, on the patient's own screen.
 
-    Raises: WrongState, NotPermitted; GateClosed on another patient's screen.
+    Raises: WrongState, NotPermitted; WrongOrder before it was raised; GateClosed on another's screen.
     """
     if patient_id != alert.patient_id:
         raise GateClosed(
@@ -162,10 +164,24 @@ def close_alert(alert: ClinicAlert, act: Act) -> Outcome[ClinicAlert]:
 def hand_over(alert: ClinicAlert, act: Act, *, to: Role) -> Outcome[ClinicAlert]:
     """Another role owns it from now on, with a reason; the clock runs on.
 
-    Raises: WrongState, NotPermitted; MissingValue for a role that cannot own alerts.
+    Anybody hands it further up; down only who owns it or stands above, and a high one never goes down.
+
+    Raises: WrongState, NotPermitted; MissingValue for a role that cannot own alerts; GateClosed for a high alert that
+        would go down.
     """
     if to not in _REACH:
         raise MissingValue("An alert has a clinical owner", observed=to, allowed=", ".join(_REACH))
+    owner_and_above = _REACH[_REACH.index(alert.owner) :]
+    if to not in owner_and_above:
+        act.check_role(*owner_and_above, what="Handing this alert down")
+        if alert.priority is Priority.HIGH:
+            raise GateClosed(
+                "A high alert does not go down",
+                rule=alert.about,
+                observed=to.value,
+                allowed=", ".join(owner_and_above),
+                next_step="Act upon it, or hand it further up",
+            )
     return _stepped(alert, "hand_over", act, owner=to, escalations=(*alert.escalations, alert.owner))
 
 
@@ -221,6 +237,7 @@ def _raise(
     at: datetime,
     policy: SitePolicy,
 ) -> ClinicAlert:
+    check_utc(at, what="The time an alert is raised")
     return ClinicAlert(
         id=alert_id,
         patient_id=patient_id,
@@ -236,6 +253,7 @@ def _raise(
 
 
 def _stepped(alert: ClinicAlert, event: str, act: Act, **changes: object) -> Outcome[ClinicAlert]:
+    act.check_after(alert.stepped_at or alert.raised_at, what="A step of an alert")
     step = ALERT.step(alert.stage, event, act, subject=alert.id)
-    now = replace(alert, stage=AlertStage(step.after), **changes)  # type: ignore[arg-type]
+    now = replace(alert, stage=AlertStage(step.after), stepped_at=act.at, **changes)  # type: ignore[arg-type]
     return Outcome(now=now, written=(step, now))

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from afterglow.clinic.acting import check_utc
+from afterglow.clinic.factbook import check_facts
 from afterglow.clinic.policy import SitePolicy, policy_facts
-from afterglow.clinic.rulebook import Delivery, Group, WorkupItem, check_facts, rules_of, with_values, workup_items
+from afterglow.clinic.rulebook import Delivery, Group, WorkupItem, rules_of, with_values, workup_items
 from afterglow.clinic.ruling import (
     Facts,
     Finding,
@@ -60,8 +61,9 @@ class WorkupStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidacy:
-    """Every rule judged at one time under one policy."""
+    """Every rule judged at one time under one policy, for one patient and delivery."""
 
+    patient_id: str
     delivery: Delivery
     assessed_at: datetime
     policy_version: int
@@ -98,6 +100,7 @@ class Candidacy:
 def assess_candidacy(
     facts: Facts,
     *,
+    patient_id: str,
     delivery: Delivery,
     policy: SitePolicy,
     at: datetime,
@@ -108,6 +111,7 @@ def assess_candidacy(
     Args:
         at: now.
         delivery: what is given.
+        patient_id: whose facts they are.
         policy: in force; of the session where there is one.
         facts: what is known by name; what is absent or None is unknown. Site facts come from the policy.
         answers: earlier answers; one counts for the values it was given for.
@@ -115,8 +119,8 @@ def assess_candidacy(
 
     >>> from datetime import UTC
     >>> from afterglow.clinic.policy import demo_policy
-    >>> found = assess_candidacy({"age": 44, "hx.avm": False}, delivery=Delivery.IV, policy=demo_policy(),
-    ...                          at=datetime(2026, 1, 5, tzinfo=UTC))
+    >>> found = assess_candidacy({"age": 44, "hx.avm": False}, patient_id="p1", delivery=Delivery.IV,
+    ...                          policy=demo_policy(), at=datetime(2026, 1, 5, tzinfo=UTC))
     >>> len(found.hits), "C001" in {each.rule for each in found.blocking}
     (0, True)
     """
@@ -124,10 +128,11 @@ def assess_candidacy(
     check_facts(facts)
     known = dict(facts) | policy_facts(policy)
     return Candidacy(
+        patient_id=patient_id,
         delivery=delivery,
         assessed_at=at,
         policy_version=policy.version,
-        findings=judge_all(rules_of(*CANDIDACY_GROUPS, delivery=delivery), known, policy),
+        findings=judge_all(rules_of(*CANDIDACY_GROUPS, delivery=delivery), known, policy, delivery=delivery),
         workup=tuple(_workup(item, known, policy) for item in workup_items()),
         answers=answers,
     )

@@ -5,22 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from afterglow.clinic.acting import CLINICAL, Act, Outcome
+from afterglow.clinic.acting import Act, Outcome, check_utc, check_witness, login
+from afterglow.clinic.containers import Container, check_amount, put_back
 from afterglow.clinic.policy import SitePolicy
+from afterglow.clinic.registers import event_grades
 from afterglow.clinic.rulebook import Delivery, rule
 from afterglow.clinic.session import (
-    SESSION,
     AdverseEvent,
     DrugUse,
     DrugUseKind,
     SignedNote,
     TreatmentSession,
-    check_policy,
-    move,
+    admit,
+    step,
 )
-from afterglow.errors import Conflict, GateClosed, NotFound, OutOfRange, SecondPerson, Unbalanced, echo
-
-GRADES = {1: "mild", 2: "moderate", 3: "severe", 4: "life-threatening", 5: "death"}  # Source: ctcae5
+from afterglow.errors import Conflict, GateClosed, NotFound, OutOfRange, Unbalanced, WrongOrder, echo
 
 
 def waste(
@@ -36,70 +35,86 @@ def waste(
 
     Raises: WrongState, NotPermitted, MissingValue; SecondPerson without the witness; Unbalanced for more than is out.
     """
-    SESSION.check(session.state, "account_drug", act)
-    act.check_reason(what="Waste")
+    admit(session, "account_drug", act, policy=policy)
     if policy.flag("drugs.waste_witness"):
         check_witness(act, witness, what="Waste")
     by = None if witness is None else witness.by
     return _account(session, act, DrugUseKind.WASTED, container_id, amount_ug, witness=by)
 
 
-def give_back(session: TreatmentSession, act: Act, *, container_id: str, amount_ug: int) -> Outcome[TreatmentSession]:
-    """Unopened drug of this session returned to its container; the container's record is `containers.put_back`.
+def give_back(
+    session: TreatmentSession, container: Container, act: Act, *, amount_ug: int
+) -> Outcome[tuple[TreatmentSession, Container]]:
+    """Unopened drug of this session returned to its container, in both books at once, with a reason.
 
-    Raises: WrongState, NotPermitted, MissingValue; Unbalanced for more than is out.
+    Returns: session and container as they are then, with the facts of both.
+    Raises: WrongState, NotPermitted, MissingValue; Unbalanced for more than is out; as `put_back`.
     """
-    SESSION.check(session.state, "account_drug", act)
-    act.check_reason(what="A return")
-    return _account(session, act, DrugUseKind.RETURNED, container_id, amount_ug)
+    admit(session, "account_drug", act)
+    done = _account(session, act, DrugUseKind.RETURNED, container.id, amount_ug)
+    back = put_back(container, act, amount_ug=amount_ug, session_id=session.id)
+    return Outcome(now=(done.now, back.now), written=(*done.written, *back.written))
 
 
 def record_event(session: TreatmentSession, event: AdverseEvent, act: Act) -> Outcome[TreatmentSession]:
-    """An adverse event, graded or not yet.
+    """An adverse event, graded or not yet; also when it is told after the session was closed.
 
-    Raises: WrongState, NotPermitted; Conflict for an id used already; OutOfRange for a grade that does not exist.
+    Raises: WrongState, NotPermitted; Conflict for an id used already or another person; OutOfRange for a grade that
+        does not exist; WrongOrder for times that run backwards.
     """
-    SESSION.check(session.state, "record_event", act)
+    admit(session, "record_event", act)
     if event.id in {each.id for each in session.adverse_events}:
         raise Conflict("An event with this id was recorded already", observed=echo(event.id))
+    if login(event.by) != act.by or event.graded_by is not None:
+        raise Conflict("Who records an event is the act's", next_step="Take the login from the act")
     _check_grade(event.grade)
-    return Outcome(now=replace(session, adverse_events=(*session.adverse_events, event)), written=(event,))
+    _check_event_times(event, act)
+    return step(session, "record_event", act, written=(event,), adverse_events=(*session.adverse_events, event))
 
 
 def grade_event(
     session: TreatmentSession, event_id: str, act: Act, *, grade: int, serious: bool, ended_at: datetime | None
 ) -> Outcome[TreatmentSession]:
-    """Grade an event, 1 to 5, and say whether it is serious.
+    """Grade an event, 1 to 5, and say whether it is serious; a lower grade, or no longer serious, needs a reason.
 
-    Raises: WrongState, NotPermitted, NotFound, OutOfRange.
+    Raises: WrongState, NotPermitted, NotFound, OutOfRange, MissingValue; WrongOrder for an end before the start.
     """
-    SESSION.check(session.state, "grade_event", act)
+    admit(session, "grade_event", act)
     _check_grade(grade)
     for each in session.adverse_events:
         if each.id == event_id:
-            graded = replace(each, grade=grade, serious=serious, ended_at=ended_at, by=act.by)
+            if (each.grade or 0) > grade or (each.serious and not serious):
+                act.check_reason(what="A lower grade")
+            graded = replace(
+                each,
+                grade=grade,
+                serious=serious,
+                ended_at=ended_at,
+                graded_by=act.by,
+                graded_at=act.at,
+                reason=act.reason,
+            )
+            _check_event_times(graded, act)
             events = tuple(graded if e.id == event_id else e for e in session.adverse_events)
-            return Outcome(now=replace(session, adverse_events=events), written=(graded,))
+            return step(session, "grade_event", act, written=(graded,), adverse_events=events)
     raise NotFound("No event of this session has this id", observed=echo(event_id))
 
 
 def sign_note(session: TreatmentSession, act: Act) -> Outcome[TreatmentSession]:
-    """The session's note is signed.
+    """The session's note is signed, after the patient left: it tells the whole session.
 
     Raises: WrongState, NotPermitted.
     """
-    SESSION.check(session.state, "sign_note", act)
     note = SignedNote(by=act.by, at=act.at)
-    return Outcome(now=replace(session, note=note), written=(note,))
+    return step(session, "sign_note", act, written=(note,), note=note)
 
 
 def close(session: TreatmentSession, act: Act, *, policy: SitePolicy) -> Outcome[TreatmentSession]:
-    """Close a session: every container at zero, note signed, every event graded; the form is due in 7 days.
+    """Close a session: every container at zero, note signed, every event graded.
 
     Raises: WrongState, NotPermitted; Unbalanced naming the container; GateClosed naming what is missing.
     """
-    SESSION.check(session.state, "close", act)
-    check_policy(session, policy)
+    admit(session, "close", act, policy=policy)
     check_reconciled(session)
     if session.note is None:
         raise GateClosed("The session has no signed note", rule="note", next_step="Sign the note")
@@ -108,7 +123,7 @@ def close(session: TreatmentSession, act: Act, *, policy: SitePolicy) -> Outcome
             raise GateClosed(
                 "An adverse event is not graded", rule="ctcae5", observed=echo(each.term), allowed="grade 1 to 5"
             )
-    return move(session, "close", act, closed_at=act.at, rems_due_at=form_due_at(session))
+    return step(session, "close", act, closed_at=act.at)
 
 
 def form_due_at(session: TreatmentSession) -> datetime | None:
@@ -135,17 +150,6 @@ def check_reconciled(session: TreatmentSession) -> None:
             )
 
 
-def check_witness(act: Act, witness: Act | None, *, what: str) -> None:
-    """Refuse without a second clinician under another login.
-
-    Raises: SecondPerson, NotPermitted.
-    """
-    if witness is None:
-        raise SecondPerson(f"{what} needs a witness", rule="K02", observed="one person", allowed="two logins")
-    witness.check_role(*CLINICAL, what=f"Witnessing: {what.lower()}")
-    witness.check_other_than(act.by, what=what)
-
-
 def _account(
     session: TreatmentSession,
     act: Act,
@@ -156,7 +160,8 @@ def _account(
     witness: str | None = None,
 ) -> Outcome[TreatmentSession]:
     out = session.outstanding_ug(container_id)
-    if not 0 < amount_ug <= out:
+    check_amount(amount_ug)
+    if amount_ug > out:
         raise Unbalanced(
             f"The amount {kind} is refused",
             rule="K01",
@@ -173,9 +178,23 @@ def _account(
         witness=witness,
         reason=act.reason,
     )
-    return Outcome(now=replace(session, drug_uses=(*session.drug_uses, use)), written=(use,))
+    return step(session, "account_drug", act, written=(use,), drug_uses=(*session.drug_uses, use))
 
 
 def _check_grade(grade: int | None) -> None:
-    if grade is not None and grade not in GRADES:
+    if grade is not None and grade not in event_grades():
         raise OutOfRange("The grade is refused", observed=str(grade), allowed="1 to 5", next_step="Grade it by CTCAE")
+
+
+def _check_event_times(event: AdverseEvent, act: Act) -> None:
+    check_utc(event.started_at, what="The start of an event")
+    if event.ended_at is not None:
+        check_utc(event.ended_at, what="The end of an event")
+    times = [each for each in (event.started_at, event.ended_at, act.at) if each is not None]
+    if times != sorted(times):
+        raise WrongOrder(
+            "The times of the event are refused",
+            observed=" to ".join(f"{each:%Y-%m-%d %H:%M}" for each in times[:-1]) + " UTC",
+            allowed=f"a start, then an end, up to {act.at:%Y-%m-%d %H:%M} UTC",
+            next_step="Correct when it was",
+        )

@@ -10,10 +10,9 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from enum import StrEnum
 
-from afterglow.clinic.acting import CLINICAL, Act, Outcome, Role, Row, StateTable
-from afterglow.clinic.closing import check_witness
+from afterglow.clinic.acting import CLINICAL, Act, Outcome, Role, Row, StateTable, check_witness
 from afterglow.clinic.policy import SitePolicy
-from afterglow.errors import Conflict, MissingValue, OutOfRange, Unbalanced
+from afterglow.errors import MissingValue, OutOfRange, Unbalanced
 from afterglow.quantities import DrugForm
 
 
@@ -35,7 +34,22 @@ CONTAINER = StateTable(
     rows=(
         Row(states=_IN_USE, event="draw", to=_OPENED, roles=CLINICAL, guard="not more than is in it; not expired"),
         Row(states=_IN_USE, event="draw_all", to=ContainerState.SPENT, roles=CLINICAL, guard="all that is in it"),
-        Row(states=(*_IN_USE, ContainerState.SPENT), event="put_back", to=_OPENED, roles=CLINICAL, reason=True),
+        Row(
+            states=(*_IN_USE, ContainerState.SPENT),
+            event="put_back",
+            to=_OPENED,
+            roles=CLINICAL,
+            guard="not a liquid: unopened devices, films or tablets",
+            reason=True,
+        ),
+        Row(
+            states=(*_IN_USE, ContainerState.SPENT),
+            event="put_back_all",
+            to=_SEALED,
+            roles=CLINICAL,
+            guard="all that came in: it was never opened",
+            reason=True,
+        ),
         Row(
             states=_IN_USE,
             event="waste",
@@ -53,7 +67,15 @@ CONTAINER = StateTable(
             event="explain",
             to=_OPENED,
             roles=(Role.MEDICAL_DIRECTOR, Role.COMPLIANCE),
-            guard="balance set to what was counted; the difference stays on record",
+            guard="not who counted; balance set to what was counted; the difference stays on record",
+            reason=True,
+        ),
+        Row(
+            states=(ContainerState.DISCREPANT,),
+            event="explain_empty",
+            to=ContainerState.SPENT,
+            roles=(Role.MEDICAL_DIRECTOR, Role.COMPLIANCE),
+            guard="not who counted; nothing is in it",
             reason=True,
         ),
     ),
@@ -65,7 +87,7 @@ class Movement:
     """A fact: drug that came in or went out of a container; positive in, negative out.
 
     Args:
-        what: received, draw, draw_all, put_back, waste, count, miscount or explain.
+        what: received, or the event of the table.
         session_id: for which session, if for one.
         counted_ug: what was found, for counts.
     """
@@ -105,6 +127,11 @@ class Container:
     state: ContainerState = ContainerState.SEALED
     movements: tuple[Movement, ...] = ()
     counted_ug: int | None = None
+
+    @property
+    def received_ug(self) -> int:
+        """What came in."""
+        return self.movements[0].amount_ug if self.movements else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +188,15 @@ def draw(container: Container, act: Act, *, amount_ug: int, session_id: str) -> 
     """Take drug for a session; taking all of it spends the container.
 
     Raises: WrongState, NotPermitted; Unbalanced for more than is in it; OutOfRange after its expiry.
+
+    >>> from datetime import UTC
+    >>> from afterglow.clinic.policy import demo_policy
+    >>> nurse, other = (Act(by=by, roles=(Role.NURSE,), at=datetime(2026, 1, 5, 9, tzinfo=UTC), reason="rest")
+    ...                 for by in ("rn1", "rn2"))
+    >>> vial = receive(nurse, container_id="v1", lot="L1", drug=DrugForm.RACEMIC_KETAMINE, expires_on=date(2027, 1, 1),
+    ...                amount_ug=500_000, concentration_ug_per_ul=50).now
+    >>> draw(vial, nurse, amount_ug=40_000, session_id="s1").written[0].volume_ul
+    -800
     """
     event = "draw_all" if amount_ug == container.balance_ug else "draw"
     row = CONTAINER.check(container.state, event, act)
@@ -171,12 +207,32 @@ def draw(container: Container, act: Act, *, amount_ug: int, session_id: str) -> 
 
 
 def put_back(container: Container, act: Act, *, amount_ug: int, session_id: str) -> Outcome[Container]:
-    """Return what a session drew and did not use, with a reason.
+    """Return what a session drew and did not open, with a reason; a container that is whole again is sealed.
 
-    Raises: WrongState, NotPermitted, MissingValue; Unbalanced for more than the session drew.
+    Raises: WrongState, NotPermitted, MissingValue; Unbalanced for more than the session drew, or part of a liquid.
+
+    >>> from datetime import UTC
+    >>> from afterglow.clinic.policy import demo_policy
+    >>> nurse, other = (Act(by=by, roles=(Role.NURSE,), at=datetime(2026, 1, 5, 9, tzinfo=UTC), reason="rest")
+    ...                 for by in ("rn1", "rn2"))
+    >>> vial = receive(nurse, container_id="v1", lot="L1", drug=DrugForm.RACEMIC_KETAMINE, expires_on=date(2027, 1, 1),
+    ...                amount_ug=500_000, concentration_ug_per_ul=50).now
+    >>> taken = draw(vial, nurse, amount_ug=500_000, session_id="s1").now
+    >>> put_back(taken, nurse, amount_ug=500_000, session_id="s1").now.state
+    <ContainerState.SEALED: 'sealed'>
     """
-    row = CONTAINER.check(container.state, "put_back", act)
+    whole = container.balance_ug + amount_ug == container.received_ug == amount_ug
+    event = "put_back_all" if whole else "put_back"
+    row = CONTAINER.check(container.state, event, act)
     volume_ul = _volume_ul(amount_ug, container.concentration_ug_per_ul)
+    if volume_ul and not whole:
+        raise Unbalanced(
+            "A liquid goes back only unopened",
+            rule="K01",
+            observed=f"{amount_ug} micrograms",
+            allowed=f"the whole container, {container.received_ug} micrograms",
+            next_step="Waste it with a witness",
+        )
     out = -sum(each.amount_ug for each in container.movements if each.session_id == session_id)
     if amount_ug > out:
         raise Unbalanced(
@@ -185,13 +241,22 @@ def put_back(container: Container, act: Act, *, amount_ug: int, session_id: str)
             observed=f"{amount_ug} micrograms",
             allowed=f"{out} micrograms",
         )
-    return _moved(container, act, "put_back", amount_ug, volume_ul, state=row.to, session_id=session_id)
+    return _moved(container, act, event, amount_ug, volume_ul, state=row.to, session_id=session_id)
 
 
 def waste_rest(container: Container, act: Act, *, policy: SitePolicy, witness: Act | None = None) -> Outcome[Container]:
     """Waste all that is left in a container, expired or not, with a reason and a witness under another login.
 
     Raises: WrongState, NotPermitted, MissingValue, SecondPerson.
+
+    >>> from datetime import UTC
+    >>> from afterglow.clinic.policy import demo_policy
+    >>> nurse, other = (Act(by=by, roles=(Role.NURSE,), at=datetime(2026, 1, 5, 9, tzinfo=UTC), reason="rest")
+    ...                 for by in ("rn1", "rn2"))
+    >>> vial = receive(nurse, container_id="v1", lot="L1", drug=DrugForm.RACEMIC_KETAMINE, expires_on=date(2027, 1, 1),
+    ...                amount_ug=500_000, concentration_ug_per_ul=50).now
+    >>> waste_rest(vial, nurse, policy=demo_policy(), witness=other).now.balance_ug
+    0
     """
     row = CONTAINER.check(container.state, "waste", act)
     if policy.flag("drugs.waste_witness"):
@@ -205,10 +270,20 @@ def count(
 ) -> Outcome[Container]:
     """A count; one that differs makes the container discrepant and locks it, and changes no balance.
 
-    Raises: WrongState, NotPermitted; SecondPerson where the policy asks for two; OutOfRange for a negative amount.
+    Raises: WrongState, NotPermitted; SecondPerson where the policy asks for two; OutOfRange for a negative
+        amount or one that is not whole microlitres.
+
+    >>> from datetime import UTC
+    >>> from afterglow.clinic.policy import demo_policy
+    >>> nurse, other = (Act(by=by, roles=(Role.NURSE,), at=datetime(2026, 1, 5, 9, tzinfo=UTC), reason="rest")
+    ...                 for by in ("rn1", "rn2"))
+    >>> vial = receive(nurse, container_id="v1", lot="L1", drug=DrugForm.RACEMIC_KETAMINE, expires_on=date(2027, 1, 1),
+    ...                amount_ug=500_000, concentration_ug_per_ul=50).now
+    >>> count(vial, nurse, counted_ug=499_950, policy=demo_policy(), witness=other).now.state
+    <ContainerState.DISCREPANT: 'discrepant'>
     """
-    if counted_ug < 0:
-        raise OutOfRange("A count is not negative", observed=f"{counted_ug} micrograms", allowed="0 or more")
+    if counted_ug != 0:
+        _volume_ul(counted_ug, container.concentration_ug_per_ul)
     event = "count" if counted_ug == container.balance_ug else "miscount"
     row = CONTAINER.check(container.state, event, act)
     if policy.flag("drugs.count_two_persons"):
@@ -225,14 +300,27 @@ def explain(container: Container, act: Act) -> Outcome[Container]:
 
     Theft or significant loss is reported outside this system (K05).
 
-    Raises: WrongState, NotPermitted (medical director or compliance), MissingValue.
+    Raises: WrongState, NotPermitted (medical director or compliance), MissingValue; SecondPerson for one who counted.
+
+    >>> from datetime import UTC
+    >>> from afterglow.clinic.policy import demo_policy
+    >>> nurse, other = (Act(by=by, roles=(Role.NURSE,), at=datetime(2026, 1, 5, 9, tzinfo=UTC), reason="rest")
+    ...                 for by in ("rn1", "rn2"))
+    >>> vial = receive(nurse, container_id="v1", lot="L1", drug=DrugForm.RACEMIC_KETAMINE, expires_on=date(2027, 1, 1),
+    ...                amount_ug=500_000, concentration_ug_per_ul=50).now
+    >>> found = count(vial, nurse, counted_ug=499_950, policy=demo_policy(), witness=other).now
+    >>> lead = Act(by="lead", roles=(Role.COMPLIANCE,), at=nurse.at, reason="spilt")
+    >>> explain(found, lead).now.balance_ug
+    499950
     """
-    row = CONTAINER.check(container.state, "explain", act)
     counted = container.counted_ug or 0
+    event = "explain" if counted else "explain_empty"
+    row = CONTAINER.check(container.state, event, act)
+    _check_not_counter(container, act)
     difference = counted - container.balance_ug
     concentration = container.concentration_ug_per_ul
-    volume_ul = 0 if concentration is None else round(counted / concentration) - container.balance_ul
-    done = _moved(container, act, "explain", difference, volume_ul, state=row.to, counted_ug=counted)
+    volume_ul = 0 if concentration is None else counted // concentration - container.balance_ul
+    done = _moved(container, act, event, difference, volume_ul, state=row.to, counted_ug=counted)
     return Outcome(now=replace(done.now, counted_ug=None), written=done.written)
 
 
@@ -252,9 +340,9 @@ def lot_balance(containers: Iterable[Container], lot: str) -> LotBalance:
         lot=lot,
         received_ug=total("received"),
         in_stock_ug=sum(each.balance_ug for each in mine),
-        used_ug=-total("draw", "draw_all", "put_back"),
+        used_ug=-total("draw", "draw_all", "put_back", "put_back_all"),
         wasted_ug=-total("waste"),
-        written_off_ug=-total("explain"),
+        written_off_ug=-total("explain", "explain_empty"),
         in_stock_ul=sum(each.balance_ul for each in mine),
     )
 
@@ -271,12 +359,8 @@ def _moved(
     session_id: str | None = None,
     counted_ug: int | None = None,
 ) -> Outcome[Container]:
-    if container.movements and act.at < container.movements[-1].at:
-        raise Conflict(
-            "A movement lies before the container's last one",
-            observed=f"{act.at:%Y-%m-%d %H:%M} UTC",
-            allowed=f"from {container.movements[-1].at:%Y-%m-%d %H:%M} UTC on",
-        )
+    if container.movements:
+        act.check_after(container.movements[-1].at, what="A movement of drug")
     movement = Movement(
         container_id=container.id,
         what=what,
@@ -301,11 +385,41 @@ def _moved(
     return Outcome(now=now, written=(movement,))
 
 
+def check_amount(amount_ug: int) -> None:
+    """Refuse an amount of drug that is not a positive whole number of micrograms.
+
+    Raises: OutOfRange.
+
+    >>> check_amount(28_000)
+    """
+    if not _is_whole(amount_ug) or amount_ug <= 0:
+        raise OutOfRange(
+            "An amount of drug is positive and whole", observed=f"{amount_ug} micrograms", allowed="1 or more"
+        )
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _check_not_counter(container: Container, act: Act) -> None:
+    last = container.movements[-1]
+    for each in (last.by, last.witness):
+        if each is not None:
+            act.check_other_than(each, what="Explaining a count that differs")
+
+
 def _volume_ul(amount_ug: int, concentration_ug_per_ul: int | None) -> int:
-    if amount_ug <= 0:
-        raise OutOfRange("An amount of drug is positive", observed=f"{amount_ug} micrograms", allowed="1 or more")
+    check_amount(amount_ug)
     if concentration_ug_per_ul is None:
         return 0
+    if not _is_whole(concentration_ug_per_ul) or concentration_ug_per_ul <= 0:
+        raise OutOfRange(
+            "The concentration is refused",
+            observed=f"{concentration_ug_per_ul} mg/mL",
+            allowed="a whole number of mg/mL, 1 or more",
+            next_step="Read it from the label",
+        )
     if amount_ug % concentration_ug_per_ul:
         raise OutOfRange(
             "A liquid is measured in whole microlitres",

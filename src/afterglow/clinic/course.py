@@ -9,14 +9,25 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from enum import StrEnum
+from math import isfinite
 
-from afterglow.clinic.acting import CLINICAL, Act, Outcome, Role, Row, StateTable, check_utc, days_between
+from afterglow.clinic.acting import CLINICAL, Act, Outcome, Role, Row, StateTable, check_utc, days_between, login
 from afterglow.clinic.candidacy import Candidacy, check_candidate
-from afterglow.clinic.policy import SitePolicy
-from afterglow.clinic.resistance import Indication
+from afterglow.clinic.policy import SitePolicy, check_in_force
+from afterglow.clinic.resistance import Indication, LabelStatus
 from afterglow.clinic.rulebook import Delivery, rule
 from afterglow.clinic.ruling import judge
-from afterglow.errors import GateClosed, MissingValue, NotFound, OutOfRange, WrongOrder, echo
+from afterglow.errors import (
+    Conflict,
+    GateClosed,
+    MissingValue,
+    NotFound,
+    OutOfRange,
+    TooEarly,
+    WrongOrder,
+    WrongState,
+    echo,
+)
 from afterglow.predicates import Fact, Truth
 from afterglow.quantities import DrugForm
 
@@ -53,6 +64,7 @@ class StopReason(StrEnum):
     OTHER = "other"
 
 
+_MOST_SESSIONS, _LONGEST_INTERVAL_DAYS = 60, 92  # Assumption: beyond them a typing slip
 _I, _C, _K, _A = CourseState.INQUIRY, CourseState.CANDIDACY, CourseState.CONSENT, CourseState.AUTHORISATION
 _IN, _M, _P, _R = CourseState.INDUCTION, CourseState.MAINTENANCE, CourseState.PAUSED, CourseState.RELAPSE
 _RE = CourseState.REINDUCTION
@@ -84,7 +96,7 @@ COURSE = StateTable(
         Row(
             states=(_P,), event="resume", to=None, roles=(Role.PRESCRIBER,), guard="consent current; back where it was"
         ),
-        Row(states=(_IN, _M, _P), event="relapse", to=_R, roles=(Role.PRESCRIBER,), reason=True),
+        Row(states=(*_DOSING, _P), event="relapse", to=_R, roles=(Role.PRESCRIBER,), reason=True),
         Row(
             states=(_R,),
             event="induce_again",
@@ -92,7 +104,14 @@ COURSE = StateTable(
             roles=(Role.PRESCRIBER,),
             guard="candidacy assessed again; consent current; units left or self-pay",
         ),
-        Row(states=(_R,), event="recover", to=_M, roles=(Role.PRESCRIBER,), reason=True),
+        Row(
+            states=(_R,),
+            event="recover",
+            to=_M,
+            roles=(Role.PRESCRIBER,),
+            guard="benefit review of this induction says continue",
+            reason=True,
+        ),
         Row(
             states=(_I, _C, _K, _A, *_DOSING, _P, _R),
             event="stop",
@@ -114,7 +133,10 @@ class ConsentMethod(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Consent:
-    """A signed consent: who, how, which version, for which delivery, off-label wording included or not."""
+    """A signed consent: who, how, which version, for which delivery, off-label wording included or not.
+
+    Raises: MissingValue without version or giver; InputError for a time without zone.
+    """
 
     version: str
     delivery: Delivery
@@ -124,6 +146,11 @@ class Consent:
     taken_by: str
     at: datetime
     withdrawn_at: datetime | None = None
+
+    def __post_init__(self) -> None:
+        check_utc(self.at, what="The time of a consent")
+        if not self.version.strip() or not self.given_by.strip():
+            raise MissingValue("A consent has a version and names who gave it", next_step="Enter both")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +168,8 @@ class Authorisation:
     def __post_init__(self) -> None:
         if self.self_pay != (self.units is None):
             raise MissingValue("An authorisation has units, and self-pay has none", observed=f"{self.units} units")
+        if not isinstance(self.used, int) or not isinstance(self.units, int | None):
+            raise OutOfRange("Units are whole", observed=f"{self.used} of {self.units}", allowed="whole numbers")
         if self.units is not None and not 0 <= self.used <= self.units:
             raise OutOfRange("Units used are refused", observed=str(self.used), allowed=f"0 to {self.units}")
 
@@ -165,6 +194,13 @@ class ReviewKind(StrEnum):
     EARLY_NON_RESPONSE = "early_non_response"
     END_OF_INDUCTION = "end_of_induction"
     PERIODIC = "periodic"
+
+
+_REVIEWED_IN = {
+    ReviewKind.EARLY_NON_RESPONSE: (_IN, _RE, _P),
+    ReviewKind.END_OF_INDUCTION: (_IN, _RE, _P, _R),
+    ReviewKind.PERIODIC: (_M, _P, _R),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,6 +242,7 @@ class TreatmentCourse:
     Args:
         paused_from: where a paused course goes back to.
         stop_reason: coded, once stopped.
+        opened_at, moved_at: when it was opened, and came to where it is; None where that is not known.
     """
 
     id: str
@@ -222,6 +259,8 @@ class TreatmentCourse:
     paused_from: CourseState | None = None
     induced_at: datetime | None = None
     stop_reason: StopReason | None = None
+    opened_at: datetime | None = None
+    moved_at: datetime | None = None
 
 
 def move_course(
@@ -246,21 +285,27 @@ def move_course(
         candidacy: for `find_suitable` and `induce_again`.
         emergency: for `accept`: whether the inquiry is an emergency; None is "not asked".
         stop_reason: for `stop`.
-    Raises: WrongState, NotPermitted, MissingValue; GateClosed naming what is missing.
+    Raises: WrongState, NotPermitted, MissingValue; WrongOrder for a time before the last move; PolicyUnsigned but for
+        accepting, pausing and stopping; GateClosed naming what is missing.
     """
     row = COURSE.check(course.state, event, act)
-    changes: dict[str, object] = {}
+    _check_time(course, act, what="A move of a course")
+    if event not in {"accept", "pause", "stop"}:
+        check_in_force(policy, act)
+    changes: dict[str, object] = {"moved_at": act.at}
     if event == "accept":
         _check_no_emergency(emergency)
     elif event in {"find_suitable", "induce_again"}:
-        _check_candidacy(course, candidacy)
+        _check_candidacy(course, candidacy, act, policy)
     elif event == "await_cover":
         _check_prepared(course)
-    elif event == "maintain":
+    elif event in {"maintain", "recover"}:
         _check_benefit(course)
     elif event == "stop":
         if stop_reason is None:
             raise MissingValue("A course stops for a coded reason", allowed=", ".join(StopReason))
+        if stop_reason is StopReason.OTHER:
+            act.check_reason(what="Another reason to stop")
         changes["stop_reason"] = stop_reason
     if event in {"await_cover", "start", "resume", "induce_again"}:
         check_consent(course, act.at, version=consent_version, policy=policy)
@@ -280,10 +325,13 @@ def move_course(
 def give_consent(course: TreatmentCourse, consent: Consent, act: Act) -> Outcome[TreatmentCourse]:
     """A consent taken by a clinician.
 
-    Raises: NotPermitted; GateClosed for another delivery, or without off-label wording where the plan is off label.
+    Raises: NotPermitted; Conflict if somebody else or another time stands in it; GateClosed for another delivery, or
+        without off-label wording where the plan is off label.
     """
     act.check_role(*CLINICAL, what="Taking consent")
-    check_utc(consent.at, what="The time of a consent")
+    _check_open_course(course, what="Consent")
+    _check_signed(consent.taken_by, consent.at, act, what="A consent")
+    _check_after_consents(course, act)
     off_label = course.plan is None or course.plan.on_label is not True
     if consent.delivery is not course.delivery or (off_label and not consent.off_label_stated):
         raise GateClosed(
@@ -299,8 +347,10 @@ def give_consent(course: TreatmentCourse, consent: Consent, act: Act) -> Outcome
 def withdraw_consent(course: TreatmentCourse, act: Act) -> Outcome[TreatmentCourse]:
     """The patient takes consent back; every earlier one counts no more.
 
-    Raises: NotFound if there is none.
+    Raises: NotPermitted; NotFound if there is none; WrongOrder for a time before it was given.
     """
+    act.check_role(*CLINICAL, Role.THERAPIST, Role.COORDINATOR, what="Noting that consent is withdrawn")
+    _check_after_consents(course, act)
     if not course.consents:
         raise NotFound("There is no consent to withdraw")
     gone = tuple(each if each.withdrawn_at else replace(each, withdrawn_at=act.at) for each in course.consents)
@@ -334,16 +384,35 @@ def check_consent(course: TreatmentCourse, at: datetime, *, version: str, policy
         )
 
 
-def set_plan(course: TreatmentCourse, plan: Plan, act: Act) -> Outcome[TreatmentCourse]:
+def set_plan(course: TreatmentCourse, plan: Plan, act: Act, *, label: LabelStatus) -> Outcome[TreatmentCourse]:
     """The plan, made or changed by a prescriber.
 
-    Raises: NotPermitted; MissingValue without an endpoint; OutOfRange without sessions.
+    Args:
+        course: as it is.
+        plan: what is planned.
+        act: who and when; the plan says the same.
+        label: as `label_status` derives it; the plan cannot say otherwise.
+    Raises: NotPermitted; MissingValue without an endpoint; OutOfRange without sessions; Conflict for another label
+        status, person or time than derived.
     """
     act.check_role(Role.PRESCRIBER, what="A plan")
+    _check_open_course(course, what="A plan")
+    _check_signed(plan.by, plan.at, act, what="A plan")
+    if (plan.on_label, plan.label_statement) != (label.on_label, label.statement):
+        raise Conflict(
+            "Whether a plan is on label is derived, not entered",
+            observed=plan.label_statement,
+            allowed=label.statement,
+            next_step="Take it from the label's rules",
+        )
     if not plan.endpoint.strip():
         raise MissingValue("A plan has an endpoint", next_step="Say what ends the course", about="endpoint")
-    if plan.induction_sessions < 1 or not plan.interval_days > 0:
-        raise OutOfRange("A plan has sessions and an interval", observed=f"{plan.induction_sessions} sessions")
+    if not 1 <= plan.induction_sessions <= _MOST_SESSIONS or not 0 < plan.interval_days <= _LONGEST_INTERVAL_DAYS:
+        raise OutOfRange(
+            "A plan has sessions and an interval",
+            observed=f"{plan.induction_sessions} sessions, every {plan.interval_days:g} days",
+            allowed=f"1 to {_MOST_SESSIONS} sessions, up to {_LONGEST_INTERVAL_DAYS} days apart",
+        )
     return Outcome(now=replace(course, plan=plan), written=(plan,))
 
 
@@ -360,9 +429,19 @@ def make_safety_plan(course: TreatmentCourse, act: Act) -> Outcome[TreatmentCour
 def add_authorisation(course: TreatmentCourse, authorisation: Authorisation, act: Act) -> Outcome[TreatmentCourse]:
     """Cover, as granted or agreed.
 
-    Raises: NotPermitted; WrongOrder if it ends before it starts.
+    Raises: NotPermitted; Conflict if it was recorded already; WrongOrder if it ends before it starts.
     """
     act.check_role(*_OFFICE, what="Authorisation")
+    _check_open_course(course, what="Authorisation")
+    if authorisation.id in {each.id for each in course.authorisations}:
+        raise Conflict("This authorisation was recorded already", observed=echo(authorisation.id))
+    same = [each for each in course.authorisations if replace(each, id=authorisation.id, used=0) == authorisation]
+    if same and not authorisation.self_pay:
+        raise Conflict(
+            "An authorisation like this was recorded already",
+            observed=f"{authorisation.units} units of {echo(authorisation.payer)} from {authorisation.starts_on}",
+            next_step="A second one differs in its units or dates",
+        )
     if authorisation.ends_on is not None and authorisation.ends_on < authorisation.starts_on:
         raise WrongOrder("An authorisation ends after it starts", observed=f"{authorisation.ends_on}")
     now = replace(course, authorisations=(*course.authorisations, authorisation))
@@ -375,11 +454,16 @@ def units_left(course: TreatmentCourse, on: date) -> int | None:
     return None if None in left else sum(each for each in left if each is not None)
 
 
-def use_unit(course: TreatmentCourse, on: date) -> Outcome[TreatmentCourse]:
+def use_unit(course: TreatmentCourse, act: Act, *, on: date) -> Outcome[TreatmentCourse]:
     """One session used one unit: of the authorisation that ends first; self-pay uses none.
 
-    Raises: GateClosed if none is left.
+    Args:
+        course: as it is.
+        act: who gave the drug.
+        on: the day at the clinic.
+    Raises: NotPermitted; GateClosed if none is left.
     """
+    act.check_role(Role.NURSE, Role.PRESCRIBER, what="Using a unit")
     if units_left(course, on) is None:
         return Outcome(now=course, written=())
     _check_cover(course, on)
@@ -390,14 +474,44 @@ def use_unit(course: TreatmentCourse, on: date) -> Outcome[TreatmentCourse]:
     return Outcome(now=now, written=(used,))
 
 
-def record_review(course: TreatmentCourse, review: BenefitReview, act: Act) -> Outcome[TreatmentCourse]:
+def record_review(
+    course: TreatmentCourse, review: BenefitReview, act: Act, *, sessions_given: int, policy: SitePolicy
+) -> Outcome[TreatmentCourse]:
     """A benefit review by a prescriber, in writing.
 
-    Raises: NotPermitted; MissingValue without a reason.
+    Args:
+        course: under treatment.
+        review: its person and time are the act's.
+        act: who and when.
+        sessions_given: in this induction; benefit cannot be judged before a few.
+        policy: in force now.
+    Raises: NotPermitted; WrongState for a kind that has no place there; TooEarly for the end of an induction that has
+        hardly begun; Conflict for another person or time; MissingValue without a reason.
     """
     act.check_role(Role.PRESCRIBER, what="A benefit review")
+    _check_signed(review.by, review.at, act, what="A benefit review")
     if not review.reason.strip():
         raise MissingValue("A review says why", about="reason")
+    places = _REVIEWED_IN[review.kind]
+    if course.state not in places:
+        raise WrongState(
+            f"A review of kind {review.kind.replace('_', ' ')} has no place here",
+            rule="S077",
+            observed=course.state,
+            allowed=", ".join(places),
+        )
+    fewest = policy.number("course.early_check_after_sessions")
+    goes_on = review.kind is ReviewKind.END_OF_INDUCTION and review.decision is not ReviewDecision.STOP
+    for each in course.reviews:
+        act.check_after(each.at, what="A benefit review")
+    if goes_on and not sessions_given >= fewest:
+        raise TooEarly(
+            "The end of induction is not reviewed yet",
+            rule="S077",
+            observed=f"{sessions_given} sessions in this induction",
+            allowed=f"from {fewest:g} sessions on",
+            next_step="Go on with the induction, or stop the course",
+        )
     return Outcome(now=replace(course, reviews=(*course.reviews, review)), written=(review,))
 
 
@@ -424,7 +538,8 @@ def reviews_due(
     held = {each.kind for each in course.reviews if each.at >= since}
     due = []
     early_after = policy.number("course.early_check_after_sessions")
-    poor = improvement_pct is None or improvement_pct < policy.number("course.early_improvement_pct")
+    known = improvement_pct is not None and isfinite(improvement_pct)
+    poor = not known or (improvement_pct or 0.0) < policy.number("course.early_improvement_pct")
     inducing = course.state is not CourseState.MAINTENANCE
     if inducing and sessions_given >= early_after and poor and ReviewKind.EARLY_NON_RESPONSE not in held:
         due.append(ReviewKind.EARLY_NON_RESPONSE)
@@ -432,7 +547,7 @@ def reviews_due(
     if inducing and planned and ReviewKind.END_OF_INDUCTION not in held:
         due.append(ReviewKind.END_OF_INDUCTION)
     last = max((each.at for each in course.reviews if each.at >= since), default=since)
-    if not inducing and days_between(last, at) >= policy.number("course.review_every_days"):
+    if not inducing and days_between(last, at) > policy.number("S074.review_days"):
         due.append(ReviewKind.PERIODIC)
     return tuple(due)
 
@@ -467,10 +582,47 @@ def _check_no_emergency(emergency: Truth) -> None:
         )
 
 
-def _check_candidacy(course: TreatmentCourse, candidacy: Candidacy | None) -> None:
-    if candidacy is None or candidacy.delivery is not course.delivery:
-        raise GateClosed("Candidacy was not assessed for this delivery", rule="candidacy", next_step="Assess it")
+def _check_candidacy(course: TreatmentCourse, candidacy: Candidacy | None, act: Act, policy: SitePolicy) -> None:
+    if candidacy is None or (candidacy.patient_id, candidacy.delivery) != (course.patient_id, course.delivery):
+        raise GateClosed(
+            "Candidacy was not assessed for this patient and delivery", rule="candidacy", next_step="Assess it"
+        )
+    age_days, limit = days_between(candidacy.assessed_at, act.at), policy.number("course.candidacy_valid_days")
+    if not 0 <= age_days <= limit or candidacy.policy_version != policy.version:
+        raise GateClosed(
+            "Candidacy is not of now",
+            rule="candidacy",
+            observed=f"{age_days:.0f} days old, policy version {candidacy.policy_version}",
+            allowed=f"up to {limit:g} days, policy version {policy.version}",
+            next_step="Assess it again",
+        )
     check_candidate(candidacy)
+
+
+def _check_time(course: TreatmentCourse, act: Act, *, what: str) -> None:
+    if course.moved_at is not None:
+        act.check_after(course.moved_at, what=what)
+
+
+def _check_signed(by: str, at: datetime, act: Act, *, what: str) -> None:
+    """Who signs something and when is who does it and when."""
+    check_utc(at, what=f"The time of {what.lower()}")
+    if (login(by), at) != (act.by, act.at):
+        raise Conflict(
+            f"{what}: who and when are the act's",
+            observed=f"{echo(by)}, {at:%Y-%m-%d %H:%M} UTC",
+            allowed=f"{echo(act.by)}, {act.at:%Y-%m-%d %H:%M} UTC",
+        )
+
+
+def _check_after_consents(course: TreatmentCourse, act: Act) -> None:
+    for each in course.consents:
+        act.check_after(each.withdrawn_at or each.at, what="Consent")
+
+
+def _check_open_course(course: TreatmentCourse, *, what: str) -> None:
+    if course.state is CourseState.STOPPED:
+        raise WrongState(f"{what}: the course has stopped", rule="course", next_step="Open a new course")
 
 
 def _check_prepared(course: TreatmentCourse) -> None:

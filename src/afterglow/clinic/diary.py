@@ -9,7 +9,13 @@ from enum import StrEnum
 from afterglow.clinic.acting import Act, Outcome, Role, Row, StateTable, check_utc
 from afterglow.clinic.policy import SitePolicy
 from afterglow.clinic.rulebook import Delivery, comparisons, rule
-from afterglow.errors import BookingRefused, Conflict, NotFound, OutOfRange, echo
+from afterglow.clinic.ruling import Finding, Verdict, judge
+from afterglow.errors import BookingRefused, Conflict, NotFound, OutOfRange, TooEarly, WrongState, echo
+from afterglow.predicates import Fact
+
+_EARLY = timedelta(hours=12)  # Assumption: who comes earlier than this comes on another day
+_NO_NURSE = 10  # nobody watches: over any limit
+_LONGEST_MIN = 14 * 24 * 60.0  # Assumption: two weeks; beyond it a typing slip
 
 
 class BookingState(StrEnum):
@@ -44,7 +50,12 @@ class Chair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Booking:
-    """A block in a chair, `until` without the turnaround."""
+    """A block in a chair, `until` without the turnaround.
+
+    Args:
+        dose_minutes: length of the infusion that is planned; 0 for what is given at once.
+    Raises: InputError for a time without zone.
+    """
 
     id: str
     patient_id: str
@@ -52,7 +63,12 @@ class Booking:
     delivery: Delivery
     starts_at: datetime
     until: datetime
+    dose_minutes: float = 0.0
     state: BookingState = BookingState.BOOKED
+
+    def __post_init__(self) -> None:
+        for at in (self.starts_at, self.until):
+            check_utc(at, what="The time of a booking")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +80,10 @@ class Closure:
     reason: str
     chair_id: str | None = None
 
+    def __post_init__(self) -> None:
+        for at in (self.starts_at, self.until):
+            check_utc(at, what="The time of a closure")
+
 
 class ConflictKind(StrEnum):
     """Why a booking does not fit."""
@@ -73,6 +93,8 @@ class ConflictKind(StrEnum):
     NOT_EQUIPPED = "not_equipped"
     CLOSED = "closed"
     CAPACITY = "capacity"
+    TOO_SHORT = "too_short"
+    NOT_ENROLLED = "not_enrolled"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,12 +112,14 @@ class Diary:
 
     Args:
         capacity: largest number of patients in chairs at once, by staff; one number for the clinic.
+        nurses: who watch infusions at once; None is unknown, and then no warning can be given.
     """
 
     chairs: tuple[Chair, ...]
     capacity: int
     bookings: tuple[Booking, ...] = ()
     closures: tuple[Closure, ...] = ()
+    nurses: int | None = None
 
     @property
     def active(self) -> tuple[Booking, ...]:
@@ -126,9 +150,13 @@ def block(delivery: Delivery, *, dose_minutes: float = 0.0, policy: SitePolicy) 
     >>> block(Delivery.ESK, policy=demo_policy()), block(Delivery.IV, dose_minutes=40, policy=demo_policy())
     (datetime.timedelta(seconds=9000), datetime.timedelta(seconds=7800))
     """
-    if dose_minutes < 0 or (delivery is Delivery.IV and not dose_minutes):
+    infused = {Delivery.IV, Delivery.SC}
+    too_long = not 0 <= dose_minutes <= _LONGEST_MIN or (dose_minutes and delivery not in infused)
+    if too_long or (delivery is Delivery.IV and not dose_minutes):
         raise OutOfRange(
-            "The length of the infusion is refused", observed=f"{dose_minutes:g} min", allowed="over 0 min"
+            "The length of the infusion is refused",
+            observed=f"{dose_minutes:g} min of {delivery.words}",
+            allowed=f"over 0 to {_LONGEST_MIN:g} min for infusions, 0 for the others",
         )
     (nasal,) = comparisons(rule("S031").when)
     names = {Delivery.IV: "S061.iv_minutes", Delivery.IM: "S061.im_sc_minutes", Delivery.SC: "S061.im_sc_minutes"}
@@ -138,8 +166,26 @@ def block(delivery: Delivery, *, dose_minutes: float = 0.0, policy: SitePolicy) 
     return timedelta(minutes=policy.number("diary.prepare_minutes") + dose_minutes + observe)
 
 
-def find_conflicts(diary: Diary, wanted: Booking, *, policy: SitePolicy) -> tuple[BookingConflict, ...]:
-    """Everything that stands against a booking; empty if it fits. An earlier version of itself does not count."""
+def find_conflicts(
+    diary: Diary, wanted: Booking, *, policy: SitePolicy, enrolled: bool | None = None
+) -> tuple[BookingConflict, ...]:
+    """Everything that stands against a booking; empty if it fits. An earlier version of itself does not count.
+
+    Args:
+        diary: as it is.
+        wanted: the booking.
+        policy: in force now.
+        enrolled: whether the patient is enrolled in the risk programme (C060); asked for intranasal esketamine alone.
+
+    >>> from datetime import UTC
+    >>> from afterglow.clinic.policy import demo_policy
+    >>> nine = datetime(2026, 1, 5, 9, tzinfo=UTC)
+    >>> wanted = Booking(id="b1", patient_id="p1", chair_id="A", delivery=Delivery.ESK, starts_at=nine,
+    ...                  until=nine + timedelta(hours=1))
+    >>> diary = Diary(chairs=(Chair(id="A", deliveries=(Delivery.ESK,)),), capacity=2)
+    >>> [each.kind.value for each in find_conflicts(diary, wanted, policy=demo_policy(), enrolled=True)]
+    ['too_short']
+    """
     gap = timedelta(minutes=policy.number("diary.turnaround_minutes"))
     others = [each for each in diary.active if each.id != wanted.id]
     found = []
@@ -147,6 +193,13 @@ def find_conflicts(diary: Diary, wanted: Booking, *, policy: SitePolicy) -> tupl
     if chair is None or wanted.delivery not in chair.deliveries:
         text = f"chair {wanted.chair_id} is not for {wanted.delivery.words}" if chair else "there is no such chair"
         found.append(BookingConflict(kind=ConflictKind.NOT_EQUIPPED, text=text))
+    needed = block(wanted.delivery, dose_minutes=wanted.dose_minutes, policy=policy)
+    if wanted.until - wanted.starts_at < needed:
+        text = f"{wanted.delivery.words} needs the chair for {needed.total_seconds() / 60:.0f} min"
+        found.append(BookingConflict(kind=ConflictKind.TOO_SHORT, text=text))
+    if wanted.delivery is Delivery.ESK and enrolled is not True:
+        text = f"the patient is {'not' if enrolled is False else 'not known to be'} enrolled in the risk programme"
+        found.append(BookingConflict(kind=ConflictKind.NOT_ENROLLED, text=text))
     for each in others:
         if each.chair_id == wanted.chair_id and _overlap(each, wanted, gap):
             text = f"chair {each.chair_id} is taken {_span(each)}, with {gap.seconds // 60} min to turn around"
@@ -166,8 +219,33 @@ def find_conflicts(diary: Diary, wanted: Booking, *, policy: SitePolicy) -> tupl
     return tuple(found)
 
 
-def book(diary: Diary, wanted: Booking, act: Act, *, policy: SitePolicy) -> Outcome[Diary]:
-    """A new booking.
+def booking_warnings(diary: Diary, wanted: Booking, *, policy: SitePolicy) -> tuple[Finding, ...]:
+    """What to tell whoever books, though it stands against nothing: too many infusions for one nurse (S025).
+
+    >>> from datetime import UTC
+    >>> from afterglow.clinic.policy import demo_policy
+    >>> nine = datetime(2026, 1, 5, 9, tzinfo=UTC)
+    >>> wanted = Booking(id="b1", patient_id="p1", chair_id="A", delivery=Delivery.ESK, starts_at=nine,
+    ...                  until=nine + timedelta(hours=3))
+    >>> booking_warnings(Diary(chairs=(), capacity=1), wanted, policy=demo_policy())
+    ()
+    """
+    if wanted.delivery is not Delivery.IV or diary.nurses is None:
+        return ()
+    others = [each for each in diary.active if each.id != wanted.id and each.delivery is Delivery.IV]
+    infusions = _most_at_once(others, wanted) + 1
+    facts: dict[str, Fact | None] = {
+        "staff.iv_patients_per_rn": infusions / diary.nurses if diary.nurses else float(infusions) * _NO_NURSE,
+        "session.minutes_since_infusion_start": 20,  # the first minutes are a matter of the day, not of the booking
+    }
+    found = judge(rule("S025"), facts, policy)
+    return (found,) if found.verdict is Verdict.HIT else ()
+
+
+def book(
+    diary: Diary, wanted: Booking, act: Act, *, policy: SitePolicy, enrolled: bool | None = None
+) -> Outcome[Diary]:
+    """A new booking; `enrolled` as in `find_conflicts`.
 
     Raises: NotPermitted; Conflict for an id used already; OutOfRange for a block without length or in the past;
         BookingRefused naming every conflict.
@@ -177,14 +255,21 @@ def book(diary: Diary, wanted: Booking, act: Act, *, policy: SitePolicy) -> Outc
         raise Conflict("A booking with this id exists", observed=echo(wanted.id))
     if wanted.state is not BookingState.BOOKED:
         raise OutOfRange("A new booking starts as booked", observed=wanted.state)
-    _check_fits(diary, wanted, act, policy)
+    _check_fits(diary, wanted, act, policy, enrolled=enrolled)
     return Outcome(now=replace(diary, bookings=(*diary.bookings, wanted)), written=(wanted,))
 
 
 def move_booking(
-    diary: Diary, booking_id: str, act: Act, *, chair_id: str, starts_at: datetime, policy: SitePolicy
+    diary: Diary,
+    booking_id: str,
+    act: Act,
+    *,
+    chair_id: str,
+    starts_at: datetime,
+    policy: SitePolicy,
+    enrolled: bool | None = None,
 ) -> Outcome[Diary]:
-    """Another chair or time, of the same length, with a reason.
+    """Another chair or time, of the same length, with a reason; `enrolled` as in `find_conflicts`.
 
     Raises: NotFound, WrongState, NotPermitted, MissingValue, BookingRefused.
     """
@@ -192,28 +277,37 @@ def move_booking(
     step = BOOKING.step(old.state, "move", act, subject=booking_id)
     check_utc(starts_at, what="The time of a booking")
     wanted = replace(old, chair_id=chair_id, starts_at=starts_at, until=starts_at + (old.until - old.starts_at))
-    _check_fits(diary, wanted, act, policy)
+    _check_fits(diary, wanted, act, policy, enrolled=enrolled)
     return Outcome(now=_replaced(diary, wanted), written=(step, wanted))
 
 
 def end_booking(diary: Diary, booking_id: str, event: str, act: Act) -> Outcome[Diary]:
     """`arrive`, `cancel` or `no_show`; the last two with a reason.
 
-    Raises: NotFound, WrongState, NotPermitted, MissingValue.
+    Raises: NotFound, WrongState, NotPermitted, MissingValue; TooEarly for an arrival on an earlier day, or a no-show
+        before its time.
     """
     old = diary.booking(booking_id)
+    if event == "move":
+        raise WrongState("Moving a booking does not end it", rule="booking", next_step="Move it")
+    earliest = {"arrive": old.starts_at - _EARLY, "no_show": old.starts_at}.get(event)
+    if earliest is not None and act.at < earliest:
+        raise TooEarly(
+            f"The booking cannot be marked {event.replace('_', ' ')} yet",
+            rule="booking",
+            observed=f"{act.at:%Y-%m-%d %H:%M} UTC",
+            allowed=f"from {earliest:%Y-%m-%d %H:%M} UTC on",
+        )
     step = BOOKING.step(old.state, event, act, subject=booking_id)
     return Outcome(now=_replaced(diary, replace(old, state=BookingState(step.after))), written=(step,))
 
 
-def _check_fits(diary: Diary, wanted: Booking, act: Act, policy: SitePolicy) -> None:
-    check_utc(wanted.starts_at, what="The time of a booking")
-    check_utc(wanted.until, what="The time of a booking")
+def _check_fits(diary: Diary, wanted: Booking, act: Act, policy: SitePolicy, *, enrolled: bool | None) -> None:
     if wanted.until <= wanted.starts_at or wanted.starts_at < act.at:
         raise OutOfRange(
             "The time of the booking is refused", observed=_span(wanted), allowed="from now on, and with a length"
         )
-    conflicts = find_conflicts(diary, wanted, policy=policy)
+    conflicts = find_conflicts(diary, wanted, policy=policy, enrolled=enrolled)
     if conflicts:
         raise BookingRefused(
             f"The booking {_span(wanted)} does not fit",

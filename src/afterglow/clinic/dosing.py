@@ -5,15 +5,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from afterglow.clinic.acting import CLINICAL, Act, Role, check_utc, days_between
+from afterglow.clinic.acting import CLINICAL, Act, Role, check_utc, login
 from afterglow.clinic.policy import SitePolicy
-from afterglow.clinic.resistance import Indication, label_row
+from afterglow.clinic.resistance import Indication
 from afterglow.clinic.rulebook import Delivery
-from afterglow.errors import GateClosed, MissingValue, OutOfRange, SecondPerson
-from afterglow.predicates import Fact, Truth
+from afterglow.errors import Conflict, GateClosed, MissingValue, OutOfRange, SecondPerson
 from afterglow.quantities import HOURS_PER_MINUTE, Dose, DrugForm, Rate
 from afterglow.therapy.exposure import check_doses
 from afterglow.therapy.regimen import DoseAdministration, InfusionStep, Regimen
@@ -26,10 +26,17 @@ _INJECTED = (Delivery.IV, Delivery.IM, Delivery.SC)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateStep:
-    """One stretch of a long infusion at a constant rate, free base."""
+    """One stretch of a long infusion at a constant rate, free base; a rate of 0 is a pause.
+
+    Raises: OutOfRange.
+    """
 
     mg_per_h: float
     hours: float
+
+    def __post_init__(self) -> None:
+        _check_number(self.hours, "The length of a step", "h")
+        _check_number(self.mg_per_h, "The rate of a step", "mg/h", zero=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +49,7 @@ class DoseOrder:
         steps: rates of an infusion of hours or days.
         infusion_min: length of an IV infusion; None for every other delivery but a subcutaneous infusion.
         second_signature_by: login of a second prescriber, where the dose asks for one.
-    Raises: MissingValue, OutOfRange for a combination that cannot be given.
+    Raises: MissingValue, OutOfRange for a combination that cannot be given; SecondPerson for one who signs twice.
     """
 
     id: str
@@ -59,6 +66,7 @@ class DoseOrder:
 
     def __post_init__(self) -> None:
         check_utc(self.ordered_at, what="The time of an order")
+        self._check_numbers()
         amounts = [self.dose_mg is not None, self.dose_mg_per_kg is not None, bool(self.steps)]
         if sum(amounts) != 1:
             raise MissingValue(
@@ -76,8 +84,20 @@ class DoseOrder:
                 observed=f"{self.dose_mg} mg of {self.drug.replace('_', ' ')}",
                 allowed="28, 56 or 84 mg of esketamine",
             )
-        if self.infusion_min is not None and not self.infusion_min > 0:
-            raise OutOfRange("An infusion takes time", observed=f"{self.infusion_min:g} min", allowed="over 0 min")
+        for name in ("ordered_by", "second_signature_by"):
+            signed = getattr(self, name)
+            object.__setattr__(self, name, None if signed is None else login(signed))
+        if self.second_signature_by == self.ordered_by:
+            raise SecondPerson("An order is signed by two people", observed="the same login", rule="S019")
+
+    def _check_numbers(self) -> None:
+        for value, what, unit in (
+            (self.dose_mg, "The dose", "mg"),
+            (self.dose_mg_per_kg, "The dose", "mg/kg"),
+            (self.infusion_min, "The length of an infusion", "min"),
+        ):
+            if value is not None:
+                _check_number(value, what, unit)
 
     @property
     def minutes(self) -> float:
@@ -121,6 +141,7 @@ class PreparedDose:
         amount_ug: free base.
         concentration_ug_per_ul: of the vial (the same number as mg/mL); None for devices, films and tablets.
         volume_ul: to draw; None for devices, films and tablets.
+        weighed_at: when the weight was measured; None without one.
         diluted: whether it is diluted before it is given.
         devices: nasal devices; 0 for the others.
         warnings: doses outside the usual range, in words.
@@ -133,6 +154,7 @@ class PreparedDose:
     diluted: bool
     devices: int
     weight_kg: float | None
+    weighed_at: datetime | None = None
     minutes: float
     warnings: tuple[str, ...]
     prepared_by: str
@@ -147,6 +169,13 @@ class PreparedDose:
     def mg_per_kg(self) -> float | None:
         """The dose per weight; None without a weight."""
         return None if self.weight_kg is None else self.mg / self.weight_kg
+
+    @property
+    def weight(self) -> BodyWeight | None:
+        """The weight it was computed from."""
+        if self.weight_kg is None or self.weighed_at is None:
+            return None
+        return BodyWeight(kg=self.weight_kg, measured_at=self.weighed_at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,9 +193,17 @@ class SecondCheck:
 def sign_second(order: DoseOrder, act: Act) -> DoseOrder:
     """The order with a second prescriber's signature.
 
-    Raises: NotPermitted, SecondPerson.
+    Raises: NotPermitted, SecondPerson; WrongOrder before the order was made.
+
+    >>> from datetime import UTC
+    >>> now = datetime(2026, 1, 5, 9, tzinfo=UTC)
+    >>> order = DoseOrder(id="o1", delivery=Delivery.PO, drug=DrugForm.RACEMIC_KETAMINE, indication=Indication.TRD,
+    ...                   dose_mg=50.0, ordered_by="dr1", ordered_at=now)
+    >>> sign_second(order, Act(by="dr2", roles=(Role.PRESCRIBER,), at=now)).second_signature_by
+    'dr2'
     """
     act.check_role(Role.PRESCRIBER, what="A second signature")
+    act.check_after(order.ordered_at, what="A second signature")
     act.check_other_than(order.ordered_by, what="A second signature")
     return replace(order, second_signature_by=act.by)
 
@@ -189,7 +226,8 @@ def prepare_dose(
         policy: in force; of the session where there is one.
         weight: needed for every injected dose.
         concentration_mg_per_ml: of the vial; needed for every injected dose.
-    Raises: NotPermitted, MissingValue, OutOfRange (guardrail with its source, or an unknown concentration).
+    Raises: NotPermitted, MissingValue, OutOfRange (guardrail with its source, or an unknown concentration);
+        WrongOrder before the order or the weighing.
 
     >>> from datetime import UTC
     >>> from afterglow.clinic.policy import demo_policy
@@ -203,6 +241,9 @@ def prepare_dose(
     (40000, 800)
     """
     act.check_role(Role.NURSE, Role.PRESCRIBER, what="Preparing a dose")
+    act.check_after(order.ordered_at, what="Preparing a dose")
+    if weight is not None:
+        act.check_after(weight.measured_at, what="Preparing a dose from this weight")
     weight_kg = None if weight is None else weight.kg
     injected = order.delivery in _INJECTED
     if injected and weight_kg is None:
@@ -219,6 +260,7 @@ def prepare_dose(
         diluted=diluted,
         devices=amount_ug // DEVICE_UG if order.delivery is Delivery.ESK else 0,
         weight_kg=weight_kg,
+        weighed_at=None if weight is None else weight.measured_at,
         minutes=order.minutes,
         warnings=_guard(order, weight_kg),
         prepared_by=act.by,
@@ -241,23 +283,8 @@ def check_dose(
     """
     act.check_role(*CLINICAL, what="The second check")
     act.check_other_than(prepared.prepared_by, what="The second check")
-    tolerance = policy.number("dosing.second_check_tolerance_pct") / 100.0
-    compared = (
-        ("the amount", "micrograms", prepared.amount_ug, amount_ug),
-        ("the volume", "microlitres", prepared.volume_ul, volume_ul),
-        ("the concentration", "mg/mL", prepared.concentration_ug_per_ul, concentration_ug_per_ul),
-    )
-    for what, unit, first, second in compared:
-        allowed = 0.0 if what == "the concentration" else tolerance * (first or 0)
-        if (first is None) != (second is None) or abs((first or 0) - (second or 0)) > allowed:
-            raise GateClosed(
-                f"Second check: {what} differs",
-                rule="second_check",
-                observed=f"{first} and {second} {unit}",
-                allowed=f"within {100 * tolerance:g} %" if allowed else "the same",
-                next_step="Both compute again from order, weight and vial",
-            )
-    return SecondCheck(
+    act.check_after(prepared.prepared_at, what="The second check")
+    check = SecondCheck(
         order_id=prepared.order_id,
         amount_ug=amount_ug,
         volume_ul=volume_ul,
@@ -265,88 +292,68 @@ def check_dose(
         by=act.by,
         at=act.at,
     )
+    _check_same(prepared, check, policy)
+    return check
 
 
 def check_second(prepared: PreparedDose | None, check: SecondCheck | None, policy: SitePolicy) -> PreparedDose:
-    """The prepared dose, if it may be given.
+    """The prepared dose, if it may be given: the check is of this very amount, volume and concentration.
 
-    Raises: GateClosed if nothing is prepared; SecondPerson without the second check that the policy asks for.
+    Raises: GateClosed if nothing is prepared or the two differ; SecondPerson without the second check that the policy
+        asks for, or with one by the person who prepared it.
+
+    >>> from afterglow.clinic.policy import demo_policy
+    >>> check_second(None, None, demo_policy())
+    Traceback (most recent call last):
+    ...
+    afterglow.errors.GateClosed: No dose is prepared. Prepare it from the order.
     """
     if prepared is None:
         raise GateClosed("No dose is prepared", rule="dose", next_step="Prepare it from the order")
-    if policy.flag("dosing.second_check_all") and (check is None or check.order_id != prepared.order_id):
-        raise SecondPerson(
-            "The dose has no second check", rule="second_check", next_step="Another login computes it again"
+    if check is None:
+        if policy.flag("dosing.second_check_all"):
+            raise SecondPerson(
+                "The dose has no second check", rule="second_check", next_step="Another login computes it again"
+            )
+        return prepared
+    if login(check.by) == login(prepared.prepared_by):
+        raise SecondPerson("The second check is by who prepared the dose", rule="second_check", allowed="another login")
+    if check.at < prepared.prepared_at or check.order_id != prepared.order_id:
+        raise Conflict(
+            "The second check is of another preparation",
+            observed=f"order {check.order_id}, {check.at:%H:%M} UTC",
+            allowed=f"order {prepared.order_id}, from {prepared.prepared_at:%H:%M} UTC on",
+            next_step="Check what is prepared now",
         )
+    _check_same(prepared, check, policy)
     return prepared
 
 
-def dose_facts(
-    order: DoseOrder,
-    prepared: PreparedDose | None,
-    *,
-    weight: BodyWeight | None,
-    weight_before: BodyWeight | None,
-    number: int,
-    week: int,
-    age_years: float | None,
-    at: datetime,
-    policy: SitePolicy,
-) -> dict[str, Fact | None]:
-    """What the rules ask about the dose; without a prepared dose most of it is unknown.
-
-    Args:
-        age_years: None where unknown.
-        at: now.
-        order: what the prescriber ordered.
-        policy: in force; of the session where there is one.
-        prepared: None before it is prepared.
-        weight: the last one.
-        weight_before: the weight the last dose was computed from.
-        number: of the session in the course, from 1.
-        week: of treatment, from 1.
-    """
-    mg_per_kg = None if prepared is None else prepared.mg_per_kg
-    rate = None if mg_per_kg is None or prepared is None or not prepared.minutes else mg_per_kg / prepared.minutes
-    change = (
-        None if weight is None or weight_before is None else 100 * abs(weight.kg - weight_before.kg) / weight_before.kg
+def _check_same(prepared: PreparedDose, check: SecondCheck, policy: SitePolicy) -> None:
+    tolerance = policy.number("dosing.second_check_tolerance_pct") / 100.0
+    compared = (
+        ("the amount", "micrograms", prepared.amount_ug, check.amount_ug),
+        ("the volume", "microlitres", prepared.volume_ul, check.volume_ul),
+        ("the concentration", "mg/mL", prepared.concentration_ug_per_ul, check.concentration_ug_per_ul),
     )
-    first = weight is not None and weight_before is None
-    return {
-        "dose.route": order.delivery.value,
-        "dose.indication": order.indication.value,
-        "dose.mg": None if prepared is None else prepared.mg,
-        "dose.mg_per_kg": mg_per_kg,
-        "dose.within_order": None if prepared is None else is_within_order(order, prepared),
-        "dose.in_label_table": in_label_table(order, number=number, week=week, age_years=age_years, policy=policy),
-        "order.second_signature": order.second_signature_by is not None,
-        "session.number": number,
-        "weight.age_days": None if weight is None else int(days_between(weight.measured_at, at)),
-        "weight.change_pct": 0.0 if first else change,
-        "infusion.rate_mg_per_kg_per_min": None if rate is None else round(rate, 6),
-        "infusion.planned_minutes": order.minutes or None,
-        "drug.concentration_mg_per_ml": None if prepared is None else prepared.concentration_ug_per_ul,
-        "drug.diluted": None if prepared is None else prepared.diluted,
-    }
+    for what, unit, first, second in compared:
+        allowed = 0.0 if what == "the concentration" else tolerance * (first or 0)
+        same = (first is None) == (second is None) and abs((first or 0) - (second or 0)) <= allowed
+        if not same:  # a number that is none (NaN) is not the same either
+            raise GateClosed(
+                f"Second check: {what} differs",
+                rule="second_check",
+                observed=f"{first} and {second} {unit}",
+                allowed=f"within {100 * tolerance:g} %" if allowed else "the same",
+                next_step="Both compute again from order, weight and vial",
+            )
 
 
-def in_label_table(order: DoseOrder, *, number: int, week: int, age_years: float | None, policy: SitePolicy) -> Truth:
-    """Whether an intranasal dose stands in the label's table; None for an unknown age or another delivery.
-
-    Source: spravato_2019, spravato_eu_pi; `label_doses.yaml`.
-    """
-    if order.delivery is not Delivery.ESK or age_years is None:
-        return None
-    row = label_row(indication=order.indication, region=policy.region, age_years=age_years, week=week)
-    if row is None:
-        return False
-    return order.dose_mg in (row.day1_mg if number == 1 and row.day1_mg else row.doses_mg)
-
-
-def is_within_order(order: DoseOrder, prepared: PreparedDose) -> bool:
-    """Whether the prepared dose is the ordered one to half a microlitre."""
-    step = prepared.concentration_ug_per_ul or 1
-    return 2 * abs(prepared.amount_ug - order.amount_ug(prepared.weight_kg)) <= step
+def _check_number(value: float, what: str, unit: str, *, zero: bool = False) -> None:
+    if not (math.isfinite(value) and (value > 0 or (zero and value == 0))):
+        raise OutOfRange(
+            f"{what} is refused", observed=f"{value:g} {unit}", allowed=f"{'0 or more' if zero else 'over 0'} {unit}"
+        )
 
 
 def _concentration(order: DoseOrder, given: int | None, policy: SitePolicy) -> int | None:

@@ -1,4 +1,8 @@
-"""Giving the dose: drug taken, devices or infusion started, held, resumed, finished or stopped with what was given."""
+"""Giving the dose: drug taken, devices or infusion started, held, resumed, finished or stopped with what was given.
+
+The gates are judged again at the start and at the first device. After that the body answers to the drug, so the
+escalation rules take over, and what must stand throughout (course, consent, second check) is asked at each step.
+"""
 
 from __future__ import annotations
 
@@ -6,42 +10,50 @@ from dataclasses import replace
 from datetime import datetime
 
 from afterglow.clinic.acting import Act, Outcome, minutes_between
-from afterglow.clinic.dosing import DEVICE_UG, check_second
-from afterglow.clinic.monitoring import escalations
+from afterglow.clinic.closing import form_due_at
+from afterglow.clinic.containers import Container, check_amount, draw
+from afterglow.clinic.dosing import DEVICE_UG, PreparedDose, check_second
+from afterglow.clinic.factbook import check_facts
+from afterglow.clinic.gates import Chart, check_fresh, check_gates, check_treated
+from afterglow.clinic.monitoring import is_infusion
 from afterglow.clinic.policy import SitePolicy
-from afterglow.clinic.rulebook import Delivery, check_facts, rule
-from afterglow.clinic.ruling import Facts, Verdict, check_open, judge
-from afterglow.clinic.session import (
-    SESSION,
-    DrugUse,
-    DrugUseKind,
-    InfusionRun,
-    TreatmentSession,
-    check_policy,
-    move,
-)
-from afterglow.errors import GateClosed, OutOfRange, TooEarly, Unbalanced
+from afterglow.clinic.readings import check_no_escalation
+from afterglow.clinic.rulebook import Delivery, rule
+from afterglow.clinic.ruling import Facts, Verdict, judge
+from afterglow.clinic.session import DrugUse, DrugUseKind, InfusionRun, TreatmentSession, admit, step
+from afterglow.errors import Conflict, GateClosed, TooEarly, Unbalanced
 
 
-def take_drug(session: TreatmentSession, act: Act, *, container_id: str, amount_ug: int) -> Outcome[TreatmentSession]:
-    """Drug drawn from a container for this session; the container's own record is `containers.draw`.
+def take_drug(
+    session: TreatmentSession, container: Container, act: Act, *, amount_ug: int
+) -> Outcome[tuple[TreatmentSession, Container]]:
+    """Drug drawn from a container for this session, in both books at once.
 
-    Raises: WrongState, NotPermitted, OutOfRange.
+    Args:
+        session: as it is.
+        container: of the drug and strength of the prepared dose; a nasal device is one container.
+        act: who, when, why.
+        amount_ug: free base; a device is taken whole.
+    Returns: session and container as they are then, with the facts of both.
+    Raises: WrongState, NotPermitted; Conflict for another drug or strength than the prepared one; as `draw`.
     """
-    SESSION.check(session.state, "take_drug", act)
-    _check_amount(amount_ug)
-    return _use(session, act, DrugUseKind.DRAWN, container_id, amount_ug)
+    admit(session, "take_drug", act)
+    _check_matches(session, container, amount_ug)
+    drawn = draw(container, act, amount_ug=amount_ug, session_id=session.id)
+    use = _use(act, DrugUseKind.DRAWN, container.id, amount_ug)
+    done = step(session, "take_drug", act, written=(use, *drawn.written), drug_uses=(*session.drug_uses, use))
+    return Outcome(now=(done.now, drawn.now), written=done.written)
 
 
-def start_dose(session: TreatmentSession, act: Act, *, policy: SitePolicy) -> Outcome[TreatmentSession]:
-    """Start the infusion, or hand over the first device, syringe, film or tablet.
+def start_dose(session: TreatmentSession, act: Act, *, chart: Chart, policy: SitePolicy) -> Outcome[TreatmentSession]:
+    """Start the infusion, or hand over the first device, syringe, film or tablet; every gate is judged again now.
 
-    Raises: WrongState, NotPermitted; SecondPerson without a second check; Unbalanced if less was drawn than prepared
-        (devices are drawn one by one); GateClosed after a new escalation.
+    Raises: WrongState, NotPermitted; as `check_gates`; GateClosed for a go that is too old; SecondPerson without a
+        second check, or when the second checker gives; Unbalanced if less was drawn than prepared (devices are drawn
+        one by one).
     """
-    SESSION.check(session.state, "start_dose", act)
-    check_policy(session, policy)
-    prepared = check_second(session.prepared, session.second_check, policy)
+    admit(session, "start_dose", act, policy=policy)
+    prepared = _check_before_drug(session, act, chart, policy)
     drawn = sum(session.outstanding_ug(each) for each in session.containers)
     wanted = DEVICE_UG if session.delivery is Delivery.ESK else prepared.amount_ug
     if drawn < wanted:
@@ -52,56 +64,40 @@ def start_dose(session: TreatmentSession, act: Act, *, policy: SitePolicy) -> Ou
             allowed=f"{wanted} micrograms or more",
             next_step="Draw it and enter it",
         )
-    check_no_escalation(session, policy, what="The dose cannot start")
-    return move(session, "start_dose", act, runs=(InfusionRun(since=act.at),))
+    return step(session, "start_dose", act, runs=(InfusionRun(since=act.at),))
 
 
 def give_device(
-    session: TreatmentSession, act: Act, *, container_id: str, device_facts: Facts, policy: SitePolicy
+    session: TreatmentSession, act: Act, *, container_id: str, device_facts: Facts, chart: Chart, policy: SitePolicy
 ) -> Outcome[TreatmentSession]:
     """One nasal device, sprayed by the patient under observation.
 
     Args:
         act: who, when, why.
-        container_id: what it comes from.
+        container_id: what it comes from; each device is a container of its own.
         policy: in force; of the session where there is one.
         session: as it is.
+        chart: of the patient.
         device_facts: green dots checked, primed.
     Raises: WrongState, NotPermitted; TooEarly less than 5 minutes after the one before (S021, label); GateClosed if the
-        device was not checked or an escalation is open; Unbalanced if it was not drawn or is one too many.
+        device was not checked or an escalation is open, and for the first device as `start_dose`; Unbalanced if it was
+        not drawn or is one too many; SecondPerson when the second checker gives.
     """
-    SESSION.check(session.state, "give_device", act)
-    check_policy(session, policy)
+    admit(session, "give_device", act, policy=policy)
     number = len(session.given) + 1
-    prepared = check_second(session.prepared, session.second_check, policy)
+    before = _check_before_drug if number == 1 else _check_during
+    prepared = before(session, act, chart, policy)
     if number > prepared.devices:
         raise Unbalanced(
             "All devices of the dose are used", rule="S020", observed=f"{number - 1} of {prepared.devices}"
         )
-    facts = {"device.count_matches_dose": True, **device_facts}
-    check_facts(facts)
-    if session.given:
-        since = minutes_between(session.given[-1].at, act.at)
-        spacing = judge(rule("S021"), {"session.minutes_since_previous_device": since}, policy)
-        if spacing.verdict is Verdict.HIT:
-            raise TooEarly(
-                f"Device {number} cannot be used yet",
-                rule="S021",
-                observed=f"{since:.1f} min after the one before",
-                allowed="5 min or more",
-                next_step="Wait, head back, without blowing the nose",
-            )
-    device = judge(rule("S020"), facts, policy)
-    if device.verdict is not Verdict.CLEAR:
-        raise GateClosed(
-            f"Device {number} is not ready",
-            rule="S020",
-            observed=f"{device.values}{'; missing ' + ', '.join(device.settles) if device.settles else ''}",
-            allowed="green dots checked, not primed",
-            next_step="Check the device; replace it if it was primed",
-        )
-    check_no_escalation(session, policy, what=f"Device {number} cannot be used")
-    return _give(session, act, container_id, DEVICE_UG, event="give_device", device=number)
+    _check_spacing(session, act, policy, number)
+    _check_device(device_facts, policy, number)
+    _check_drawn(session, container_id, DEVICE_UG)
+    use = _use(act, DrugUseKind.GIVEN, container_id, DEVICE_UG, device=number)
+    uses = (*session.drug_uses, use)
+    due_at = form_due_at(replace(session, drug_uses=uses))
+    return step(session, "give_device", act, written=(use,), drug_uses=uses, rems_due_at=due_at)
 
 
 def hold(session: TreatmentSession, act: Act) -> Outcome[TreatmentSession]:
@@ -109,32 +105,36 @@ def hold(session: TreatmentSession, act: Act) -> Outcome[TreatmentSession]:
 
     Raises: WrongState, NotPermitted, MissingValue.
     """
-    return move(session, "hold", act, runs=_ended(session, act))
+    return step(session, "hold", act, runs=_ended(session, act))
 
 
-def resume(session: TreatmentSession, act: Act, *, policy: SitePolicy) -> Outcome[TreatmentSession]:
-    """Go on after a hold; a prescriber decides, after every open escalation is answered.
+def resume(session: TreatmentSession, act: Act, *, chart: Chart, policy: SitePolicy) -> Outcome[TreatmentSession]:
+    """Go on after a hold; a prescriber decides, after every open escalation is answered and while consent stands.
 
     Raises: WrongState, NotPermitted, GateClosed.
     """
-    SESSION.check(session.state, "resume", act)
-    check_policy(session, policy)
+    admit(session, "resume", act, policy=policy)
+    check_treated(session, chart, act, policy)
+    check_second(session.prepared, session.second_check, policy)
     check_no_escalation(session, policy, what="The dose cannot go on")
-    return move(session, "resume", act, runs=(*session.runs, InfusionRun(since=act.at)))
+    return step(session, "resume", act, runs=(*session.runs, InfusionRun(since=act.at)))
 
 
 def finish_dose(
-    session: TreatmentSession, act: Act, *, amounts_ug: tuple[tuple[str, int], ...] = ()
+    session: TreatmentSession, act: Act, *, policy: SitePolicy, amounts_ug: tuple[tuple[str, int], ...] = ()
 ) -> Outcome[TreatmentSession]:
-    """The whole dose is given.
+    """The whole dose is given, an infusion over its time.
 
     Args:
         act: who, when, why.
         session: as it is.
+        policy: of the session.
         amounts_ug: by container; empty for devices, which were counted one by one.
-    Raises: WrongState, NotPermitted; Unbalanced unless the amounts add up to the prepared dose.
+    Raises: WrongState, NotPermitted; Unbalanced unless the amounts add up to the prepared dose; TooEarly for an
+        infusion that ran shorter than planned, holds left out.
     """
-    SESSION.check(session.state, "finish_dose", act)
+    admit(session, "finish_dose", act, policy=policy)
+    _check_ran(session, act, policy)
     given = _with_amounts(session, act, amounts_ug)
     wanted = 0 if session.prepared is None else session.prepared.amount_ug
     if given.given_ug != wanted:
@@ -159,39 +159,105 @@ def stop(
         amounts_ug: by container, given by then; empty if none, and for devices.
     Raises: WrongState, NotPermitted, MissingValue; Unbalanced if more than the dose.
     """
-    SESSION.check(session.state, "stop", act)
+    admit(session, "stop", act)
     given = _with_amounts(session, act, amounts_ug)
     return _end(session, given, act, "stop", complete=False)
 
 
-def check_no_escalation(session: TreatmentSession, policy: SitePolicy, *, what: str) -> None:
-    """Refuse to give drug while an escalation rule that a standing reading met is not answered.
-
-    Raises: GateClosed.
-    """
-    check_open(escalations(session, policy), session.answers, what=what)
-
-
-def _check_amount(amount_ug: int) -> None:
-    if amount_ug <= 0:
-        raise OutOfRange("An amount of drug is positive", observed=f"{amount_ug} micrograms", allowed="1 or more")
+def _check_before_drug(session: TreatmentSession, act: Act, chart: Chart, policy: SitePolicy) -> PreparedDose:
+    """Before any drug is in the body: go not too old, second check by another, every gate as it stands now."""
+    check_fresh(session.go_at, act, policy, what="The go")
+    prepared = _check_checker(session, act, policy)
+    check_gates(session, act, chart=chart, policy=policy)
+    return prepared
 
 
-def _use(
-    session: TreatmentSession, act: Act, kind: DrugUseKind, container_id: str, amount_ug: int, device: int | None = None
-) -> Outcome[TreatmentSession]:
-    use = DrugUse(kind=kind, container_id=container_id, amount_ug=amount_ug, at=act.at, by=act.by, device=device)
-    return Outcome(now=replace(session, drug_uses=(*session.drug_uses, use)), written=(use,))
+def _check_during(session: TreatmentSession, act: Act, chart: Chart, policy: SitePolicy) -> PreparedDose:
+    prepared = _check_checker(session, act, policy)
+    check_treated(session, chart, act, policy)
+    check_no_escalation(session, policy, what="No further device")
+    return prepared
 
 
-def _give(
-    session: TreatmentSession, act: Act, container_id: str, amount_ug: int, *, event: str, device: int | None = None
-) -> Outcome[TreatmentSession]:
-    _check_amount(amount_ug)
-    _check_drawn(session, container_id, amount_ug)
-    step = SESSION.step(session.state, event, act, subject=session.id)
-    used = _use(session, act, DrugUseKind.GIVEN, container_id, amount_ug, device)
-    return Outcome(now=used.now, written=(step, *used.written))
+def _check_checker(session: TreatmentSession, act: Act, policy: SitePolicy) -> PreparedDose:
+    prepared = check_second(session.prepared, session.second_check, policy)
+    if session.second_check is not None:
+        act.check_other_than(session.second_check.by, what="Giving what one checked")
+    return prepared
+
+
+def _check_matches(session: TreatmentSession, container: Container, amount_ug: int) -> None:
+    prepared = session.prepared
+    wanted = (session.drug, None if prepared is None else prepared.concentration_ug_per_ul)
+    if prepared is None or (container.drug, container.concentration_ug_per_ul) != wanted:
+        raise Conflict(
+            "The container is not what the dose was prepared for",
+            observed=_strength(container.drug, container.concentration_ug_per_ul),
+            allowed=_strength(*wanted),
+            next_step="Take the right container, or prepare the dose again from this one",
+        )
+    whole_device = amount_ug == container.received_ug == DEVICE_UG
+    if session.delivery is Delivery.ESK and not whole_device:
+        raise Unbalanced(
+            "A nasal device is taken whole",
+            rule="S020",
+            observed=f"{amount_ug} micrograms of a container of {container.received_ug}",
+            allowed=f"{DEVICE_UG} micrograms, one device",
+            next_step="Take devices one by one",
+        )
+
+
+def _strength(drug: str, concentration_ug_per_ul: int | None) -> str:
+    strength = "no liquid" if concentration_ug_per_ul is None else f"{concentration_ug_per_ul} mg/mL"
+    return f"{drug.replace('_', ' ')}, {strength}"
+
+
+def _check_spacing(session: TreatmentSession, act: Act, policy: SitePolicy, number: int) -> None:
+    if not session.given:
+        return
+    since = minutes_between(session.given[-1].at, act.at)
+    spacing = judge(rule("S021"), {"session.minutes_since_previous_device": since}, policy)
+    if spacing.verdict is Verdict.HIT:
+        raise TooEarly(
+            f"Device {number} cannot be used yet",
+            rule="S021",
+            observed=f"{since:.1f} min after the one before",
+            allowed="5 min or more",
+            next_step="Wait, head back, without blowing the nose",
+        )
+
+
+def _check_device(device_facts: Facts, policy: SitePolicy, number: int) -> None:
+    facts = {**device_facts, "device.count_matches_dose": True}
+    check_facts(facts)
+    device = judge(rule("S020"), facts, policy)
+    if device.verdict is not Verdict.CLEAR:
+        raise GateClosed(
+            f"Device {number} is not ready",
+            rule="S020",
+            observed=f"{device.values}{'; missing ' + ', '.join(device.settles) if device.settles else ''}",
+            allowed="green dots checked, not primed",
+            next_step="Check the device; replace it if it was primed",
+        )
+
+
+def _check_ran(session: TreatmentSession, act: Act, policy: SitePolicy) -> None:
+    if session.prepared is None or not is_infusion(session):
+        return
+    early = policy.number("session.infusion_early_pct") / 100.0
+    least, ran = session.prepared.minutes * (1 - early), ran_minutes(session, act.at)
+    if ran < least:
+        raise TooEarly(
+            "The infusion ran shorter than planned",
+            rule="S022",
+            observed=f"{ran:.1f} min",
+            allowed=f"{least:g} of {session.prepared.minutes:g} min or more",
+            next_step="Let it run; stop it with a reason if it ended early",
+        )
+
+
+def _use(act: Act, kind: DrugUseKind, container_id: str, amount_ug: int, device: int | None = None) -> DrugUse:
+    return DrugUse(kind=kind, container_id=container_id, amount_ug=amount_ug, at=act.at, by=act.by, device=device)
 
 
 def _check_drawn(session: TreatmentSession, container_id: str, amount_ug: int) -> None:
@@ -210,9 +276,10 @@ def _with_amounts(session: TreatmentSession, act: Act, amounts_ug: tuple[tuple[s
     if amounts_ug and session.delivery is Delivery.ESK:
         raise Unbalanced("Devices are counted one by one", rule="S020", next_step="Enter each device")
     for container_id, amount_ug in amounts_ug:
-        _check_amount(amount_ug)
+        check_amount(amount_ug)
         _check_drawn(session, container_id, amount_ug)
-        session = _use(session, act, DrugUseKind.GIVEN, container_id, amount_ug).now
+        use = _use(act, DrugUseKind.GIVEN, container_id, amount_ug)
+        session = replace(session, drug_uses=(*session.drug_uses, use))
     wanted = 0 if session.prepared is None else session.prepared.amount_ug
     if session.given_ug > wanted:
         raise Unbalanced(
@@ -229,7 +296,8 @@ def _end(
     before: TreatmentSession, given: TreatmentSession, act: Act, event: str, *, complete: bool
 ) -> Outcome[TreatmentSession]:
     new = given.drug_uses[len(before.drug_uses) :]
-    return move(given, event, act, also=new, runs=_ended(before, act), dose_ended_at=act.at, complete=complete)
+    ended = _ended(before, act)
+    return step(given, event, act, written=new, runs=ended, dose_ended_at=act.at, complete=complete)
 
 
 def _ended(session: TreatmentSession, act: Act) -> tuple[InfusionRun, ...]:

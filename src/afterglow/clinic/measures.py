@@ -113,6 +113,9 @@ def due_measures(
     ['phq9']
     """
     check_utc(at, what="The time of a due list")
+    for when in (phase_since, next_session_at, *last_done.values()):
+        if when is not None:
+            check_utc(when, what="A time that a due list looks at")
     late = timedelta(days=policy.number("measures.overdue_days"))
     found: dict[str, DueMeasure] = {}
     for each in cadences():

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from afterglow.clinic.acting import CLINICAL, Act, Outcome
+from afterglow.clinic.acting import CLINICAL, Act, Outcome, check_utc
 from afterglow.clinic.rulebook import drug_classes
-from afterglow.errors import MissingValue, UnknownName, echo
+from afterglow.errors import MissingValue, OutOfRange, UnknownName, echo
 from afterglow.predicates import Fact
 
+_MOST_DIAZEPAM_MG = 1000.0  # Assumption: beyond it a typing slip
 _SEDATING_OR_PRESSOR = ("D01", "D02", "D03", "D04", "D05")  # what S009 asks about
 
 
@@ -48,7 +49,7 @@ class Medicine:
     """One medicine a person takes.
 
     Args:
-        ingredient: generic name.
+        ingredient: generic name, not empty.
         classes: ids of interacting classes a clinician gave it ("D03"); None leaves that to its name, an empty tuple
             says that somebody looked and it belongs to none.
         diazepam_equivalent_mg_per_day: of a benzodiazepine, as the clinician converts it; no table ships.
@@ -62,6 +63,18 @@ class Medicine:
     last_taken_at: datetime | None = None
 
     def __post_init__(self) -> None:
+        if not self.ingredient.strip():
+            raise MissingValue("A medicine has a name", next_step="Write its ingredient")
+        if self.last_taken_at is not None:
+            check_utc(self.last_taken_at, what="The time a medicine was taken")
+        amount = self.diazepam_equivalent_mg_per_day
+        if amount is not None and not 0 <= amount <= _MOST_DIAZEPAM_MG:
+            raise OutOfRange(
+                "The diazepam equivalent is refused",
+                observed=f"{amount:g} mg/d",
+                allowed=f"0 to {_MOST_DIAZEPAM_MG:g} mg/d",
+                next_step="Correct the number",
+            )
         known = {each.rule.id for each in drug_classes()}
         for each in self.classes or ():
             if each not in known:
@@ -102,14 +115,25 @@ def reconcile(before: MedicineList, medicines: tuple[Medicine, ...], act: Act, *
 def classes_of(medicine: Medicine) -> tuple[str, ...] | None:
     """Ids of the interacting classes a medicine belongs to; None where nobody knows.
 
+    Classes known by its name count even where somebody said that it belongs to none.
+
     >>> classes_of(Medicine(ingredient="Lorazepam")), classes_of(Medicine(ingredient="newdrug"))
     (('D01',), None)
     """
-    if medicine.classes is not None:
-        return medicine.classes
     name = medicine.ingredient.casefold().strip()
     found = tuple(each.rule.id for each in drug_classes() if name in each.members)
+    if medicine.classes is not None:
+        return tuple(dict.fromkeys((*found, *medicine.classes)))
     return found or None
+
+
+def unclassified(medicines: MedicineList) -> tuple[str, ...]:
+    """Medicines of which nobody has said to which interacting class they belong, if to any.
+
+    >>> unclassified(MedicineList(medicines=(Medicine(ingredient="lithium"), Medicine(ingredient="newdrug"))))
+    ('newdrug',)
+    """
+    return tuple(each.ingredient for each in medicines.medicines if classes_of(each) is None)
 
 
 def medicine_facts(medicines: MedicineList, allergies: Allergies) -> dict[str, Fact | None]:

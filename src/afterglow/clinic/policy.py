@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import cache
 from types import MappingProxyType
 
-from afterglow.clinic.acting import Act, Outcome, Role, check_utc
+from afterglow.clinic.acting import CLINICAL, Act, Outcome, Role, check_utc
 from afterglow.clinic.rulebook import (
     DATA,
     Setting,
@@ -29,7 +29,7 @@ class SitePolicy:
     """One version of a clinic's thresholds.
 
     Args:
-        version: counts from 1 within a clinic.
+        version: counts from 1 within a clinic; 0 is the demo clinic's unsigned one.
         values: only what differs from the defaults, by name, in order.
         drafted_by: login.
         signed_by: login of the medical director; None for a draft.
@@ -123,27 +123,27 @@ def setting(name: str) -> Setting:
 def draft_policy(
     act: Act, *, version: int, changes: Mapping[str, SettingValue], before: SitePolicy | None = None
 ) -> SitePolicy:
-    """A new version as a draft: the changes on top of the version before.
+    """A new version as a draft: the changes on top of the version before; only signing puts it in force.
 
-    Raises: UnknownName for a setting nobody knows; OutOfRange outside its allowed range; WrongOrder unless the version
-        follows the one before.
+    Raises: NotPermitted unless a clinician or compliance drafts; UnknownName for a setting nobody knows; OutOfRange
+        outside its allowed range; WrongOrder unless the version follows the one before.
 
     >>> from datetime import UTC
     >>> act = Act(by="md", roles=(Role.MEDICAL_DIRECTOR,), at=datetime(2026, 1, 5, tzinfo=UTC))
     >>> draft_policy(act, version=1, changes={"S013.spo2_below": 95.0}).number("S013.spo2_below")
     95.0
     """
+    act.check_role(*CLINICAL, Role.COMPLIANCE, what="Drafting a policy")
     if version != (1 if before is None else before.version + 1):
         raise WrongOrder("A policy version follows the one before", observed=str(version), next_step="Count on by one")
     values = {} if before is None else dict(before.values)
     for name, value in changes.items():
         chosen = setting(name)
         if not is_allowed(chosen, value):
-            allowed = ", ".join(chosen.words) or f"{chosen.low:g} to {chosen.high:g}"
             raise OutOfRange(
                 f"The setting {name} is refused",
                 observed=f"{echo(value)} {chosen.unit or ''}".strip(),
-                allowed="yes or no" if isinstance(chosen.default, bool) else f"{allowed} {chosen.unit or ''}".strip(),
+                allowed=_allowed(chosen),
                 next_step="Choose a value inside the allowed range",
                 about=name,
             )
@@ -179,7 +179,7 @@ def demo_policy() -> SitePolicy:
     >>> demo_policy().signed_by is None
     True
     """
-    return SitePolicy(version=1, drafted_by="demo", demo=True)
+    return SitePolicy(version=0, drafted_by="demo", demo=True)
 
 
 def policy_at(versions: Iterable[SitePolicy], at: datetime) -> SitePolicy:
@@ -187,6 +187,7 @@ def policy_at(versions: Iterable[SitePolicy], at: datetime) -> SitePolicy:
 
     Raises: PolicyUnsigned if none is in force and none is of the demo clinic.
     """
+    check_utc(at, what="The time a policy is asked for")
     all_versions = list(versions)
     started = [each for each in all_versions if each.effective_from is not None and each.effective_from <= at]
     if started:
@@ -202,6 +203,33 @@ def policy_at(versions: Iterable[SitePolicy], at: datetime) -> SitePolicy:
     )
 
 
+def check_in_force(policy: SitePolicy, act: Act) -> None:
+    """Refuse what runs on a policy that nobody signed, outside the demo clinic, or that is not in force yet.
+
+    Raises: PolicyUnsigned.
+
+    >>> from datetime import UTC
+    >>> check_in_force(demo_policy(), Act(by="rn1", roles=(Role.NURSE,), at=datetime(2026, 1, 5, tzinfo=UTC)))
+    """
+    if policy.demo and policy.signed_at is None:
+        return
+    if policy.signed_by is None or policy.signed_at is None or policy.effective_from is None:
+        raise PolicyUnsigned(
+            "Nothing runs on an unsigned policy",
+            rule="policy",
+            observed=f"version {policy.version} is a draft",
+            next_step="Let the medical director sign it",
+        )
+    if act.at < max(policy.signed_at, policy.effective_from):
+        raise PolicyUnsigned(
+            "The policy is not in force yet",
+            rule="policy",
+            observed=f"version {policy.version} from {policy.effective_from:%Y-%m-%d %H:%M} UTC",
+            allowed=f"in force at {act.at:%Y-%m-%d %H:%M} UTC",
+            next_step="Use the policy in force",
+        )
+
+
 def policy_facts(policy: SitePolicy) -> dict[str, Fact | None]:
     """What the rules ask about the site.
 
@@ -214,3 +242,14 @@ def policy_facts(policy: SitePolicy) -> dict[str, Fact | None]:
         value = policy[f"site.{name}"]
         found[f"site.{name}"] = value if isinstance(value, bool | str) else None
     return found
+
+
+def _allowed(setting: Setting) -> str:
+    """What a site may choose, in words."""
+    if isinstance(setting.default, bool):
+        return "yes or no"
+    if setting.words:
+        return ", ".join(setting.words)
+    unit = "" if setting.unit is None else f" {setting.unit}"
+    keeps = f", with {', '.join(f'{each:g}' for each in setting.keeps)} of the label" if setting.keeps else ""
+    return f"{setting.low:g} to {setting.high:g}{unit}{keeps}"

@@ -9,6 +9,7 @@ from afterglow.clinic.alerts import ALERT
 from afterglow.clinic.containers import CONTAINER
 from afterglow.clinic.course import COURSE
 from afterglow.clinic.diary import BOOKING
+from afterglow.clinic.factbook import say_condition
 from afterglow.clinic.measures import cadences
 from afterglow.clinic.policy import policy_settings
 from afterglow.clinic.resistance import dose_notes, label_rows, staging
@@ -37,7 +38,11 @@ no more than that until a medical director signs it. Where parts differ, *status
 
 **Severity.** caution: information. needs clinician review: nothing goes on until a decision is recorded. exclude: stop;
 a prescriber may override with a reason and, by default, a second signature, except for a labelled contraindication and
-for what a label or risk programme sets. emergency: staff raise the alarm, never the software.
+for what a label or risk programme sets. emergency: staff raise the alarm, never the software. *Must be known*: a dose
+waits until somebody finds out. *No override*: a time or state that no answer replaces. *Same visit*: its alert is high.
+
+**For.** esk: intranasal esketamine; iv, im, sc, sl, po: ketamine into a vein, a muscle, under the skin, under the
+tongue, by mouth. Thresholds are the defaults; a site's own are in its signed policy ([site policy](care-policy.md)).
 """
 _TABLES = """# Transitions
 
@@ -74,7 +79,7 @@ def _rule_page() -> Iterator[str]:
         yield f"## {group.capitalize()}"
         yield ""
         yield from table(
-            ["Rule", "For", "Condition", "Fires when", "Severity", "What is asked", "Status"], map(_row, found)
+            ["Rule", "For", "What", "Met when", "Severity", "What is asked, and why", "Status"], map(_row, found)
         )
         yield ""
     yield from _branches()
@@ -99,17 +104,27 @@ def _rule_page() -> Iterator[str]:
 
 
 def _row(each: Rule) -> list[object]:
-    kinds = [name for name, yes in (("gate", each.gate), ("lock", each.lock)) if yes]
+    words = (("must be known", each.gate), ("no override", each.lock), ("same visit", each.urgent))
+    kinds = [name for name, yes in words if yes]
     labels = f"; labelled in {', '.join(each.label_regions)}" if each.label_regions else ""
     return [
         each.id,
         "all" if len(each.applies_to) == _ALL else ", ".join(each.applies_to),
-        each.condition + labels,
-        f"`{each.when}`",
+        _sentence(each.condition) + labels,
+        _sentence(say_condition(each.when)),
         each.severity.replace("_", " ") + (f" ({', '.join(kinds)})" if kinds else ""),
-        each.action or "",
+        _asked(each),
         status(each.provenance, each.checked),
     ]
+
+
+def _asked(each: Rule) -> str:
+    """What a rule asks for, and why."""
+    return " ".join(f"{_sentence(text).rstrip('.')}." for text in (each.action, each.rationale) if text)
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def status(provenance: Provenance, checked: str | None = None) -> str:
@@ -128,7 +143,7 @@ def _branches() -> Iterator[str]:
     yield "## Proposals"
     yield ""
     found = [(each, branch) for each in rules().values() for branch in each.branches]
-    yield from table(["Rule", "When", "Shown"], ([e.id, f"`{b.when}`", b.propose] for e, b in found))
+    yield from table(["Rule", "When", "Shown"], ([e.id, _sentence(say_condition(b.when)), b.propose] for e, b in found))
     yield ""
 
 
@@ -140,7 +155,7 @@ def _workup() -> Iterator[str]:
             each.id,
             each.item,
             each.timing,
-            each.required if each.required_if is None else f"{each.required}: `{each.required_if}`",
+            each.required if each.required_if is None else f"{each.required}: {say_condition(each.required_if)}",
             "" if each.valid_days is None else each.valid_days,
             status(each.provenance, each.checked),
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,10 +10,12 @@ from functools import cache
 
 from afterglow.clinic.policy import SitePolicy
 from afterglow.clinic.rulebook import DATA, Delivery, sources
-from afterglow.errors import InvalidData, OutOfRange
+from afterglow.errors import InvalidData, MissingValue, OutOfRange, WrongOrder
 from afterglow.predicates import Fact, Truth
 from afterglow.provenance import Provenance
 from afterglow.records import Record, read_record
+
+_RESPONSE_PCT = 50.0  # what every trial here calls a response
 
 
 class Indication(StrEnum):
@@ -49,6 +52,8 @@ class MedicineTrial:
         improvement_pct: best improvement; None where unknown.
         this_episode: whether it was in the current episode; None where unknown.
         augmentation: given on top of another.
+    Raises: MissingValue without names; OutOfRange for weeks or improvement that cannot be; WrongOrder for one that
+        failed with a response.
     """
 
     drug: str
@@ -60,6 +65,29 @@ class MedicineTrial:
     outcome: TrialOutcome = TrialOutcome.UNKNOWN
     this_episode: bool | None = None
     augmentation: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.drug.strip() or not self.drug_class.strip():
+            raise MissingValue("A trial of a medicine names the medicine and its class")
+        for what, value, low, high, unit in (
+            ("time at dose", self.weeks, 0.0, 2600.0, "weeks"),
+            ("improvement", self.improvement_pct, -100.0, 100.0, "%"),
+        ):
+            if value is not None and not low <= value <= high:
+                raise OutOfRange(
+                    f"The {what} of a trial of a medicine is refused",
+                    observed=f"{value:g} {unit}",
+                    allowed=f"{low:g} to {high:g} {unit}",
+                    next_step="Correct it, or leave it out where it is not known",
+                )
+        over = self.improvement_pct is not None and self.improvement_pct >= _RESPONSE_PCT
+        if over and self.outcome is TrialOutcome.FAILED:
+            raise WrongOrder(
+                "A trial that failed does not end in a response",
+                observed=f"failed, {self.improvement_pct:g} % better",
+                allowed=f"under {_RESPONSE_PCT:g} %",
+                next_step="Correct the outcome or the improvement",
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,8 +200,8 @@ def judge_trial(trial: MedicineTrial, policy: SitePolicy) -> TrialVerdict:
     """
     weeks, limit = policy.number("resistance.min_weeks"), policy.number("resistance.max_improvement_pct")
     improved: Truth = None if trial.improvement_pct is None else trial.improvement_pct <= limit
-    if trial.improvement_pct is None and trial.outcome is TrialOutcome.WORKED:
-        improved = False
+    if trial.outcome is TrialOutcome.WORKED:
+        improved = False  # what the clinician recorded counts, whatever the number says
     tests: tuple[tuple[str, Truth], ...] = (
         ("in this episode", trial.this_episode),
         ("a therapeutic dose", trial.at_least_minimum_dose),
@@ -291,7 +319,8 @@ def label_status(
     if not rows:
         return LabelStatus(on_label=False, statement=f"off label in {region}: {_say(indication)}", basis=basis)
     low, high = min(row.ages[0] for row in rows), max(row.ages[1] for row in rows)
-    tests: list[tuple[str, Truth]] = [("age", None if age_years is None else low <= age_years < high + 1)]
+    known = age_years is not None and math.isfinite(age_years)
+    tests: list[tuple[str, Truth]] = [("age", low <= (age_years or 0) < high + 1 if known else None)]
     if indication is Indication.TRD:
         tests.append(("resistance to treatment", resistant))
         if region in {"EU", "UK"}:
@@ -413,11 +442,11 @@ def _label_row(record: Record) -> LabelRow:
 
 
 def _distinct_drugs(trials: list[MedicineTrial]) -> int:
-    return len({each.drug.casefold() for each in trials})
+    return len({each.drug.casefold().strip() for each in trials})
 
 
 def _distinct_classes(trials: list[MedicineTrial]) -> int:
-    return len({each.drug_class.casefold() for each in trials})
+    return len({each.drug_class.casefold().strip() for each in trials})
 
 
 def _say(indication: Indication) -> str:

@@ -13,8 +13,8 @@ from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 
-from afterglow.errors import InvalidData, UnknownName, echo
-from afterglow.predicates import Combination, Comparison, Condition, Fact, facts_of
+from afterglow.errors import InvalidData, echo
+from afterglow.predicates import Combination, Comparison, Condition, facts_of
 from afterglow.provenance import Provenance, Source, Verified
 from afterglow.records import Record, read_record, unknown_name
 from afterglow.therapy.regimen import Route
@@ -105,6 +105,7 @@ class Setting:
         default: a number, yes or no, a word, or numbers in ascending order.
         low, high: allowed bounds of a number, or of each of several.
         words: allowed words; empty for the others.
+        keeps: numbers that a label sets and no site drops.
         fact: the fact whose comparison with the default it replaces in its rule; None for values used by name.
     """
 
@@ -115,6 +116,7 @@ class Setting:
     low: float = 0.0
     high: float = 0.0
     words: tuple[str, ...] = ()
+    keeps: tuple[float, ...] = ()
     fact: str | None = None
     provenance: Provenance
 
@@ -139,6 +141,8 @@ class Rule:
         threshold: the limit in words, as published or by default.
         checked: which part of it was read at a source and which was not, where that differs.
         label_regions, label_deliveries: where and for which drug it is a labelled contraindication.
+        not_in_labels_of: regions whose label was read and does not have it; elsewhere it binds until that was read.
+        urgent: its question is answered in the same visit, so a hit alerts with high priority.
         gate: something that must be known before a dose.
         lock: a time or state that no answer replaces.
         site_configurable: whether the site may set it; a label or risk-programme rule is not.
@@ -160,6 +164,8 @@ class Rule:
     checked: str | None
     label_regions: tuple[str, ...]
     label_deliveries: tuple[Delivery, ...]
+    not_in_labels_of: tuple[str, ...]
+    urgent: bool
     gate: bool
     lock: bool
     site_configurable: bool
@@ -263,7 +269,7 @@ def rules_of(*groups: Group, delivery: Delivery) -> tuple[Rule, ...]:
     """The rules of some groups that apply to a delivery.
 
     >>> [each.id for each in rules_of(Group.DISCHARGE, delivery=Delivery.SL)]
-    ['S062', 'S063', 'S064', 'S065', 'S066']
+    ['S062', 'S063', 'S064', 'S065', 'S066', 'S067']
     """
     return tuple(each for each in rules().values() if each.group in groups and delivery in each.applies_to)
 
@@ -303,52 +309,6 @@ def sources() -> Mapping[str, Source]:
     """
     file = read_record(DATA, "sources.yaml")
     return file.close(file.sources("sources"))
-
-
-@cache
-def known_facts() -> Mapping[str, type]:
-    """Every fact that a rule or work-up item asks for, and whether it is a number, a word, or yes or no.
-
-    >>> known_facts()["vitals.spo2"], known_facts()["hx.avm"]
-    (<class 'float'>, <class 'bool'>)
-    """
-    conditions = [each.when for each in rules().values()]
-    conditions += [branch.when for each in rules().values() for branch in each.branches]
-    conditions += [c for item in workup_items() for c in (item.due_if, item.required_if) if c is not None]
-    found = {c.fact: _kind(c.value) for condition in conditions for c in comparisons(condition)}
-    return MappingProxyType(dict(sorted(found.items())))
-
-
-def check_facts(facts: Mapping[str, Fact | None]) -> None:
-    """Refuse a fact that no rule knows, or of another kind than its rules compare it with.
-
-    A misspelt fact would otherwise be unknown without a word.
-
-    Raises: UnknownName.
-    """
-    known = known_facts()
-    for name, value in facts.items():
-        if name not in known:
-            raise unknown_name("No rule asks for this fact", name, known)
-        if value is not None and _kind(value) is not known[name]:
-            raise UnknownName(
-                f"The fact {name} is of another kind",
-                observed=echo(value),
-                allowed={float: "a number", bool: "yes or no", str: "a word"}[known[name]],
-                about=name,
-            )
-
-
-def fact_label(name: str) -> str:
-    """A fact's name in words, for what is missing.
-
-    >>> fact_label("hx.intracerebral_haemorrhage")
-    'history: intracerebral haemorrhage'
-    """
-    where, _, what = name.partition(".")
-    words = {"hx": "history", "dx": "diagnosis", "sud": "substance use", "meds": "medicine list", "tx": "treatment"}
-    text = what.replace("_", " ")
-    return f"{words.get(where, where.replace('_', ' '))}: {text}" if text else name
 
 
 def comparisons(condition: Condition) -> Iterator[Comparison]:
@@ -406,6 +366,7 @@ def read_setting(record: Record, *, prefix: str = "", provenance: Provenance | N
             low=low,
             high=high,
             words=words,
+            keeps=record.numbers("keeps"),
             fact=record.text("fact", None),
             provenance=provenance or record.provenance(),
         )
@@ -430,12 +391,12 @@ def is_allowed(setting: Setting, value: SettingValue) -> bool:
         return False
     values = value if isinstance(value, tuple) else (value,)
     rising = list(values) == sorted(set(values))
-    return bool(values) and rising and all(setting.low <= each <= setting.high for each in values)
-
-
-def _kind(value: Fact | tuple[Fact, ...]) -> type:
-    one = value[0] if isinstance(value, tuple) else value
-    return bool if isinstance(one, bool) else str if isinstance(one, str) else float
+    return (
+        bool(values)
+        and rising
+        and set(setting.keeps) <= set(values)
+        and all(setting.low <= each <= setting.high for each in values)
+    )
 
 
 def _check_links(owner: str, condition: Condition, settings: tuple[Setting, ...]) -> None:
@@ -477,6 +438,8 @@ def _rule(record: Record) -> Rule:
             checked=record.text("checked", None),
             label_regions=record.texts("label_regions"),
             label_deliveries=_deliveries(record, "label_routes"),
+            not_in_labels_of=record.texts("not_in_labels_of"),
+            urgent=record.flag("urgent"),
             gate=record.flag("gate"),
             lock=record.flag("lock"),
             site_configurable=configurable,
@@ -525,6 +488,8 @@ def _drug_class(record: Record) -> DrugClass:
         checked=record.text("checked", None),
         label_regions=(),
         label_deliveries=(),
+        not_in_labels_of=(),
+        urgent=False,
         gate=False,
         lock=False,
         site_configurable=record.has("settings"),

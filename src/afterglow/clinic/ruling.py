@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
-from afterglow.clinic.acting import Act, Role
+from afterglow.clinic.acting import Act, Role, check_utc, login
+from afterglow.clinic.factbook import fact_label, say_condition
 from afterglow.clinic.policy import SitePolicy
-from afterglow.clinic.rulebook import Delivery, Rule, Severity, comparisons, fact_label, rule, with_values
-from afterglow.errors import GateClosed, NotOverridable, SecondPerson
+from afterglow.clinic.rulebook import Delivery, Rule, Severity, comparisons, rule, with_values
+from afterglow.errors import GateClosed, MissingValue, NotOverridable, SecondPerson, WrongOrder
 from afterglow.predicates import Fact, evaluate
 
+_COSIGNED_WITHIN = timedelta(days=1)  # Assumption: two people who answer together do so within a day
 Facts = Mapping[str, Fact | None]
 
 
@@ -40,9 +42,12 @@ class Finding:
         rule: its id.
         observed: the facts it looked at and what they were; None is unknown.
         units: unit of each observed fact, in the same order.
-        limit: the condition as judged, with the site's thresholds.
+        limit: the condition as judged in words, with the site's thresholds.
         settles: the missing facts that would settle it, in words; empty unless unknown.
         policy_version: the version it was judged under.
+        delivery: what it was judged for; None for what no dose hangs on.
+        overridable: whether a prescriber may let a dose go on although it is met.
+        cosigned: whether that takes a second signature.
     """
 
     rule: str
@@ -54,6 +59,9 @@ class Finding:
     settles: tuple[str, ...]
     proposals: tuple[str, ...]
     policy_version: int
+    delivery: Delivery | None
+    overridable: bool
+    cosigned: bool
 
     @property
     def values(self) -> str:
@@ -61,18 +69,17 @@ class Finding:
         shown = []
         for (name, value), unit in zip(self.observed, self.units, strict=True):
             if value is not None:
-                text = {True: "yes", False: "no"}[value] if isinstance(value, bool) else f"{value}"
-                shown.append(f"{fact_label(name)} {text}{'' if unit is None else ' ' + unit}")
+                text = {True: "yes", False: "no"}[value] if isinstance(value, bool) else f"{value}".replace("_", " ")
+                shown.append(f"{fact_label(name)} {text}{'' if unit in {None, 'points'} else f' {unit}'}")
         return ", ".join(shown) or "nothing"
 
     @property
     def message(self) -> str:
-        """What the rule says, what was seen, the threshold, where it comes from; never a verdict on a person."""
+        """What the rule says, what was seen, the limit in force and its source; never a verdict on a person."""
         of = rule(self.rule)
         says = {Verdict.HIT: "meets", Verdict.CLEAR: "does not meet", Verdict.UNKNOWN: "cannot judge"}[self.verdict]
         missing = f"; missing: {', '.join(self.settles)}" if self.settles else ""
-        threshold = "" if of.threshold is None else f"; threshold {of.threshold}"
-        return f"{says} rule {of.id} ({of.condition}): {self.values}{threshold}; {of.basis}{missing}"
+        return f"{says} rule {of.id} ({of.condition}): {self.values}; limit: {self.limit}; {of.basis}{missing}"
 
 
 class Decision(StrEnum):
@@ -85,14 +92,16 @@ class Decision(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleAnswer:
-    """A named clinician's answer to a hit, for the values it was given for.
+    """A named clinician's answer to a hit, for the values and the delivery it was given for.
 
     Args:
+        delivery: None for what no dose hangs on.
         observed: the values that were answered; other values need another answer.
         cosigned_by: login of the second signer, where one is needed.
     """
 
     rule: str
+    delivery: Delivery | None
     observed: tuple[tuple[str, Fact | None], ...]
     decision: Decision
     reason: str
@@ -101,75 +110,103 @@ class RuleAnswer:
     cosigned_by: str | None = None
     policy_version: int
 
+    def __post_init__(self) -> None:
+        check_utc(self.at, what="The time of an answer")
+        if not self.by.strip():
+            raise MissingValue("An answer names who gave it")
 
-def judge(of: Rule, facts: Facts, policy: SitePolicy) -> Finding:
-    """One rule against facts under a policy.
+
+def judge(of: Rule, facts: Facts, policy: SitePolicy, *, delivery: Delivery | None = None) -> Finding:
+    """One rule against facts under a policy; `delivery` decides what a prescriber may override.
 
     >>> from afterglow.clinic.policy import demo_policy
     >>> found = judge(rule("S010"), {"bp.systolic": 152, "bp.diastolic": 84}, demo_policy())
     >>> found.verdict, found.values
-    (<Verdict.HIT: 'hit'>, 'bp: systolic 152 mmHg, bp: diastolic 84 mmHg')
+    (<Verdict.HIT: 'hit'>, 'systolic pressure 152 mmHg, diastolic pressure 84 mmHg')
     """
     condition = with_values(of.when, of.settings, policy.own_values)
     truth = evaluate(condition, facts)
     asked = {each.fact: each.unit for each in comparisons(condition)}
     missing = tuple(fact_label(name) for name in asked if facts.get(name) is None) if truth is None else ()
+    severity = severity_in(of, policy)
     return Finding(
         rule=of.id,
         verdict={True: Verdict.HIT, False: Verdict.CLEAR, None: Verdict.UNKNOWN}[truth],
-        severity=severity_in(of, policy),
+        severity=severity,
         observed=tuple((name, facts.get(name)) for name in asked),
         units=tuple(asked.values()),
-        limit=str(condition),
+        limit=say_condition(condition),
         settles=missing,
         proposals=tuple(each.propose for each in of.branches if truth and evaluate(each.when, facts)),
         policy_version=policy.version,
+        delivery=delivery,
+        overridable=is_overridable(of, delivery=delivery, policy=policy),
+        cosigned=severity is Severity.EXCLUDE and policy.flag("candidacy.cosign_exclude"),
     )
 
 
-def judge_all(rules: Iterable[Rule], facts: Facts, policy: SitePolicy) -> tuple[Finding, ...]:
-    """Several rules against the same facts, in their order."""
-    return tuple(judge(each, facts, policy) for each in rules)
+def judge_all(rules: Iterable[Rule], facts: Facts, policy: SitePolicy, *, delivery: Delivery) -> tuple[Finding, ...]:
+    """Several rules against the same facts, in their order.
+
+    >>> from afterglow.clinic.policy import demo_policy
+    >>> [each.verdict.value for each in judge_all((rule("S010"),), {}, demo_policy(), delivery=Delivery.IV)]
+    ['unknown']
+    """
+    return tuple(judge(each, facts, policy, delivery=delivery) for each in rules)
 
 
 def severity_in(of: Rule, policy: SitePolicy) -> Severity:
     """The severity of a rule at a site.
 
-    A cardiovascular event within 6 weeks may be a question instead of an exclusion outside the label's regions.
+    A cardiovascular event within 6 weeks may be a question instead of an exclusion where the label read does not have
+    it.
+
+    >>> from afterglow.clinic.policy import demo_policy
+    >>> severity_in(rule("C006"), demo_policy()).value
+    'exclude'
     """
-    softened = policy.flag("candidacy.infarction_review_outside_label") and policy.region not in of.label_regions
+    softened = policy.flag("candidacy.infarction_review_outside_label") and policy.region in of.not_in_labels_of
     return Severity.NEEDS_CLINICIAN_REVIEW if of.id == "C006" and softened else of.severity
 
 
-def is_overridable(of: Rule, *, delivery: Delivery, policy: SitePolicy) -> bool:
+def is_overridable(of: Rule, *, delivery: Delivery | None, policy: SitePolicy) -> bool:
     """Whether a prescriber may let a dose go on although the rule is hit.
 
-    Never for a labelled contraindication in its label's regions (for other routes too, unless the policy says
-    otherwise), nor for an exclusion that a label or risk programme sets, nor for a lock or an emergency.
+    Never for a labelled contraindication (for other routes too, unless the policy says otherwise) but in regions whose
+    label was read and does not have it; nor for an exclusion that a label or risk programme sets, nor for a lock or an
+    emergency.
+
+    >>> from afterglow.clinic.policy import demo_policy
+    >>> [is_overridable(rule(name), delivery=Delivery.IV, policy=demo_policy()) for name in ("C001", "S010")]
+    [False, True]
     """
     if of.lock or of.severity is Severity.EMERGENCY:
         return False
     if of.is_labelled:
-        labelled = delivery in of.label_deliveries or policy.flag("candidacy.labelled_binds_all_routes")
-        return not (labelled and policy.region in of.label_regions)
+        elsewhere = delivery is not None and delivery not in of.label_deliveries
+        free = elsewhere and not policy.flag("candidacy.labelled_binds_all_routes")
+        return free or policy.region in of.not_in_labels_of
     fixed_session_rule = of.id.startswith("S") and not of.site_configurable
     never = of.id in {"C008", "C060", "C061", "C062", "C066"}  # age, risk programme, consent, dosing at home
     return not (of.severity is Severity.EXCLUDE and (fixed_session_rule or never))
 
 
 def answer_rule(
-    finding: Finding,
-    act: Act,
-    *,
-    decision: Decision,
-    delivery: Delivery,
-    policy: SitePolicy,
-    cosigner: Act | None = None,
+    finding: Finding, act: Act, *, decision: Decision, policy: SitePolicy, cosigner: Act | None = None
 ) -> RuleAnswer:
     """A prescriber's answer to a hit, with a reason; overriding an exclusion may need a second signature.
 
+    It holds for the delivery and the values that the finding was judged for.
+
     Raises: NotPermitted unless a prescriber answers; MissingValue without a reason; NotOverridable where nobody may
-        let it go on; SecondPerson without the co-signature the policy asks for.
+        let it go on; SecondPerson without the co-signature the policy asks for; WrongOrder for one signed later.
+
+    >>> from datetime import UTC
+    >>> from afterglow.clinic.policy import demo_policy
+    >>> found = judge(rule("S010"), {"bp.systolic": 152, "bp.diastolic": 84}, demo_policy(), delivery=Delivery.IV)
+    >>> act = Act(by="md1", roles=(Role.PRESCRIBER,), at=datetime(2026, 1, 5, tzinfo=UTC), reason="usual for her")
+    >>> answer_rule(found, act, decision=Decision.PROCEED, policy=demo_policy()).delivery.value
+    'iv'
     """
     of = rule(finding.rule)
     act.check_role(Role.PRESCRIBER, what="Answering a rule")
@@ -182,19 +219,19 @@ def answer_rule(
             next_step=f"Find out: {', '.join(finding.settles)}" if finding.settles else None,
         )
     if decision is Decision.PROCEED:
-        if not is_overridable(of, delivery=delivery, policy=policy):
+        if not finding.overridable:
             raise NotOverridable(
                 f"Rule {of.id} ({of.condition}) cannot be overridden",
                 rule=of.id,
                 observed=finding.values,
-                allowed=of.threshold,
+                allowed=f"not {finding.limit}",
                 next_step=of.action or "Do not give the drug; record what is done instead",
             )
-        needs_two = finding.severity is Severity.EXCLUDE and policy.flag("candidacy.cosign_exclude")
-        if needs_two:
+        if finding.cosigned:
             _check_cosigner(of, act, cosigner)
     return RuleAnswer(
         rule=of.id,
+        delivery=finding.delivery,
         observed=finding.observed,
         decision=decision,
         reason=reason,
@@ -208,9 +245,9 @@ def answer_rule(
 def open_findings(findings: Iterable[Finding], answers: Iterable[RuleAnswer]) -> tuple[Finding, ...]:
     """What still stands in the way: hits that ask for a decision and have no answer to proceed at these values.
 
-    The last answer to a rule counts. Information (caution) never stands in the way.
+    The latest answer to a rule counts. Information (caution) never stands in the way.
     """
-    last = {each.rule: each for each in answers}
+    last = {each.rule: each for each in sorted(answers, key=lambda each: each.at)}
     return tuple(
         each
         for each in findings
@@ -241,7 +278,7 @@ def check_open(findings: Iterable[Finding], answers: Iterable[RuleAnswer], *, wh
             f"{what}: rule {of.id} ({of.condition}) is met and not answered",
             rule=of.id,
             observed=each.values,
-            allowed=of.threshold,
+            allowed=f"not {each.limit}",
             next_step=of.action or "A prescriber records a decision",
         )
     for each in blocking_unknowns(found):
@@ -250,25 +287,38 @@ def check_open(findings: Iterable[Finding], answers: Iterable[RuleAnswer], *, wh
             f"{what}: rule {of.id} ({of.condition}) cannot be judged",
             rule=of.id,
             observed=f"{each.values}; missing {', '.join(each.settles)}",
-            allowed=of.threshold,
+            allowed=f"known, and not {each.limit}",
             next_step=f"Find out: {', '.join(each.settles)}",
         )
 
 
-def priority_of(finding: Finding, *, urgent: bool = False) -> Priority:
+def priority_of(finding: Finding) -> Priority:
     """How fast a hit is responded to.
 
-    Emergency and exclude are high, review is medium (high when urgent), caution low.
+    Emergency and exclude are high, review is medium (high when the rule is urgent), caution low.
+
+    >>> from afterglow.clinic.policy import demo_policy
+    >>> priority_of(judge(rule("S044"), {"vitals.spo2": 90}, demo_policy())).value
+    'high'
     """
     if finding.severity in {Severity.EMERGENCY, Severity.EXCLUDE}:
         return Priority.HIGH
     if finding.severity is Severity.NEEDS_CLINICIAN_REVIEW:
-        return Priority.HIGH if urgent else Priority.MEDIUM
+        return Priority.HIGH if rule(finding.rule).urgent else Priority.MEDIUM
     return Priority.LOW
 
 
 def _is_answered(finding: Finding, answer: RuleAnswer | None) -> bool:
-    return answer is not None and answer.decision is Decision.PROCEED and answer.observed == finding.observed
+    """Whether an answer lets a dose go on; how it came about does not matter, so each of its conditions is asked."""
+    return (
+        answer is not None
+        and answer.decision is Decision.PROCEED
+        and answer.observed == finding.observed
+        and answer.delivery == finding.delivery
+        and finding.overridable
+        and bool(answer.reason.strip())
+        and (not finding.cosigned or login(answer.cosigned_by or answer.by) != login(answer.by))
+    )
 
 
 def _check_cosigner(of: Rule, act: Act, cosigner: Act | None) -> None:
@@ -281,3 +331,9 @@ def _check_cosigner(of: Rule, act: Act, cosigner: Act | None) -> None:
         )
     cosigner.check_role(Role.PRESCRIBER, Role.MEDICAL_DIRECTOR, what="A co-signature")
     cosigner.check_other_than(act.by, what="A co-signature")
+    if not act.at - _COSIGNED_WITHIN <= cosigner.at <= act.at:
+        raise WrongOrder(
+            f"Rule {of.id}: the second signature comes before the answer is recorded, on the same day",
+            observed=f"{cosigner.at:%Y-%m-%d %H:%M} UTC",
+            allowed=f"{act.at - _COSIGNED_WITHIN:%Y-%m-%d %H:%M} to {act.at:%Y-%m-%d %H:%M} UTC",
+        )

@@ -1,24 +1,23 @@
-"""The session: one table of what may happen in it, and the moves up to the prescriber's go.
+"""The session: one table of what may happen in it, what it holds, and the one door that every act passes through.
 
-Every move takes an act (who, when, why) and gives the session as it is then with the facts to write. Readings, the
-dose, leaving and closing stand in `monitoring`, `giving`, `leaving` and `closing`.
+Every move takes an act (who, when, why) and gives the session as it is then with the facts to write. What is asked
+before the dose stands in `gates` and `screening`; readings, the dose, leaving and closing in modules of these names.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from afterglow.clinic.acting import Act, Outcome, Role, Row, StateTable, Transitioned
-from afterglow.clinic.candidacy import Candidacy, check_still_candidate
+from afterglow.clinic.acting import Act, Outcome, Role, Row, StateTable, check_utc
 from afterglow.clinic.dosing import DoseOrder, PreparedDose, SecondCheck
-from afterglow.clinic.medicines import MedicineList, is_reconciled
-from afterglow.clinic.policy import SitePolicy, policy_facts
-from afterglow.clinic.rulebook import Delivery, Group, check_facts, rules_of
-from afterglow.clinic.ruling import Facts, Finding, RuleAnswer, check_open, judge_all
-from afterglow.errors import Conflict, GateClosed, PolicyUnsigned, Unbalanced, WrongOrder
+from afterglow.clinic.policy import SitePolicy
+from afterglow.clinic.rulebook import Delivery
+from afterglow.clinic.ruling import RuleAnswer
+from afterglow.errors import Conflict, OutOfRange
 from afterglow.predicates import Fact
 from afterglow.quantities import DrugForm
 
@@ -41,8 +40,10 @@ class SessionState(StrEnum):
 
 _B, _A, _S, _C = SessionState.BOOKED, SessionState.ARRIVED, SessionState.SCREENED, SessionState.CLEARED
 _D, _H, _O, _L = SessionState.DOSING, SessionState.HELD, SessionState.OBSERVING, SessionState.LEFT
+_END, _OFF = SessionState.CLOSED, SessionState.CANCELLED
 _NURSE, _PRESCRIBER, _COORDINATOR = Role.NURSE, Role.PRESCRIBER, Role.COORDINATOR
 _ROOM = (_NURSE, _PRESCRIBER)
+_HERE = (_A, _S, _C, _D, _H, _O, _L)
 
 SESSION = StateTable(
     machine="session",
@@ -53,40 +54,57 @@ SESSION = StateTable(
         Row(
             states=(_B, _A, _S, _C),
             event="cancel",
-            to=SessionState.CANCELLED,
+            to=_OFF,
             roles=(_COORDINATOR, *_ROOM),
             guard="no drug is out",
             reason=True,
         ),
-        Row(states=(_A,), event="screen", to=_S, roles=(_NURSE,), guard="a pressure was entered"),
+        Row(states=(_A, _S), event="screen", to=_S, roles=(_NURSE,), guard="a pressure was entered at this visit"),
+        Row(states=(_S,), event="amend_screening", to=None, roles=(_NURSE,), reason=True),
+        Row(states=(_B, _A, _S), event="order_dose", to=None, roles=(_PRESCRIBER,), guard="the order is the act's"),
+        Row(states=(_B, _A, _S), event="countersign_order", to=None, roles=(_PRESCRIBER,), guard="another prescriber"),
+        Row(states=(_A, _S), event="attach_dose", to=None, roles=_ROOM, guard="prepared from the order, at this visit"),
         Row(states=(_S,), event="go", to=_C, roles=(_PRESCRIBER,), guard="every gate known, every hit answered"),
-        Row(states=(_S,), event="no_go", to=SessionState.CANCELLED, roles=(_PRESCRIBER,), reason=True),
+        Row(states=(_S,), event="no_go", to=_OFF, roles=(_PRESCRIBER,), reason=True),
         Row(states=(_C,), event="back_to_screen", to=_S, roles=_ROOM, reason=True),
-        Row(states=(_C,), event="start_dose", to=_D, roles=_ROOM, guard="second check; drug drawn; gates unchanged"),
+        Row(
+            states=(_C,),
+            event="start_dose",
+            to=_D,
+            roles=_ROOM,
+            guard="gates judged again; go not too old; second check by another; drug drawn",
+        ),
         Row(states=(_D,), event="give_device", to=None, roles=_ROOM, guard="5 min after the last; nothing open"),
         Row(states=(_D,), event="hold", to=_H, roles=_ROOM, reason=True),
-        Row(states=(_H,), event="resume", to=_D, roles=(_PRESCRIBER,), guard="no escalation open"),
-        Row(states=(_D,), event="finish_dose", to=_O, roles=_ROOM, guard="all of the dose is given"),
+        Row(states=(_H,), event="resume", to=_D, roles=(_PRESCRIBER,), guard="no escalation open; consent stands"),
+        Row(states=(_D,), event="finish_dose", to=_O, roles=_ROOM, guard="all of the dose is given, over its time"),
         Row(states=(_D, _H), event="stop", to=_O, roles=_ROOM, guard="amount given is stated", reason=True),
-        Row(states=(_O,), event="clear_to_leave", to=_L, roles=_ROOM, guard="every leave rule is known and clear"),
-        Row(states=(_O,), event="walk_out", to=_L, roles=_ROOM, reason=True),
         Row(
-            states=(_L,), event="close", to=SessionState.CLOSED, roles=_ROOM, guard="drug to zero, note, events graded"
-        ),
-        Row(states=(_A, _S, _C, _D, _H, _O, _L), event="enter_reading", to=None, roles=_ROOM),
-        Row(
-            states=(_A, _S, _C, _D, _H, _O, _L, SessionState.CLOSED),
-            event="correct_reading",
-            to=None,
+            states=(_O,),
+            event="clear_to_leave",
+            to=_L,
             roles=_ROOM,
+            guard="every leave and monitoring rule is clear or answered; no escalation open",
+        ),
+        Row(states=(_O,), event="walk_out", to=_L, roles=_ROOM, reason=True),
+        Row(states=(_O,), event="transfer", to=_L, roles=_ROOM, guard="to emergency care", reason=True),
+        Row(states=(_L,), event="close", to=_END, roles=_ROOM, guard="drug to zero, note, events graded"),
+        Row(states=_HERE, event="enter_reading", to=None, roles=_ROOM),
+        Row(states=(*_HERE, _END), event="correct_reading", to=None, roles=_ROOM, reason=True),
+        Row(states=(_S, _C, _D, _H, _O, _L), event="answer_finding", to=None, roles=(_PRESCRIBER,), reason=True),
+        Row(
+            states=(_D, _H, _O),
+            event="assess_emergency",
+            to=None,
+            roles=(_PRESCRIBER,),
+            guard="a later reading is clear",
             reason=True,
         ),
-        Row(states=(_A, _S, _C, _D, _H, _O, _L), event="record_event", to=None, roles=(*_ROOM, Role.THERAPIST)),
-        Row(states=(_S, _C, _D, _H, _O, _L), event="answer_finding", to=None, roles=(_PRESCRIBER,)),
-        Row(states=(_C, _D, _H), event="take_drug", to=None, roles=_ROOM),
-        Row(states=(_C, _D, _H, _O, _L), event="account_drug", to=None, roles=_ROOM),
-        Row(states=(_O, _L), event="grade_event", to=None, roles=_ROOM),
-        Row(states=(_A, _S, _C, _D, _H, _O, _L), event="sign_note", to=None, roles=_ROOM),
+        Row(states=(_C, _D, _H), event="take_drug", to=None, roles=_ROOM, guard="drug and strength are the dose's"),
+        Row(states=(_C, _S, _D, _H, _O, _L), event="account_drug", to=None, roles=_ROOM, reason=True),
+        Row(states=(*_HERE, _END), event="record_event", to=None, roles=(*_ROOM, Role.THERAPIST)),
+        Row(states=(_O, _L, _END), event="grade_event", to=None, roles=_ROOM, guard="a lower grade needs a reason"),
+        Row(states=(_L,), event="sign_note", to=None, roles=_ROOM),
     ),
 )
 
@@ -122,7 +140,7 @@ class Reading:
         taken_at: when it was read; entered_at: when it was typed, maybe much later.
         moaas: sedation, 5 (awake) to 0.
         dissociated: whether dissociation is present.
-        symptoms: yes/no facts seen at the time ("symptoms.hypertensive_crisis", "events.vomiting").
+        symptoms: yes/no facts seen at the time ("symptoms.hypertensive_crisis", "events.vomiting"), and no others.
         supersedes: id of the reading it corrects.
         entered_in_error: it stands for nothing (a wrong patient); then nothing else is set.
     """
@@ -146,7 +164,12 @@ class Reading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdverseEvent:
-    """An adverse event of a session; grade 1 to 5 (CTCAE general grades, source ctcae5), None until graded."""
+    """An adverse event of a session; grade 1 to 5 (CTCAE general grades, source ctcae5), None until graded.
+
+    Args:
+        by: who recorded it; graded_by, graded_at: who graded it last, and when.
+        reason: why a grade was lowered.
+    """
 
     id: str
     term: str
@@ -156,6 +179,9 @@ class AdverseEvent:
     serious: bool | None = None
     intervention: str | None = None
     by: str
+    graded_by: str | None = None
+    graded_at: datetime | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,17 +201,38 @@ class InfusionRun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EmergencyAssessment:
+    """A prescriber saw the patient after an emergency was over; it lets nobody give more drug, only leave."""
+
+    rule: str
+    by: str
+    at: datetime
+    reason: str
+
+
+class Leaving(StrEnum):
+    """How the patient left."""
+
+    CLEARED = "cleared"
+    WALKED_OUT = "walked_out"
+    TRANSFERRED = "transferred"  # to emergency care
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TreatmentSession:
     """One visit with treatment.
 
     Args:
         number: in the course, from 1; week: of treatment, from 1.
-        policy_version: the site policy it runs under, fixed at arrival.
-        gate_facts: what was asked at arrival and screening, by name.
+        policy_version, policy_digest: the site policy it runs under, fixed at arrival; the digest tells two apart that
+            share a number.
+        last_at: time of the last act; none may be dated before it.
+        gate_facts: what was asked at arrival and screening, by name; screened_at: when all of it was asked last.
+        go_at: when the prescriber said go; None before, and when it was taken back.
         drug_uses: every movement of drug in this session.
         runs: stretches in which the dose was being given.
-        cleared: whether the leave check was passed; False for who walked out, None before.
-        rems_due_at: when the monitoring form is due; None unless esketamine was given.
+        left_how: how the patient left; None before.
+        rems_due_at: when the monitoring form is due, from the first device on; None unless esketamine was given.
     """
 
     id: str
@@ -198,12 +245,17 @@ class TreatmentSession:
     planned_at: datetime
     state: SessionState = SessionState.BOOKED
     policy_version: int | None = None
+    policy_digest: str | None = None
+    last_at: datetime | None = None
     arrived_at: datetime | None = None
+    screened_at: datetime | None = None
+    go_at: datetime | None = None
     order: DoseOrder | None = None
     prepared: PreparedDose | None = None
     second_check: SecondCheck | None = None
     gate_facts: tuple[tuple[str, Fact | None], ...] = ()
     answers: tuple[RuleAnswer, ...] = ()
+    assessments: tuple[EmergencyAssessment, ...] = ()
     drug_uses: tuple[DrugUse, ...] = ()
     runs: tuple[InfusionRun, ...] = ()
     readings: tuple[Reading, ...] = ()
@@ -212,9 +264,23 @@ class TreatmentSession:
     complete: bool | None = None
     note: SignedNote | None = None
     left_at: datetime | None = None
-    cleared: bool | None = None
+    left_how: Leaving | None = None
     closed_at: datetime | None = None
     rems_due_at: datetime | None = None
+
+    def __post_init__(self) -> None:
+        check_utc(self.planned_at, what="The time of a session")
+        if min(self.number, self.week) < 1:
+            raise OutOfRange(
+                "Sessions and weeks count from 1",
+                observed=f"session {self.number}, week {self.week}",
+                allowed="1 or more",
+            )
+
+    @property
+    def cleared(self) -> bool | None:
+        """Whether the leave check was passed; None before the patient left."""
+        return None if self.left_how is None else self.left_how is Leaving.CLEARED
 
     @property
     def dose_started_at(self) -> datetime | None:
@@ -245,164 +311,59 @@ class TreatmentSession:
         return tuple(dict.fromkeys(each.container_id for each in self.drug_uses))
 
 
-def arrive(session: TreatmentSession, act: Act, *, policy: SitePolicy) -> Outcome[TreatmentSession]:
-    """Check in; the session keeps this policy version to its end. Take the policy from `policy_at`.
-
-    Raises: WrongState, NotPermitted, PolicyUnsigned.
-    """
-    _check_signed(policy)
-    return move(session, "arrive", act, policy_version=policy.version, arrived_at=act.at)
-
-
-def screen(session: TreatmentSession, act: Act, *, facts: Facts) -> Outcome[TreatmentSession]:
-    """What was asked at arrival and screening; readings are entered before, as readings.
-
-    Raises: WrongState, NotPermitted; UnknownName for a fact no rule asks for; GateClosed without a pressure.
-    """
-    check_facts(facts)
-    SESSION.check(session.state, "screen", act)
-    if not any(each.systolic_mmhg is not None for each in standing_readings(session.readings)):
-        raise GateClosed("No pressure is entered", rule="S010", next_step="Enter the pressure before the dose")
-    return move(session, "screen", act, gate_facts=tuple(sorted(facts.items())))
-
-
-def attach_dose(
-    session: TreatmentSession,
-    *,
-    order: DoseOrder,
-    prepared: PreparedDose,
-    check: SecondCheck | None,
-) -> TreatmentSession:
-    """The session with its order, prepared dose and second check; before it is given.
-
-    Raises: Conflict if the order is for another delivery or drug, or the dose has started.
-    """
-    if (
-        session.runs
-        or (order.delivery, order.drug) != (session.delivery, session.drug)
-        or prepared.order_id != order.id
-    ):
-        raise Conflict(
-            "The dose does not belong to this session",
-            observed=f"{order.delivery.words}, order {order.id}",
-            allowed=f"{session.delivery.words}, before the dose starts",
-        )
-    return replace(session, order=order, prepared=prepared, second_check=check)
-
-
-def gate_findings(session: TreatmentSession, facts: Facts, policy: SitePolicy) -> tuple[Finding, ...]:
-    """Every rule of arrival, pre-dose and administration that is decided before the dose.
+def admit(session: TreatmentSession, event: str, act: Act, *, policy: SitePolicy | None = None) -> Row:
+    """The one door: whether this person may do this now, in this state, after what was done, under this policy.
 
     Args:
-        policy: in force; of the session where there is one.
         session: as it is.
-        facts: of the dose and the last readings, over what was asked at screening.
-    """
-    during = {"S020", "S021"}  # asked at each device
-    rules = rules_of(Group.ARRIVAL, Group.PRE_DOSE, Group.ADMINISTRATION, delivery=session.delivery)
-    known = dict(session.gate_facts) | dict(facts) | policy_facts(policy)
-    return judge_all((each for each in rules if each.id not in during), known, policy)
-
-
-def go(
-    session: TreatmentSession,
-    act: Act,
-    *,
-    facts: Facts,
-    candidacy: Candidacy,
-    medicines: MedicineList,
-    policy: SitePolicy,
-) -> Outcome[TreatmentSession]:
-    """The prescriber's go: every gate is known, every hit answered, the patient still a candidate.
-
-    Args:
+        event: a name of the table.
         act: who, when, why.
-        medicines: reconciled at this visit.
-        policy: in force; of the session where there is one.
-        session: as it is.
-        facts: of dose and readings, from `dose_facts` and `reading_facts`.
-        candidacy: assessed since arrival, for this delivery.
-    Raises: WrongState, NotPermitted; GateClosed naming the first thing that stands in the way.
+        policy: given where the event looks at one; it must be the one fixed at arrival.
+    Raises: WrongState, NotPermitted, MissingValue; WrongOrder for an act before the session's last; Conflict for
+        another policy.
+
+    >>> from datetime import UTC
+    >>> now = datetime(2026, 1, 5, 9, tzinfo=UTC)
+    >>> session = TreatmentSession(id="s1", patient_id="p1", course_id="c1", delivery=Delivery.IV,
+    ...                            drug=DrugForm.RACEMIC_KETAMINE, number=1, week=1, planned_at=now)
+    >>> admit(session, "arrive", Act(by="rn1", roles=(Role.NURSE,), at=now)).to
+    <SessionState.ARRIVED: 'arrived'>
     """
-    SESSION.check(session.state, "go", act)
-    check_policy(session, policy)
-    if (
-        session.arrived_at is None
-        or candidacy.assessed_at < session.arrived_at
-        or candidacy.delivery != session.delivery
-    ):
-        raise GateClosed("Candidacy was not assessed at this visit", rule="candidacy", next_step="Assess it again")
-    if not is_reconciled(medicines, visit=session.id):
-        raise GateClosed("The medicine list was not reconciled at this visit", rule="S007", next_step="Go through it")
-    if session.order is None or session.prepared is None:
-        raise GateClosed("No dose is ordered and prepared", rule="dose", next_step="Order it and prepare it")
-    check_still_candidate(candidacy)
-    found = gate_findings(session, facts, policy)
-    check_open(found, session.answers, what=f"Session {session.number}")
-    return move(session, "go", act, also=found)
+    row = SESSION.check(session.state, event, act)
+    if session.last_at is not None:
+        act.check_after(session.last_at, what=f"Session: {event.replace('_', ' ')}")
+    if policy is not None:
+        check_policy(session, policy)
+    return row
 
 
-def answer_finding(session: TreatmentSession, answer: RuleAnswer, act: Act) -> Outcome[TreatmentSession]:
-    """A prescriber's answer, kept with the session; make it with `answer_rule`.
-
-    Raises: WrongState, NotPermitted.
-    """
-    SESSION.check(session.state, "answer_finding", act)
-    now = replace(session, answers=(*session.answers, answer))
-    return Outcome(now=now, written=(answer,))
-
-
-def cancel(session: TreatmentSession, act: Act, *, event: str = "cancel") -> Outcome[TreatmentSession]:
-    """End a session before any dose: `cancel`, `miss` or `no_go`, each with a reason.
-
-    Raises: WrongState, NotPermitted, MissingValue; Unbalanced while drug is out.
-    """
-    SESSION.check(session.state, event, act)
-    for each in session.containers:
-        if session.outstanding_ug(each):
-            raise Unbalanced(
-                "Drug of this session is not accounted for",
-                rule="K01",
-                observed=f"{session.outstanding_ug(each)} micrograms of container {each}",
-                allowed="0",
-                next_step="Waste or return it first",
-            )
-    return move(session, event, act)
-
-
-def back_to_screen(session: TreatmentSession, act: Act) -> Outcome[TreatmentSession]:
-    """Take back the go, because something changed before the dose.
-
-    Raises: WrongState, NotPermitted, MissingValue.
-    """
-    return move(session, "back_to_screen", act)
-
-
-def move(
-    session: TreatmentSession, event: str, act: Act, *, also: Iterable[object] = (), **changes: object
+def step(
+    session: TreatmentSession, event: str, act: Act, *, written: Iterable[object] = (), **changes: object
 ) -> Outcome[TreatmentSession]:
-    """One row of the table with what changes beside the state; guards are checked before.
+    """One row of the table, through the door, with what changes beside the state; other guards are checked before.
 
-    Raises: WrongState, NotPermitted, MissingValue; WrongOrder for an act before the session's last move.
+    Raises: as `admit`.
+
+    >>> from datetime import UTC
+    >>> now = datetime(2026, 1, 5, 9, tzinfo=UTC)
+    >>> session = TreatmentSession(id="s1", patient_id="p1", course_id="c1", delivery=Delivery.IV,
+    ...                            drug=DrugForm.RACEMIC_KETAMINE, number=1, week=1, planned_at=now)
+    >>> done = step(session, "miss", Act(by="rn1", roles=(Role.NURSE,), at=now, reason="no answer"))
+    >>> done.now.state, done.written[0].reason
+    (<SessionState.MISSED: 'missed'>, 'no answer')
     """
-    moved: Transitioned = SESSION.step(session.state, event, act, subject=session.id)
-    last = max(
-        (t for t in (session.arrived_at, session.dose_started_at, session.dose_ended_at, session.left_at) if t),
-        default=None,
-    )
-    if last is not None and act.at < last:
-        raise WrongOrder(
-            f"Session: {event.replace('_', ' ')} lies before the last move",
-            observed=f"{act.at:%Y-%m-%d %H:%M} UTC",
-            allowed=f"from {last:%Y-%m-%d %H:%M} UTC on",
-            next_step="Check the clock of the device",
-        )
-    now = replace(session, state=SessionState(moved.after), **changes)  # type: ignore[arg-type]
-    return Outcome(now=now, written=(moved, *also))
+    admit(session, event, act)
+    moved = SESSION.step(session.state, event, act, subject=session.id)
+    now = replace(session, state=SessionState(moved.after), last_at=act.at, **changes)  # type: ignore[arg-type]
+    return Outcome(now=now, written=(moved, *written))
 
 
 def standing_readings(readings: Iterable[Reading]) -> tuple[Reading, ...]:
-    """Readings that stand, by the time they were taken: not superseded, not entered in error."""
+    """Readings that stand, by the time they were taken: not superseded, not entered in error.
+
+    >>> standing_readings(())
+    ()
+    """
     every = list(readings)
     replaced = {each.supersedes for each in every}
     kept = [each for each in every if each.id not in replaced and not each.entered_in_error]
@@ -410,24 +371,28 @@ def standing_readings(readings: Iterable[Reading]) -> tuple[Reading, ...]:
 
 
 def check_policy(session: TreatmentSession, policy: SitePolicy) -> None:
-    """Refuse another policy version than the one the session runs under.
+    """Refuse another policy than the one the session runs under, whatever its number.
 
     Raises: Conflict.
     """
-    if policy.version != session.policy_version:
+    if (policy.version, policy_digest(policy)) != (session.policy_version, session.policy_digest):
         raise Conflict(
-            "The session runs under another policy version",
-            observed=f"version {policy.version}",
-            allowed=f"version {session.policy_version}",
-            next_step="Load the version of the session",
+            "The session runs under another policy",
+            observed=f"version {policy.version}, digest {policy_digest(policy)}",
+            allowed=f"version {session.policy_version}, digest {session.policy_digest}",
+            next_step="Load the policy of the session",
         )
 
 
-def _check_signed(policy: SitePolicy) -> None:
-    if policy.signed_by is None and not policy.demo:
-        raise PolicyUnsigned(
-            "No session runs on an unsigned policy",
-            rule="policy",
-            observed=f"version {policy.version} is a draft",
-            next_step="Let the medical director sign it",
-        )
+def policy_digest(policy: SitePolicy) -> str:
+    """A short digest of all that a policy says and who signed it: two with one number differ in it.
+
+    >>> from afterglow.clinic.policy import demo_policy
+    >>> other = replace(demo_policy(), values=(("S013.spo2_below", 95.0),))
+    >>> len(policy_digest(demo_policy())), policy_digest(other) == policy_digest(demo_policy())
+    (16, False)
+    """
+    times = [None if each is None else each.isoformat() for each in (policy.signed_at, policy.effective_from)]
+    values = [(name, float(value) if type(value) is int else value) for name, value in sorted(policy.values)]
+    told = (policy.version, values, policy.signed_by, *times, policy.demo)
+    return hashlib.sha256(repr(told).encode()).hexdigest()[:16]

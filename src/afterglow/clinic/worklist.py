@@ -8,16 +8,36 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from afterglow.clinic.acting import Role, check_utc, days_between
+from afterglow.clinic.aftercare import judge_aftercare
 from afterglow.clinic.alerts import AlertStage, ClinicAlert
-from afterglow.clinic.course import CourseState, ReviewKind, TreatmentCourse, units_left
+from afterglow.clinic.course import CourseState, ReviewDecision, ReviewKind, TreatmentCourse, units_left
 from afterglow.clinic.measures import DueMeasure
 from afterglow.clinic.policy import SitePolicy
 from afterglow.clinic.rulebook import rule
-from afterglow.clinic.ruling import Priority
+from afterglow.clinic.ruling import Priority, Verdict, priority_of
 from afterglow.clinic.session import SessionState, TreatmentSession
+from afterglow.predicates import Fact
 from afterglow.scales import Change
 
 _OPEN_COURSE = (CourseState.INDUCTION, CourseState.REINDUCTION, CourseState.MAINTENANCE)
+_STEPS = {
+    CourseState.INQUIRY: ("inquiry waits for an answer: emergency asked first", Role.COORDINATOR),
+    CourseState.CANDIDACY: ("candidacy waits for a decision", Role.PRESCRIBER),
+    CourseState.CONSENT: ("plan, consent or safety plan is missing", Role.PRESCRIBER),
+    CourseState.AUTHORISATION: ("cover is awaited", Role.COORDINATOR),
+    CourseState.PAUSED: ("the course is paused: resume or stop", Role.PRESCRIBER),
+    CourseState.RELAPSE: ("relapse: induce again, go on or stop", Role.PRESCRIBER),
+}
+_AFTERCARE = ("S071", "S074", "S075", "S076", "S077")  # the others have items of their own
+_UNFINISHED = (
+    SessionState.BOOKED,
+    SessionState.ARRIVED,
+    SessionState.SCREENED,
+    SessionState.CLEARED,
+    SessionState.DOSING,
+    SessionState.HELD,
+    SessionState.OBSERVING,
+)
 _RANK = {Priority.HIGH: 0, Priority.MEDIUM: 1, Priority.LOW: 2}
 
 
@@ -34,6 +54,8 @@ class WorkKind(StrEnum):
     CHECK_IN = "check_in"
     AUTHORISATION = "authorisation"
     SESSION_OPEN = "session_open"
+    COURSE_STEP = "course_step"
+    AFTERCARE = "aftercare"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +81,7 @@ class Standing:
         next_session_at: booked.
         checked_in: ids of sessions whose 24-hour check-in is done.
         forms_sent: ids of sessions whose monitoring form is in.
+        asked: what `judge_aftercare` asks that course and sessions do not hold, by name.
     """
 
     patient_id: str
@@ -72,6 +95,7 @@ class Standing:
     next_session_at: datetime | None = None
     checked_in: tuple[str, ...] = ()
     forms_sent: tuple[str, ...] = ()
+    asked: tuple[tuple[str, Fact | None], ...] = ()
 
 
 def list_work(standings: Iterable[Standing], at: datetime, *, policy: SitePolicy) -> tuple[WorkItem, ...]:
@@ -113,25 +137,70 @@ def _course_items(standing: Standing, at: datetime, policy: SitePolicy) -> Itera
     for each in standing.measures:
         item = _item(standing, WorkKind.MEASURE_DUE, each.instrument, Role.COORDINATOR, Priority.LOW, each.due_at)
         yield replace(item, overdue=each.overdue)
+    if course.state in _STEPS:
+        yield _step_item(standing, policy)
+    if _says_stop(course):
+        text = "the last benefit review says stop: stop the course, or review it again"
+        yield _item(standing, WorkKind.COURSE_STEP, text, Role.PRESCRIBER, Priority.MEDIUM, None)
     if course.state in _OPEN_COURSE:
         yield from _schedule_items(standing, at, policy)
         yield from _cover_items(standing, at, policy)
+        yield from _aftercare_items(standing, at, policy)
+
+
+def _says_stop(course: TreatmentCourse) -> bool:
+    """Whether the last review of this induction asks for an end that nobody has made."""
+    since = course.induced_at
+    held = [each for each in course.reviews if since is None or each.at >= since]
+    return bool(held) and held[-1].decision is ReviewDecision.STOP
+
+
+def _step_item(standing: Standing, policy: SitePolicy) -> WorkItem:
+    """What a course waits for that is not under treatment."""
+    text, owner = _STEPS[standing.course.state]
+    since = standing.course.moved_at or standing.course.opened_at
+    due_at = None if since is None else since + timedelta(days=policy.number("worklist.step_days"))
+    priority = Priority.MEDIUM if standing.course.state is CourseState.RELAPSE else Priority.LOW
+    return _item(standing, WorkKind.COURSE_STEP, text, owner, priority, due_at)
+
+
+def _aftercare_items(standing: Standing, at: datetime, policy: SitePolicy) -> Iterator[WorkItem]:
+    """Rules of aftercare that are met, and the question about urinary symptoms that nobody has asked."""
+    found = judge_aftercare(standing.course, standing.sessions, at, asked=dict(standing.asked), policy=policy)
+    for each in found:
+        if each.rule not in _AFTERCARE or (each.verdict is not Verdict.HIT and each.rule != "S075"):
+            continue
+        if each.verdict is Verdict.HIT:
+            text = f"{rule(each.rule).condition}: {each.values}"
+            yield _item(standing, WorkKind.AFTERCARE, text, Role.PRESCRIBER, priority_of(each), None)
+        elif each.verdict is Verdict.UNKNOWN:
+            text = f"not known: {', '.join(each.settles)}"
+            yield _item(standing, WorkKind.AFTERCARE, text, Role.NURSE, Priority.LOW, None)
 
 
 def _schedule_items(standing: Standing, at: datetime, policy: SitePolicy) -> Iterator[WorkItem]:
-    if standing.next_session_at is not None and standing.next_session_at >= at:
-        return
+    """Who lapsed, who was never treated though started, and whose next session is due before the one that is booked."""
+    booked = standing.next_session_at
+    if booked is not None and booked < at:
+        booked = None
+    horizon = at + timedelta(days=policy.number("worklist.horizon_days"))
     given = [each.dose_started_at for each in standing.sessions if each.dose_started_at is not None]
     lapse = policy.number("S078.lapse_days")
-    if given and days_between(max(given), at) > lapse:
-        text = f"no session for {days_between(max(given), at):.0f} days and none booked"
-        yield _item(
-            standing, WorkKind.LAPSED, text, Role.COORDINATOR, Priority.MEDIUM, max(given) + timedelta(days=lapse)
-        )
-    horizon = at + timedelta(days=policy.number("worklist.horizon_days"))
-    if standing.next_due_at is not None and standing.next_due_at <= horizon:
-        text = "next session by the forecast, and none booked"
-        yield _item(standing, WorkKind.SESSION_DUE, text, Role.COORDINATOR, Priority.MEDIUM, standing.next_due_at)
+    if booked is None or booked > horizon:
+        begun = standing.course.induced_at
+        late = "none booked" if booked is None else f"the next booked for {booked:%Y-%m-%d}"
+        if given and days_between(max(given), at) > lapse:
+            text, since = f"no session for {days_between(max(given), at):.0f} days and {late}", max(given)
+            due_at = since + timedelta(days=lapse)
+            yield _item(standing, WorkKind.LAPSED, text, Role.COORDINATOR, Priority.MEDIUM, due_at)
+        elif not given and begun is not None:
+            due_at = begun + timedelta(days=policy.number("worklist.step_days"))
+            text = f"treatment was started and no session given, {late}"
+            yield _item(standing, WorkKind.LAPSED, text, Role.COORDINATOR, Priority.MEDIUM, due_at)
+    wanted = standing.next_due_at
+    if wanted is not None and wanted <= horizon and (booked is None or booked > wanted):
+        text = "next session by the forecast, and none booked before"
+        yield _item(standing, WorkKind.SESSION_DUE, text, Role.COORDINATOR, Priority.MEDIUM, wanted)
 
 
 def _cover_items(standing: Standing, at: datetime, policy: SitePolicy) -> Iterator[WorkItem]:
@@ -148,8 +217,7 @@ def _cover_items(standing: Standing, at: datetime, policy: SitePolicy) -> Iterat
 def _session_items(
     standing: Standing, session: TreatmentSession, at: datetime, policy: SitePolicy
 ) -> Iterator[WorkItem]:
-    if session.state is SessionState.LEFT:
-        yield _item(standing, WorkKind.SESSION_OPEN, "session is not closed", Role.NURSE, Priority.MEDIUM, None)
+    yield from _open_items(standing, session, at, policy)
     if session.left_at is not None and session.id not in standing.checked_in:
         due = session.left_at + timedelta(hours=policy.number("S072.hours"))
         if at >= due - timedelta(hours=1):
@@ -160,6 +228,24 @@ def _session_items(
         priority = Priority.MEDIUM if at >= warn_at else Priority.LOW
         text = "monitoring form of the risk programme"
         yield _item(standing, WorkKind.MONITORING_FORM, text, Role.COORDINATOR, priority, session.rems_due_at)
+
+
+def _open_items(standing: Standing, session: TreatmentSession, at: datetime, policy: SitePolicy) -> Iterator[WorkItem]:
+    """A session that is not over though its time is."""
+    if session.state is SessionState.LEFT:
+        yield _item(standing, WorkKind.SESSION_OPEN, "session is not closed", Role.NURSE, Priority.MEDIUM, None)
+        return
+    if session.state not in _UNFINISHED:
+        return
+    minutes = 0.0 if session.prepared is None else session.prepared.minutes
+    end = (session.dose_started_at or session.planned_at) + timedelta(minutes=minutes)
+    due_at = end + timedelta(hours=policy.number("worklist.session_open_hours"))
+    if at >= due_at:
+        in_room = session.state is not SessionState.BOOKED
+        text = f"session of {session.planned_at:%Y-%m-%d} is still {session.state.replace('_', ' ')}"
+        owner = Role.NURSE if in_room else Role.COORDINATOR
+        given = session.dose_started_at is not None
+        yield _item(standing, WorkKind.SESSION_OPEN, text, owner, Priority.HIGH if given else Priority.MEDIUM, due_at)
 
 
 def _item(

@@ -135,6 +135,17 @@ def read_time(text: str, zone: ZoneInfo | None, *, what: str) -> datetime:
     return utc_from_local(at, zone)
 
 
+def read_session(text: str, *, at: datetime, note: str = "") -> RecordedSession:
+    """A session as a course file writes it.
+
+    Raises: InputError.
+
+    >>> read_session("esketamine intranasal 84 mg", at=datetime(2026, 3, 2, tzinfo=UTC)).route
+    <Route.INTRANASAL: 'intranasal'>
+    """
+    return _read_session(_Row(place=Place(file="session"), when="", what=_SESSION, value=text, note=note), at)
+
+
 def write_course(course: CourseRecord) -> str:
     r"""The course as CSV: local times where the course has a time zone, UTC otherwise and where the clocks change.
 

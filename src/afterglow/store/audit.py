@@ -86,6 +86,30 @@ def who(tx: Transaction, patient_id: str) -> tuple[AuditEvent, ...]:
     return tuple(map(_event_of, found))
 
 
+def last_seq(tx: Transaction) -> int:
+    """The number of the last event; a live stream goes on from here."""
+    heads = tables.audit_heads
+    row = tx.one(select(heads.c.seq).where(tx.mine(heads)))
+    return 0 if row is None else int(row["seq"])
+
+
+def last_events(tx: Transaction, *, after: int, most: int = 500) -> tuple[AuditEvent, ...]:
+    """Events after a number, oldest first: what a live stream tells, and a page of the trail."""
+    events = tables.audit_events
+    query = select(events).where(tx.mine(events), events.c.seq > after).order_by(events.c.seq).limit(most)
+    return tuple(map(_event_of, tx.rows(query)))
+
+
+def last_seen(tx: Transaction, patient_id: str) -> datetime | None:
+    """When anybody last wrote about a patient; looking at a chart keeps no record alive."""
+    events = tables.audit_events
+    query = select(events.c.at).where(
+        tx.mine(events), events.c.patient_id == patient_id, events.c.action.not_in(("read", "read.spooled"))
+    )
+    row = tx.one(query.order_by(events.c.seq.desc()).limit(1))
+    return None if row is None else row["at"]
+
+
 def record_read(
     store: Store, clinic_id: str, *, by: str, view: str, patient_id: str | None = None, may_spool: bool = False
 ) -> bool:

@@ -26,7 +26,7 @@ from afterglow.errors import Conflict, InputError, StoreFault, StoreOutdated, St
 from afterglow.store.scope import CLINIC_OPTION, OWN_SQL, guard
 from afterglow.store.tables import SCHEMA_TABLE
 
-SCHEMA = "0001"
+SCHEMA = "0002"
 """The revision that this version of Afterglow reads and writes."""
 
 WRITING = "afterglow_writing"

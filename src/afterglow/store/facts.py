@@ -69,18 +69,25 @@ def write(
     patient_id: str | None = None,
     subject: str | None = None,
     origin: str | None = None,
+    new: bool = False,
 ) -> str:
     """Write a fact; its id. A fact of an origin that is already there is not written again: its id is given.
+
+    `new` spares the look for who knows that the origin is not there; should it be, it is a Conflict.
 
     Raises: InvalidData for a class that is no kind of record; NotFound for an unknown patient; Conflict for an erased
         one.
     """
-    if origin is not None:
-        known = tx.one(select(facts.c.id).where(tx.mine(facts), facts.c.origin == origin))
-        if known is not None:
-            return str(known["id"])
+    if origin is not None and not new and (known := find_origin(tx, origin)) is not None:
+        return known
     kind = kind_name(tx.store, type(fact))
     return _insert(tx, kind, fact, at=at, patient_id=patient_id, subject=subject, origin=origin)
+
+
+def find_origin(tx: Transaction, origin: str) -> str | None:
+    """The id of the fact that came from an origin; None if none did."""
+    known = tx.one(select(facts.c.id).where(tx.mine(facts), facts.c.origin == origin))
+    return None if known is None else str(known["id"])
 
 
 def supersede(tx: Transaction, fact_id: str, fact: object, *, reason: str, at: datetime | None = None) -> str:
@@ -196,15 +203,25 @@ def load(tx: Transaction, kind: type[T], id: str) -> Head[T]:  # noqa: A002
 
 
 def load_all(
-    tx: Transaction, kind: type[T], *, patient_id: str | None = None, states: Sequence[str] = ()
+    tx: Transaction,
+    kind: type[T],
+    *,
+    patient_id: str | None = None,
+    states: Sequence[str] = (),
+    due_from: datetime | None = None,
+    due_until: datetime | None = None,
 ) -> tuple[Head[T], ...]:
-    """Every thing of a kind, by what is due first; only of a patient, only in some states, if asked."""
+    """Every thing of a kind, by what is due first; only of a patient, in some states, due in some time, if asked."""
     name = kind_name(tx.store, kind)
     query = select(heads).where(tx.mine(heads), heads.c.kind == name)
     if patient_id is not None:
         query = query.where(heads.c.patient_id == patient_id)
     if states:
         query = query.where(heads.c.state.in_(states))
+    if due_from is not None:
+        query = query.where(heads.c.due_at >= due_from)
+    if due_until is not None:
+        query = query.where(heads.c.due_at <= due_until)
     rows = tx.rows(query.order_by(heads.c.due_at.is_(None), heads.c.due_at, heads.c.id))
     return tuple(_head_of(tx, kind, row) for row in rows)
 

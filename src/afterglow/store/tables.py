@@ -191,6 +191,52 @@ audit_heads = Table(
     ForeignKeyConstraint(["clinic_id"], ["clinics.id"]),
 )
 
+credentials = Table(
+    "credentials",
+    metadata,
+    _clinic(),
+    Column("person_id", ID, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("key_id", String(16), nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+)
+
+login_sessions = Table(
+    "login_sessions",
+    metadata,
+    _clinic(),
+    Column("digest", String(64), primary_key=True),
+    Column("person_id", ID, nullable=False),
+    Column("started_at", UtcTime, nullable=False),
+    Column("seen_at", UtcTime, nullable=False),
+    Column("signed_at", UtcTime),
+    Column("ended_at", UtcTime),
+    Index(None, "clinic_id", "person_id"),
+)
+
+tries = Table(
+    "tries",
+    metadata,
+    _clinic(),
+    Column("bucket", String(64), primary_key=True),
+    Column("failures", Integer, nullable=False),
+    Column("last_at", UtcTime, nullable=False),
+)
+
+request_keys = Table(
+    "request_keys",
+    metadata,
+    _clinic(),
+    Column("person_id", ID, primary_key=True),
+    Column("key", String(64), primary_key=True),
+    Column("digest", String(64), nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("result", LargeBinary, nullable=False),
+)
+
+PASSING = (login_sessions, tries, request_keys)
+"""Tables of what passes: a backup leaves them out, so that a restored one wakes no login."""
+
 UNSCOPED = {clinics}
 """Tables that belong to the installation; every other one is walled by clinic."""
 

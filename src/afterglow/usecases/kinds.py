@@ -18,8 +18,10 @@ from afterglow.clinic import (
     ClinicAlert,
     Consent,
     Container,
+    Diary,
     DoseOrder,
     DrugUse,
+    EmergencyAssessment,
     Finding,
     LeaveCheck,
     MedicineList,
@@ -41,6 +43,14 @@ from afterglow.clinic import (
 from afterglow.protocol import RecordedScore, RecordedSession
 from afterglow.scales import ScaleAnswers, ScaleScore
 from afterglow.store.patients import Identifiers
+from afterglow.usecases.measures import CheckIn, Measured
+from afterglow.usecases.messages import OutgoingMessage, Route
+from afterglow.usecases.passes import Pass
+from afterglow.usecases.patients import KnownFact, TrialHistory
+from afterglow.usecases.people import Person
+from afterglow.usecases.policies import ConsentForm
+from afterglow.usecases.work import BrokenGlass, PatientAccess
+from afterglow.usecases.worklists import FormSent
 
 KINDS: Mapping[str, type] = MappingProxyType(
     {
@@ -49,29 +59,43 @@ KINDS: Mapping[str, type] = MappingProxyType(
         "authorisation": Authorisation,
         "benefit_review": BenefitReview,
         "booking": Booking,
+        "broken_glass": BrokenGlass,
         "alert": ClinicAlert,
+        "check_in": CheckIn,
         "consent": Consent,
+        "consent_form": ConsentForm,
         "container": Container,
+        "diary": Diary,
         "dose_order": DoseOrder,
         "drug_use": DrugUse,
+        "emergency_assessment": EmergencyAssessment,
         "finding": Finding,
+        "form_sent": FormSent,
         "identifiers": Identifiers,
+        "known_fact": KnownFact,
         "leave_check": LeaveCheck,
+        "measured": Measured,
         "medicine_list": MedicineList,
         "medicine_trial": MedicineTrial,
         "movement": Movement,
+        "outgoing_message": OutgoingMessage,
+        "pass": Pass,
+        "person": Person,
         "plan": Plan,
         "prepared_dose": PreparedDose,
         "reading": Reading,
+        "route": Route,
         "rule_answer": RuleAnswer,
         "safety_plan": SafetyPlan,
         "score_reading": ScoreReading,
         "second_check": SecondCheck,
         "signed_note": SignedNote,
         "site_policy": SitePolicy,
+        "trial_history": TrialHistory,
         "transitioned": Transitioned,
         "course": TreatmentCourse,
         "session": TreatmentSession,
+        "patient_access": PatientAccess,
         "past_score": RecordedScore,
         "past_session": RecordedSession,
         "scale_answers": ScaleAnswers,

@@ -1,0 +1,402 @@
+"""Readings during a session: entering and correcting them, what they say to the rules, and what they fire.
+
+Readings are discrete and typed. Nothing is inferred from a missing one, and a rule fires on the entered reading alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import cache
+from types import MappingProxyType
+
+from afterglow.clinic.acting import Act, Outcome, check_utc, login, minutes_between
+from afterglow.clinic.factbook import check_facts
+from afterglow.clinic.policy import SitePolicy
+from afterglow.clinic.rulebook import DATA, Group, Severity, rules_of, sources
+from afterglow.clinic.ruling import Finding, Verdict, check_open, judge_all
+from afterglow.clinic.session import EmergencyAssessment, Reading, TreatmentSession, admit, standing_readings, step
+from afterglow.errors import Conflict, GateClosed, InvalidData, MissingValue, NotFound, OutOfRange, WrongOrder, echo
+from afterglow.predicates import Fact
+from afterglow.records import read_record
+
+_EARLIEST_BEFORE_ARRIVAL = timedelta(hours=1)  # Assumption: a set read in the waiting room before check-in
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingLimit:
+    """What a reading can be, closed bounds."""
+
+    name: str
+    text: str
+    unit: str
+    low: float
+    high: float
+
+
+def enter_reading(
+    session: TreatmentSession, reading: Reading, act: Act, *, policy: SitePolicy
+) -> Outcome[TreatmentSession]:
+    """Add a set of readings; the facts written are the reading and every escalation rule that it meets.
+
+    A reading typed late counts from when it was taken.
+
+    Raises: WrongState, NotPermitted; OutOfRange, WrongOrder, MissingValue for a slip; Conflict for an id used already.
+    """
+    admit(session, "enter_reading", act, policy=policy)
+    _check_reading(session, reading, act)
+    if reading.supersedes is not None or reading.entered_in_error:
+        raise Conflict("A new reading replaces nothing", next_step="Correct the reading instead")
+    return _with_reading(session, "enter_reading", reading, act, policy)
+
+
+def correct_reading(
+    session: TreatmentSession, reading: Reading, act: Act, *, policy: SitePolicy
+) -> Outcome[TreatmentSession]:
+    """A reading that supersedes another, or marks it entered in error; the old one stays as it was written.
+
+    Raises: as `enter_reading`; NotFound unless it supersedes a reading that stands.
+    """
+    admit(session, "correct_reading", act, policy=policy)
+    _check_reading(session, reading, act)
+    if reading.supersedes not in {each.id for each in standing_readings(session.readings)}:
+        raise NotFound(
+            "The reading to correct does not stand",
+            observed=echo(reading.supersedes),
+            next_step="Correct the last version of it",
+        )
+    return _with_reading(session, "correct_reading", reading, act, policy)
+
+
+def reading_facts(session: TreatmentSession, reading: Reading, policy: SitePolicy) -> dict[str, Fact | None]:
+    """What one reading says to the rules, with its rise over the last pressure before the dose.
+
+    >>> from datetime import UTC
+    >>> from afterglow.clinic.policy import demo_policy
+    >>> from afterglow.clinic.rulebook import Delivery
+    >>> from afterglow.quantities import DrugForm
+    >>> now = datetime(2026, 1, 5, 9, tzinfo=UTC)
+    >>> session = TreatmentSession(id="s1", patient_id="p1", course_id="c1", delivery=Delivery.IV,
+    ...                            drug=DrugForm.RACEMIC_KETAMINE, number=1, week=1, planned_at=now)
+    >>> reading = Reading(id="r1", taken_at=now, entered_at=now, by="rn1", spo2_pct=93)
+    >>> facts = reading_facts(session, reading, demo_policy())
+    >>> facts["vitals.spo2"], facts["bp.systolic"] is None
+    (93, True)
+    """
+    found: dict[str, Fact | None] = {
+        "bp.systolic": reading.systolic_mmhg,
+        "bp.diastolic": reading.diastolic_mmhg,
+        "vitals.heart_rate": reading.heart_rate_per_min,
+        "vitals.spo2": reading.spo2_pct,
+        "vitals.respiratory_rate": reading.respiratory_rate_per_min,
+        "moaas.score": reading.moaas,
+        "readings.dissociated": reading.dissociated,
+        "bp.consecutive_readings_at_level": _at_level(session, reading, policy),
+    }
+    base = baseline(session)
+    after = session.dose_started_at is not None and reading.taken_at >= session.dose_started_at
+    if base is not None and after and reading.systolic_mmhg is not None and reading.diastolic_mmhg is not None:
+        before_s, before_d = base.systolic_mmhg or 0, base.diastolic_mmhg or 0
+        rise_s, rise_d = reading.systolic_mmhg - before_s, reading.diastolic_mmhg - before_d
+        found["bp.systolic_rise"], found["bp.diastolic_rise"] = rise_s, rise_d
+        found["bp.change_from_baseline_pct"] = round(max(100 * rise_s / before_s, 100 * rise_d / before_d), 6)
+    return dict(reading.symptoms) | found
+
+
+def latest_facts(
+    session: TreatmentSession, policy: SitePolicy, *, since: datetime | None = None
+) -> dict[str, Fact | None]:
+    """Each vital sign as last read since a time; what was not read since then stays unknown.
+
+    >>> from afterglow.clinic.policy import demo_policy
+    >>> from afterglow.clinic.rulebook import Delivery
+    >>> from afterglow.quantities import DrugForm
+    >>> from datetime import UTC
+    >>> now = datetime(2026, 1, 5, 9, tzinfo=UTC)
+    >>> reading = Reading(id="r1", taken_at=now, entered_at=now, by="rn1", spo2_pct=93)
+    >>> session = TreatmentSession(id="s1", patient_id="p1", course_id="c1", delivery=Delivery.IV, number=1, week=1,
+    ...                            drug=DrugForm.RACEMIC_KETAMINE, planned_at=now, readings=(reading,))
+    >>> latest_facts(session, demo_policy())["vitals.spo2"]
+    93
+    >>> latest_facts(session, demo_policy(), since=now + timedelta(minutes=1))
+    {}
+    """
+    found: dict[str, Fact | None] = {}
+    for reading in standing_readings(session.readings):
+        if since is None or reading.taken_at >= since:
+            known = reading_facts(session, reading, policy).items()
+            found |= {name: value for name, value in known if value is not None}
+    return found
+
+
+def judge_reading(session: TreatmentSession, reading: Reading, policy: SitePolicy) -> tuple[Finding, ...]:
+    """Every escalation rule against one reading.
+
+    >>> from afterglow.clinic.policy import demo_policy
+    >>> from afterglow.clinic.rulebook import Delivery
+    >>> from afterglow.quantities import DrugForm
+    >>> from datetime import UTC
+    >>> now = datetime(2026, 1, 5, 9, tzinfo=UTC)
+    >>> reading = Reading(id="r1", taken_at=now, entered_at=now, by="rn1", spo2_pct=91)
+    >>> session = TreatmentSession(id="s1", patient_id="p1", course_id="c1", delivery=Delivery.IV, number=1, week=1,
+    ...                            drug=DrugForm.RACEMIC_KETAMINE, planned_at=now, readings=(reading,))
+    >>> [each.rule for each in judge_reading(session, reading, demo_policy()) if each.verdict is Verdict.HIT]
+    ['S044']
+    """
+    facts = reading_facts(session, reading, policy)
+    return judge_all(rules_of(Group.ESCALATION, delivery=session.delivery), facts, policy, delivery=session.delivery)
+
+
+def escalations(session: TreatmentSession, policy: SitePolicy) -> tuple[Finding, ...]:
+    """Escalation rules as they stand: met and not cleared by a later reading; an emergency is not cleared by one.
+
+    A later reading clears a rule only where it can be judged on it.
+
+    >>> from afterglow.clinic.policy import demo_policy
+    >>> from afterglow.clinic.rulebook import Delivery
+    >>> from afterglow.quantities import DrugForm
+    >>> from datetime import UTC
+    >>> now = datetime(2026, 1, 5, 9, tzinfo=UTC)
+    >>> readings = tuple(Reading(id=f"{spo2}", taken_at=now + timedelta(minutes=n), entered_at=now, by="rn1",
+    ...                          spo2_pct=spo2) for n, spo2 in enumerate((91, 89, 97)))
+    >>> session = TreatmentSession(id="s1", patient_id="p1", course_id="c1", delivery=Delivery.IV, number=1, week=1,
+    ...                            drug=DrugForm.RACEMIC_KETAMINE, planned_at=now, readings=readings)
+    >>> [each.rule for each in escalations(session, demo_policy())]  # S044 is cleared, the emergency is not
+    ['S045']
+    """
+    standing: dict[str, Finding] = {}
+    for _, found in _judged(session, policy):
+        before = standing.get(found.rule)
+        stays = before is not None and before.verdict is Verdict.HIT and before.severity is Severity.EMERGENCY
+        if found.verdict is Verdict.HIT or (found.verdict is Verdict.CLEAR and not stays):
+            standing[found.rule] = found
+    return tuple(each for each in standing.values() if each.verdict is Verdict.HIT)
+
+
+def check_no_escalation(session: TreatmentSession, policy: SitePolicy, *, what: str) -> None:
+    """Refuse to give drug while an escalation rule that a standing reading met is not answered.
+
+    Raises: GateClosed.
+
+    >>> from afterglow.clinic.policy import demo_policy
+    >>> from afterglow.clinic.rulebook import Delivery
+    >>> from afterglow.quantities import DrugForm
+    >>> from datetime import UTC
+    >>> now = datetime(2026, 1, 5, 9, tzinfo=UTC)
+    >>> session = TreatmentSession(id="s1", patient_id="p1", course_id="c1", delivery=Delivery.IV, number=1, week=1,
+    ...                            drug=DrugForm.RACEMIC_KETAMINE, planned_at=now)
+    >>> check_no_escalation(session, demo_policy(), what="The dose cannot start")
+    """
+    check_open(escalations(session, policy), session.answers, what=what)
+
+
+def check_over(session: TreatmentSession, policy: SitePolicy, *, what: str) -> None:
+    """Refuse to let the patient leave while an escalation is open, or an emergency was not assessed after it was over.
+
+    Raises: GateClosed.
+
+    >>> from afterglow.clinic.policy import demo_policy
+    >>> from afterglow.clinic.rulebook import Delivery
+    >>> from afterglow.quantities import DrugForm
+    >>> from datetime import UTC
+    >>> now = datetime(2026, 1, 5, 9, tzinfo=UTC)
+    >>> session = TreatmentSession(id="s1", patient_id="p1", course_id="c1", delivery=Delivery.IV, number=1, week=1,
+    ...                            drug=DrugForm.RACEMIC_KETAMINE, planned_at=now)
+    >>> check_over(session, demo_policy(), what="Leaving")
+    """
+    standing = escalations(session, policy)
+    check_open((f for f in standing if f.severity is not Severity.EMERGENCY), session.answers, what=what)
+    for found in standing:
+        if found.severity is Severity.EMERGENCY:
+            over_at = _over_at(session, found.rule, policy)
+            assessed = [each.at for each in session.assessments if each.rule == found.rule]
+            if over_at is None or not any(each >= over_at for each in assessed):
+                raise GateClosed(
+                    f"{what}: emergency {found.rule} is not over",
+                    rule=found.rule,
+                    observed=found.values + ("" if over_at is None else f", clear at {over_at:%H:%M} UTC"),
+                    allowed="a later reading that is clear, then a prescriber's assessment",
+                    next_step="The prescriber assesses the patient, or transfers the patient to emergency care",
+                )
+
+
+def assess_emergency(
+    session: TreatmentSession, rule_id: str, act: Act, *, policy: SitePolicy
+) -> Outcome[TreatmentSession]:
+    """A prescriber saw the patient after an emergency was over and says so; no more drug is given all the same.
+
+    Raises: WrongState, NotPermitted, MissingValue; NotFound if no such emergency stands; GateClosed before a later
+        reading is clear.
+
+    >>> from afterglow.clinic.acting import Role
+    >>> from afterglow.clinic.policy import demo_policy
+    >>> from afterglow.clinic.rulebook import Delivery
+    >>> from afterglow.clinic.session import SessionState, policy_digest
+    >>> from afterglow.quantities import DrugForm
+    >>> from datetime import UTC
+    >>> now = datetime(2026, 1, 5, 9, tzinfo=UTC)
+    >>> readings = tuple(Reading(id=f"{spo2}", taken_at=now + timedelta(minutes=n), entered_at=now, by="rn1",
+    ...                          spo2_pct=spo2, respiratory_rate_per_min=12, symptoms=(("events.apnoea", False),))
+    ...                  for n, spo2 in enumerate((89, 97)))
+    >>> session = TreatmentSession(id="s1", patient_id="p1", course_id="c1", delivery=Delivery.IV, number=1, week=1,
+    ...                            drug=DrugForm.RACEMIC_KETAMINE, planned_at=now, readings=readings, policy_version=0,
+    ...                            policy_digest=policy_digest(demo_policy()), state=SessionState.OBSERVING)
+    >>> act = Act(by="dr1", roles=(Role.PRESCRIBER,), at=now + timedelta(minutes=30), reason="awake, lungs clear")
+    >>> assess_emergency(session, "S045", act, policy=demo_policy()).now.assessments[0].rule
+    'S045'
+    """
+    admit(session, "assess_emergency", act, policy=policy)
+    standing = {each.rule: each for each in escalations(session, policy) if each.severity is Severity.EMERGENCY}
+    if rule_id not in standing:
+        raise NotFound("No such emergency stands", observed=echo(rule_id), allowed=", ".join(standing) or "none")
+    if _over_at(session, rule_id, policy) is None:
+        raise GateClosed(
+            f"Emergency {rule_id} is not over",
+            rule=rule_id,
+            observed=standing[rule_id].values,
+            allowed="a later reading that is clear",
+            next_step="Read again all that the rule looks at",
+        )
+    reason = act.check_reason(what="Assessing an emergency")
+    made = EmergencyAssessment(rule=rule_id, by=act.by, at=act.at, reason=reason)
+    return step(session, "assess_emergency", act, written=(made,), assessments=(*session.assessments, made))
+
+
+def baseline(session: TreatmentSession) -> Reading | None:
+    """The last standing pressure before the dose; None if there is none.
+
+    >>> from afterglow.clinic.rulebook import Delivery
+    >>> from afterglow.quantities import DrugForm
+    >>> from datetime import UTC
+    >>> now = datetime(2026, 1, 5, 9, tzinfo=UTC)
+    >>> session = TreatmentSession(id="s1", patient_id="p1", course_id="c1", delivery=Delivery.IV, number=1, week=1,
+    ...                            drug=DrugForm.RACEMIC_KETAMINE, planned_at=now)
+    >>> baseline(session) is None
+    True
+    """
+    start = session.dose_started_at
+    before = [
+        each
+        for each in standing_readings(session.readings)
+        if each.systolic_mmhg is not None and (start is None or each.taken_at < start)
+    ]
+    return before[-1] if before else None
+
+
+@cache
+def reading_limits() -> Mapping[str, ReadingLimit]:
+    """What each reading can be, by field.
+
+    >>> reading_limits()["spo2_pct"].high
+    100.0
+    """
+    file = read_record(DATA, "readings.yaml")
+    found = {}
+    for row in file.records("readings"):
+        low, high = row.pair("range", float)
+        name, text, unit = row.text("name"), row.text("text"), row.text("unit")
+        provenance = row.provenance()
+        if any(key not in sources() for key in provenance.source):
+            raise InvalidData("readings.yaml: no such source", observed=", ".join(provenance.source))
+        found[name] = row.close(ReadingLimit(name=name, text=text, unit=unit, low=float(low), high=float(high)))
+    return MappingProxyType(file.close(found))
+
+
+def _with_reading(
+    session: TreatmentSession, event: str, reading: Reading, act: Act, policy: SitePolicy
+) -> Outcome[TreatmentSession]:
+    now = replace(session, readings=(*session.readings, reading))
+    fired = () if reading.entered_in_error else judge_reading(now, reading, policy)
+    hits = [each for each in fired if each.verdict is Verdict.HIT]
+    return step(session, event, act, written=(reading, *hits), readings=now.readings)
+
+
+def _judged(session: TreatmentSession, policy: SitePolicy) -> Iterator[tuple[Reading, Finding]]:
+    for reading in standing_readings(session.readings):
+        for found in judge_reading(session, reading, policy):
+            yield reading, found
+
+
+def _over_at(session: TreatmentSession, rule_id: str, policy: SitePolicy) -> datetime | None:
+    """When it was typed that a rule is clear, after the last reading that met it; None if it is not."""
+    over_at = None
+    for reading, found in _judged(session, policy):
+        if found.rule == rule_id and found.verdict is Verdict.HIT:
+            over_at = None
+        elif found.rule == rule_id and found.verdict is Verdict.CLEAR and over_at is None:
+            over_at = reading.entered_at
+    return over_at
+
+
+def _check_reading(session: TreatmentSession, reading: Reading, act: Act) -> None:
+    check_utc(reading.taken_at, what="The time of a reading")
+    if reading.id in {each.id for each in session.readings}:
+        raise Conflict("A reading with this id was entered already", observed=echo(reading.id))
+    if (login(reading.by), reading.entered_at) != (act.by, act.at):
+        raise Conflict("Who enters a reading and when is the act's", next_step="Take both from the act")
+    earliest = None if session.arrived_at is None else session.arrived_at - _EARLIEST_BEFORE_ARRIVAL
+    if reading.taken_at > reading.entered_at or (earliest is not None and reading.taken_at < earliest):
+        raise WrongOrder(
+            "The time of the reading is refused",
+            observed=f"taken {reading.taken_at:%Y-%m-%d %H:%M} UTC",
+            allowed=f"from an hour before arrival to {reading.entered_at:%Y-%m-%d %H:%M} UTC",
+            next_step="Correct when it was taken",
+        )
+    _check_symptoms(reading)
+    values = {name: getattr(reading, name) for name in reading_limits()}
+    known = {name: value for name, value in values.items() if value is not None}
+    if reading.entered_in_error == bool(known or reading.symptoms or reading.dissociated is not None):
+        raise MissingValue("A reading holds at least one value, and one entered in error holds none")
+    for name, value in known.items():
+        _check_limit(reading_limits()[name], value)
+    if (reading.systolic_mmhg is None) != (reading.diastolic_mmhg is None):
+        raise MissingValue("A pressure has two numbers", next_step="Enter systolic and diastolic")
+    if reading.systolic_mmhg is not None and reading.systolic_mmhg <= (reading.diastolic_mmhg or 0):
+        raise WrongOrder(
+            "Systolic is above diastolic", observed=f"{reading.systolic_mmhg}/{reading.diastolic_mmhg} mmHg"
+        )
+
+
+def _check_symptoms(reading: Reading) -> None:
+    for name, value in reading.symptoms:
+        if name.partition(".")[0] not in {"symptoms", "events"} or not isinstance(value, bool):
+            raise OutOfRange(
+                "This is no symptom",
+                observed=f"{echo(name)}: {echo(value)}",
+                allowed="symptoms and events, yes or no; a measured value has its own field",
+                next_step="Enter the value in its field",
+            )
+    check_facts(dict(reading.symptoms))
+
+
+def _check_limit(limit: ReadingLimit, value: object) -> None:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not (whole and limit.low <= value <= limit.high):  # type: ignore[operator]
+        raise OutOfRange(
+            f"The {limit.text} is refused",
+            observed=f"{value} {limit.unit}",
+            allowed=f"{limit.low:g} to {limit.high:g} {limit.unit}",
+            next_step="Correct the number",
+            about=limit.name,
+        )
+
+
+def _at_level(session: TreatmentSession, reading: Reading, policy: SitePolicy) -> int | None:
+    """How many standing pressures in a row, the last being this one, are at the level of S042, minutes apart."""
+    if reading.systolic_mmhg is None:
+        return None
+    apart = policy.number("S042.minutes_apart")
+    systolic, diastolic = policy.number("S042.systolic"), policy.number("S042.diastolic")
+    earlier = [
+        each
+        for each in standing_readings(session.readings)
+        if each.systolic_mmhg is not None and each.taken_at < reading.taken_at
+    ]
+    count, counted_at = 0, None
+    for each in [reading, *reversed(earlier)]:
+        if (each.systolic_mmhg or 0) < systolic and (each.diastolic_mmhg or 0) < diastolic:
+            break
+        if counted_at is None or minutes_between(each.taken_at, counted_at) >= apart:
+            count, counted_at = count + 1, each.taken_at
+    return count

@@ -1,0 +1,205 @@
+"""From booking to the prescriber's go: arrival, screening, the dose as ordered and prepared, answers to rules."""
+
+from __future__ import annotations
+
+from afterglow.clinic.acting import Act, Outcome
+from afterglow.clinic.closing import check_reconciled
+from afterglow.clinic.dose_rules import is_within_order
+from afterglow.clinic.dosing import DoseOrder, PreparedDose, SecondCheck, check_second, sign_second
+from afterglow.clinic.factbook import check_facts
+from afterglow.clinic.gates import Chart, check_gates
+from afterglow.clinic.policy import SitePolicy, check_in_force
+from afterglow.clinic.rulebook import rule
+from afterglow.clinic.ruling import Decision, Facts, Finding, answer_rule, severity_in
+from afterglow.clinic.session import TreatmentSession, admit, policy_digest, standing_readings, step
+from afterglow.errors import Conflict, GateClosed, OutOfRange, echo
+
+_ASKED = {"rems", "intake", "logistics", "checklist", "cssrs_slc", "arrival", "staff", "equipment"}
+_ASKED_TOO = {"meds.sedating_or_pressor_changed", "schedule.returned_to_twice_weekly"}
+
+
+def arrive(session: TreatmentSession, act: Act, *, policy: SitePolicy) -> Outcome[TreatmentSession]:
+    """Check in; the session keeps this policy to its end. Take the policy from `policy_at`.
+
+    Raises: WrongState, NotPermitted; PolicyUnsigned for a draft outside the demo clinic, and before it is in force.
+
+    >>> from datetime import UTC, datetime
+    >>> from afterglow.clinic.acting import Role
+    >>> from afterglow.clinic.policy import demo_policy
+    >>> from afterglow.clinic.rulebook import Delivery
+    >>> from afterglow.quantities import DrugForm
+    >>> now = datetime(2026, 1, 5, 9, tzinfo=UTC)
+    >>> session = TreatmentSession(id="s1", patient_id="p1", course_id="c1", delivery=Delivery.IV,
+    ...                            drug=DrugForm.RACEMIC_KETAMINE, number=1, week=1, planned_at=now)
+    >>> arrive(session, Act(by="rn1", roles=(Role.NURSE,), at=now), policy=demo_policy()).now.state
+    <SessionState.ARRIVED: 'arrived'>
+    """
+    check_in_force(policy, act)
+    digest = policy_digest(policy)
+    return step(session, "arrive", act, policy_version=policy.version, policy_digest=digest, arrived_at=act.at)
+
+
+def screen(session: TreatmentSession, act: Act, *, facts: Facts) -> Outcome[TreatmentSession]:
+    """All that is asked at arrival and screening, after the readings; asking again replaces the answers before.
+
+    Raises: WrongState, NotPermitted; UnknownName for a fact no rule asks for; OutOfRange for one that the record
+        itself holds; GateClosed without a pressure.
+    """
+    admit(session, "screen", act)
+    _check_asked(facts)
+    if not any(each.systolic_mmhg is not None for each in standing_readings(session.readings)):
+        raise GateClosed("No pressure is entered", rule="S010", next_step="Enter the pressure before the dose")
+    return step(session, "screen", act, gate_facts=tuple(sorted(facts.items())), screened_at=act.at)
+
+
+def amend_screening(session: TreatmentSession, act: Act, *, facts: Facts) -> Outcome[TreatmentSession]:
+    """Some answers changed or came late (the escort is confirmed now), with a reason; the others keep their age.
+
+    Raises: as `screen`; MissingValue without a reason.
+    """
+    admit(session, "amend_screening", act)
+    _check_asked(facts)
+    known = dict(session.gate_facts) | dict(facts)
+    return step(session, "amend_screening", act, gate_facts=tuple(sorted(known.items())))
+
+
+def order_dose(session: TreatmentSession, order: DoseOrder, act: Act) -> Outcome[TreatmentSession]:
+    """The dose as a prescriber orders it, in the prescriber's own act; what was prepared from another order falls.
+
+    Raises: WrongState, NotPermitted; Conflict for another delivery or drug, or an order by somebody else.
+    """
+    admit(session, "order_dose", act)
+    if (order.delivery, order.drug) != (session.delivery, session.drug):
+        raise Conflict(
+            "The dose does not belong to this session",
+            observed=f"{order.delivery.words}, order {echo(order.id)}",
+            allowed=session.delivery.words,
+        )
+    if (order.ordered_by, order.ordered_at) != (act.by, act.at) or order.second_signature_by is not None:
+        raise Conflict(
+            "Who orders a dose and when is the act's",
+            observed="another login or time, or a signature that was not given here",
+            next_step="Take both from the act; countersign in an act of its own",
+        )
+    return step(session, "order_dose", act, written=(order,), order=order, prepared=None, second_check=None)
+
+
+def countersign_order(session: TreatmentSession, act: Act) -> Outcome[TreatmentSession]:
+    """A second prescriber signs the order (S019).
+
+    Raises: WrongState, NotPermitted, SecondPerson; GateClosed without an order.
+    """
+    admit(session, "countersign_order", act)
+    if session.order is None:
+        raise GateClosed("No dose is ordered", rule="dose", next_step="Order it")
+    signed = sign_second(session.order, act)
+    return step(session, "countersign_order", act, written=(signed,), order=signed)
+
+
+def attach_dose(
+    session: TreatmentSession, prepared: PreparedDose, check: SecondCheck | None, act: Act, *, policy: SitePolicy
+) -> Outcome[TreatmentSession]:
+    """The dose as prepared at this visit, with its second check.
+
+    Raises: WrongState (after the go it is taken back first), NotPermitted; Conflict unless it is prepared from the
+        session's order, at this visit; SecondPerson, GateClosed for a second check that is missing or of another dose.
+    """
+    admit(session, "attach_dose", act, policy=policy)
+    order = session.order
+    if order is None or prepared.order_id != order.id or not is_within_order(order, prepared):
+        raise Conflict(
+            "The dose is not prepared from the order of this session",
+            observed=f"order {echo(prepared.order_id)}, {prepared.mg:g} mg",
+            allowed="none" if order is None else f"order {echo(order.id)} to half a microlitre",
+            next_step="Prepare it from the order",
+        )
+    times = (session.arrived_at, prepared.prepared_at, check.at if check is not None else None, act.at)
+    known = [each for each in times if each is not None]
+    if known != sorted(known) or prepared.prepared_at < order.ordered_at:
+        raise Conflict(
+            "The dose was not prepared at this visit",
+            observed=f"{prepared.prepared_at:%Y-%m-%d %H:%M} UTC",
+            allowed="after arrival and order, then checked",
+            next_step="Prepare it now",
+        )
+    check_second(prepared, check, policy)
+    facts = (prepared,) if check is None else (prepared, check)
+    return step(session, "attach_dose", act, written=facts, prepared=prepared, second_check=check)
+
+
+def answer_finding(
+    session: TreatmentSession,
+    finding: Finding,
+    act: Act,
+    *,
+    decision: Decision,
+    policy: SitePolicy,
+    cosigner: Act | None = None,
+) -> Outcome[TreatmentSession]:
+    """A prescriber's answer to a rule that is met in this session, with a reason, for the values it was met with.
+
+    Args:
+        session: as it is.
+        finding: of `judge_gates`, `escalations`, `judge_monitoring` or `judge_leaving`.
+        act: of the prescriber.
+        decision: what is done.
+        policy: of the session.
+        cosigner: the second signer, where the rules ask for one.
+    Raises: WrongState, NotPermitted, MissingValue; as `answer_rule`; Conflict for another session's finding.
+    """
+    admit(session, "answer_finding", act, policy=policy)
+    of = rule(finding.rule)
+    judged = (finding.delivery, finding.policy_version) == (session.delivery, policy.version)
+    judged = judged and finding.severity is severity_in(of, policy)
+    if not judged or session.delivery not in of.applies_to:
+        raise Conflict("The rule was not judged in this session", observed=f"{of.id}, policy {finding.policy_version}")
+    answer = answer_rule(finding, act, decision=decision, policy=policy, cosigner=cosigner)
+    return step(session, "answer_finding", act, written=(answer,), answers=(*session.answers, answer))
+
+
+def go(session: TreatmentSession, act: Act, *, chart: Chart, policy: SitePolicy) -> Outcome[TreatmentSession]:
+    """The prescriber's go: every gate is known, every hit answered, the patient still a candidate, consented, covered.
+
+    Args:
+        session: as it is.
+        act: who, when, why.
+        chart: of the patient.
+        policy: of the session.
+    Raises: WrongState, NotPermitted; as `check_gates`.
+    """
+    admit(session, "go", act, policy=policy)
+    found = check_gates(session, act, chart=chart, policy=policy)
+    check_second(session.prepared, session.second_check, policy)
+    return step(session, "go", act, written=found, go_at=act.at)
+
+
+def back_to_screen(session: TreatmentSession, act: Act) -> Outcome[TreatmentSession]:
+    """Take back the go, because something changed before the dose.
+
+    Raises: WrongState, NotPermitted, MissingValue.
+    """
+    return step(session, "back_to_screen", act, go_at=None)
+
+
+def cancel(session: TreatmentSession, act: Act, *, event: str = "cancel") -> Outcome[TreatmentSession]:
+    """End a session before any dose: `cancel`, `miss` or `no_go`, each with a reason.
+
+    Raises: WrongState, NotPermitted, MissingValue; Unbalanced while drug is out; OutOfRange for another event.
+    """
+    if event not in {"cancel", "miss", "no_go"}:
+        raise OutOfRange("This does not cancel a session", observed=echo(event), allowed="cancel, miss, no_go")
+    admit(session, event, act)
+    check_reconciled(session)
+    return step(session, event, act)
+
+
+def _check_asked(facts: Facts) -> None:
+    for name in facts:
+        if name.partition(".")[0] not in _ASKED and name not in _ASKED_TOO:
+            raise OutOfRange(
+                "This is not asked at screening",
+                observed=echo(name),
+                allowed=", ".join(sorted(_ASKED | _ASKED_TOO)),
+                next_step="Enter it where it belongs: readings, dose, weight, chart",
+            )
+    check_facts(facts)

@@ -1,0 +1,433 @@
+"""Measures: scores and answers as they are given, what they mean, and the alerts that they raise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from afterglow.clinic import (
+    ALERT,
+    ClinicAlert,
+    CourseState,
+    DueMeasure,
+    Outcome,
+    Priority,
+    Role,
+    ScoreReading,
+    SessionState,
+    Transitioned,
+    TreatmentCourse,
+    TreatmentSession,
+    act_on,
+    alerts_from_score,
+    close_alert,
+    due_measures,
+    escalate,
+    hand_over,
+    read_alert,
+    read_score,
+    response_time,
+)
+from afterglow.errors import MissingValue, NotPermitted, OutOfRange, WrongOrder, echo
+from afterglow.scales import ScaleScore, instrument, scale_answers, score, score_subscales, score_total
+from afterglow.store import facts as store_facts
+from afterglow.usecases.desk import roles_of, use_case, view
+from afterglow.usecases.messages import tell_owner
+from afterglow.usecases.passes import purpose_of, spend
+from afterglow.usecases.patients import KnownFact
+from afterglow.usecases.work import CARE, Loaded, Work, Written
+
+_ENTER = (Role.COORDINATOR, Role.NURSE, Role.PRESCRIBER, Role.THERAPIST)
+OPEN_ALERTS = ("open", "seen", "acted")
+ALERTING = timedelta(days=60)  # Assumption: our policy; an older score is history that somebody types in
+_SEX = "patient.sex_for_cutoff"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """An instrument as it was answered, or scored elsewhere; what it meant then is kept beside it.
+
+    Args:
+        items: answers by item number; empty where a score was entered.
+        entered_total, entered_subscales: of a score made elsewhere.
+        total, level, status: as scored at the time.
+        by: who answered or entered; `self_rated` if the patient did.
+    """
+
+    instrument: str
+    items: tuple[tuple[str, int], ...] = ()
+    entered_total: float | None = None
+    entered_subscales: tuple[tuple[str, float], ...] = ()
+    total: float | None
+    level: str | None
+    status: str
+    by: str
+    self_rated: bool
+
+    def score(self) -> ScaleScore:
+        """The score by the rules of this version."""
+        if self.entered_total is not None:
+            return score_total(self.instrument, self.entered_total)
+        if self.entered_subscales:
+            return score_subscales(self.instrument, dict(self.entered_subscales))
+        return score(scale_answers(self.instrument, dict(self.items)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckIn:
+    """The three questions a day after a session; a yes to any is for a clinician to call about."""
+
+    session_id: str
+    unwell: bool
+    low_mood_or_thoughts: bool
+    drove_or_fell: bool
+    by: str
+
+    @property
+    def is_red(self) -> bool:
+        """Whether somebody should call."""
+        return self.unwell or self.low_mood_or_thoughts or self.drove_or_fell
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreLine:
+    """One score in a chart: when, what, and what it says against the ones before."""
+
+    id: str
+    at: datetime
+    measured: Measured
+    reading: ScoreReading
+
+
+@use_case("measures.record", roles=_ENTER, adds=True)
+def record(
+    work: Work,
+    patient_id: str,
+    name: str,
+    *,
+    answers: Mapping[str, int | bool | None] | Sequence[int | bool | None] | None = None,
+    total: float | None = None,
+    subscales: Mapping[str, float] | None = None,
+    at: datetime | None = None,
+    origin: str | None = None,
+) -> Written:
+    """A scale as answered, or its score as made elsewhere; `also` holds the ids of the alerts that it raises.
+
+    One of the three is given: answers by item or all in order, a total, or subscales. It was answered `at` a time, now
+    if none is said. What may come twice has an `origin`, and is kept once.
+
+    Raises: UnknownName, OutOfRange, NoModel as `score`; MissingValue unless one of the three is given; WrongOrder for
+        tomorrow.
+    """
+    work.open_patient(patient_id)
+    made, _ = _measured(work, name, answers=answers, total=total, subscales=subscales)
+    return _record(work, patient_id, made, at=at, origin=origin)
+
+
+@use_case("measures.answer", roles=(Role.PATIENT,), adds=True)
+def answer(work: Work, patient_id: str, name: str, answers: Mapping[str, int | bool | None]) -> Written:
+    """A patient answers the scale of the link, once; nothing is told back of what it means.
+
+    Raises: as `record`; NotPermitted for another scale than the link's, or one that a clinician rates.
+    """
+    work.open_patient(patient_id)
+    scale = instrument(name)
+    purpose_of(work, patient_id, scale.id)
+    if not scale.is_self_rated:
+        raise NotPermitted("A clinician rates this scale", observed=scale.id)
+    made, _ = _measured(work, name, answers=answers, total=None, subscales=None)
+    written = _record(work, patient_id, made, at=None, origin=None)
+    spend(work)
+    return Written(id=written.id)
+
+
+@view("measures.ask", roles=(Role.PATIENT,))
+def ask(work: Work, patient_id: str, name: str) -> str:
+    """The scale that a patient's link asks for, by its id; whether its wording may be shown is the instrument's.
+
+    Raises: NotPermitted for another scale than the link's.
+    """
+    work.open_patient(patient_id)
+    scale = instrument(name)
+    purpose_of(work, patient_id, scale.id)
+    return scale.id
+
+
+@use_case("measures.check_in", roles=(*_ENTER, Role.PATIENT))
+def check_in(
+    work: Work, patient_id: str, session_id: str, *, unwell: bool, low_mood_or_thoughts: bool, drove_or_fell: bool
+) -> Written:
+    """The answers a day after a session; a yes raises an alert.
+
+    Raises: NotPermitted for another session than the link's.
+    """
+    work.open_patient(patient_id)
+    purpose_of(work, patient_id, session_id)
+    made = CheckIn(
+        session_id=session_id,
+        unwell=unwell,
+        low_mood_or_thoughts=low_mood_or_thoughts,
+        drove_or_fell=drove_or_fell,
+        by=work.actor.person_id,
+    )
+    fact_id = work.write(made, patient_id=patient_id, subject=session_id)
+    raised = raise_alerts(work, patient_id, (_call_alert(work, patient_id, made, fact_id),) if made.is_red else ())
+    spend(work)
+    return Written(id=fact_id, also=() if work.actor.has(Role.PATIENT) else raised)
+
+
+@use_case("measures.correct", roles=_ENTER)
+def correct(
+    work: Work,
+    patient_id: str,
+    fact_id: str,
+    *,
+    reason: str,
+    answers: Mapping[str, int | bool | None] | Sequence[int | bool | None] | None = None,
+    total: float | None = None,
+    subscales: Mapping[str, float] | None = None,
+) -> Written:
+    """Correct a score, or mark it as entered in error where nothing is given in its place; alerts stay as they are.
+
+    Raises: NotFound; MissingValue without a reason; Conflict if it was corrected already.
+    """
+    old = next((e for e in work.standing(Measured, patient_id=patient_id) if e.id == fact_id), None)
+    if old is None:
+        raise OutOfRange("This is no score of the patient", observed=echo(fact_id))
+    work.about(subject=fact_id)
+    if answers is None and total is None and subscales is None:
+        return Written(id=store_facts.mark_in_error(work.tx, fact_id, reason=reason))
+    made, _ = _measured(work, old.fact.instrument, answers=answers, total=total, subscales=subscales)
+    return Written(id=store_facts.supersede(work.tx, fact_id, made, reason=reason))
+
+
+@view("measures.list", roles=(*CARE, Role.COORDINATOR))
+def list_scores(work: Work, patient_id: str, *, name: str | None = None) -> tuple[ScoreLine, ...]:
+    """A patient's scores with what each says, oldest first; of one instrument if one is named."""
+    return score_lines(work, patient_id, name=None if name is None else instrument(name).id)
+
+
+@view("measures.progress", roles=(Role.PATIENT,))
+def progress(work: Work, patient_id: str) -> tuple[tuple[datetime, str, float], ...]:
+    """A patient's own totals over time: when, which scale, points. No band, no verdict."""
+    return tuple(
+        (each.at, each.fact.instrument, each.fact.total)
+        for each in work.standing(Measured, patient_id=patient_id)
+        if each.fact.total is not None and each.fact.self_rated
+    )
+
+
+@view("measures.due", roles=(*CARE, Role.COORDINATOR))
+def list_due(work: Work, patient_id: str) -> tuple[DueMeasure, ...]:
+    """Scales that are due for a patient's courses, soonest first."""
+    scores = work.standing(Measured, patient_id=patient_id)
+    booked = work.every(TreatmentSession, patient_id=patient_id, states=(SessionState.BOOKED,))
+    next_at = min((each.now.planned_at for each in booked), default=None)
+    found = [
+        each
+        for course in work.every(TreatmentCourse, patient_id=patient_id)
+        for each in due_of(work, course.now, [(s.at, s.fact.instrument) for s in scores], next_at=next_at)
+    ]
+    return tuple(sorted(found, key=lambda each: each.due_at))
+
+
+@view("alerts.list", roles=(*CARE, Role.COORDINATOR))
+def list_alerts(work: Work, *, patient_id: str | None = None) -> tuple[Loaded[ClinicAlert], ...]:
+    """Alerts that are not closed, the most pressing first; of one patient, or of all."""
+    if patient_id is not None:
+        work.open_patient(patient_id)
+    return work.every(ClinicAlert, patient_id=patient_id, states=OPEN_ALERTS)
+
+
+@use_case("alerts.read", roles=roles_of(ALERT, "read"))
+def mark_read(work: Work, alert_id: str, *, patient_id: str, version: int) -> Written:
+    """Somebody reads an alert on its patient's own screen.
+
+    Raises: WrongState, GateClosed on another patient's screen, Conflict.
+    """
+    loaded = work.load(ClinicAlert, alert_id, version=version)
+    return _alert(work, loaded, read_alert(loaded.now, work.act(), patient_id=patient_id))
+
+
+@use_case("alerts.act", roles=roles_of(ALERT, "act"))
+def act_upon(work: Work, alert_id: str, *, action: str, version: int) -> Written:
+    """What was done about an alert.
+
+    Raises: WrongState unless it was read; MissingValue, Conflict.
+    """
+    loaded = work.load(ClinicAlert, alert_id, version=version)
+    return _alert(work, loaded, act_on(loaded.now, work.act(action)))
+
+
+@use_case("alerts.close", roles=roles_of(ALERT, "close"))
+def close(work: Work, alert_id: str, *, version: int) -> Written:
+    """Close an alert that was read and acted upon.
+
+    Raises: WrongState, Conflict.
+    """
+    loaded = work.load(ClinicAlert, alert_id, version=version)
+    return _alert(work, loaded, close_alert(loaded.now, work.act()))
+
+
+@use_case("alerts.hand_over", roles=roles_of(ALERT, "hand_over"))
+def give_to(work: Work, alert_id: str, *, to: Role, reason: str, version: int) -> Written:
+    """Another role owns an alert from now on; its clock runs on.
+
+    Raises: WrongState, MissingValue, Conflict.
+    """
+    loaded = work.load(ClinicAlert, alert_id, version=version)
+    outcome = hand_over(loaded.now, work.act(reason), to=to)
+    tell_owner(work, outcome.now)
+    return _alert(work, loaded, outcome)
+
+
+@use_case("alerts.escalate", roles=roles_of(ALERT, "escalate"))
+def escalate_due(work: Work) -> tuple[str, ...]:
+    """The clock: every alert whose time is over goes to the next role; the ids of those."""
+    due = work.every(ClinicAlert, states=("open", "seen"), due_until=work.now)
+    for each in due:
+        outcome = escalate(each.now, work.act(), policy=work.policy_or_defaults())
+        _alert(work, each, outcome)
+        tell_owner(work, outcome.now)
+    work.about(alerts=len(due))
+    return tuple(each.id for each in due)
+
+
+def raise_alerts(work: Work, patient_id: str, alerts: Iterable[ClinicAlert]) -> tuple[str, ...]:
+    """Keep new alerts with their clocks; their ids."""
+    made = tuple(alerts)
+    for each in made:
+        work.write(each, patient_id=patient_id, subject=each.id)
+        work.add(each, id=each.id, patient_id=patient_id, state=each.stage, due_at=each.respond_by)
+        tell_owner(work, each)
+    return tuple(each.id for each in made)
+
+
+def score_lines(work: Work, patient_id: str, *, name: str | None = None) -> tuple[ScoreLine, ...]:
+    """Each score against the one before treatment and the one before it."""
+    first_dose = min(
+        (c.now.induced_at for c in work.every(TreatmentCourse, patient_id=patient_id) if c.now.induced_at), default=None
+    )
+    sex, lines = _sex(work, patient_id), []
+    before: dict[str, ScaleScore] = {}
+    base: dict[str, ScaleScore] = {}
+    for each in work.standing(Measured, patient_id=patient_id):
+        if name is not None and each.fact.instrument != name:
+            continue
+        of, scored = each.fact.instrument, each.fact.score()
+        since = base.get(of) if first_dose is not None and each.at > first_dose else None
+        reading = read_score(scored, baseline=since, previous=before.get(of), sex=sex)
+        lines.append(ScoreLine(id=each.id, at=each.at, measured=each.fact, reading=reading))
+        before[of] = scored
+        if scored.total is not None and (of not in base or first_dose is None or each.at <= first_dose):
+            base[of] = scored
+    return tuple(lines)
+
+
+def due_of(
+    work: Work, course: TreatmentCourse, scores: Iterable[tuple[datetime, str]], *, next_at: datetime | None
+) -> tuple[DueMeasure, ...]:
+    """Scales that are due for a course, from when each was last done and when the next session is."""
+    if course.state is CourseState.STOPPED:
+        return ()
+    last: dict[str, datetime] = {}
+    for at, name in scores:
+        last[name] = max(at, last.get(name, at))
+    return due_measures(
+        indication=course.indication,
+        phase=course.state,
+        phase_since=_phase_since(work, course),
+        last_done=last,
+        next_session_at=next_at,
+        at=work.now,
+        policy=work.policy_or_defaults(),
+    )
+
+
+def _phase_since(work: Work, course: TreatmentCourse) -> datetime:
+    """When the course got to where it is."""
+    moves = work.standing(Transitioned, patient_id=course.patient_id, subject=course.id)
+    return max((each.at for each in moves if each.fact.machine == "course"), default=work.now)
+
+
+def _measured(
+    work: Work,
+    name: str,
+    *,
+    answers: Mapping[str, int | bool | None] | Sequence[int | bool | None] | None,
+    total: float | None,
+    subscales: Mapping[str, float] | None,
+) -> tuple[Measured, ScaleScore]:
+    if sum(each is not None for each in (answers, total, subscales)) != 1:
+        raise MissingValue("A score is its answers, its total or its subscales", allowed="one of the three")
+    scale = instrument(name)
+    items: tuple[tuple[str, int], ...] = ()
+    if answers is not None:
+        given = scale_answers(scale, answers)
+        scored, items = score(given), tuple(sorted(given.items.items()))
+    else:
+        scored = score_subscales(scale, subscales) if subscales is not None else score_total(scale, _number(total))
+    made = Measured(
+        instrument=scale.id,
+        items=items,
+        entered_total=total,
+        entered_subscales=tuple(sorted((subscales or {}).items())),
+        total=scored.total,
+        level=scored.level,
+        status=scored.status,
+        by=work.actor.person_id,
+        self_rated=scale.is_self_rated,
+    )
+    return made, scored
+
+
+def _number(total: float | None) -> float:
+    return float(total if total is not None else "nan")
+
+
+def _record(work: Work, patient_id: str, made: Measured, *, at: datetime | None, origin: str | None) -> Written:
+    when = at or work.now
+    if when > work.now:
+        raise WrongOrder("A scale was answered by now", observed=f"{when:%Y-%m-%d %H:%M} UTC")
+    if origin is not None and (known := store_facts.find_origin(work.tx, origin)) is not None:
+        work.about(subject=known)
+        return Written(id=known)
+    fact_id = store_facts.write(work.tx, made, at=when, patient_id=patient_id, subject=made.instrument, origin=origin)
+    work.about(patient_id=patient_id, subject=fact_id, instrument=made.instrument)
+    lines = [each for each in score_lines(work, patient_id, name=made.instrument) if each.id == fact_id]
+    states = lines[0].reading.alerts if work.now - when < ALERTING else ()
+    raised = alerts_from_score(
+        states, score_id=fact_id, patient_id=patient_id, at=work.now, policy=work.policy_or_defaults()
+    )
+    return Written(id=fact_id, also=raise_alerts(work, patient_id, raised))
+
+
+def _call_alert(work: Work, patient_id: str, made: CheckIn, fact_id: str) -> ClinicAlert:
+    priority = Priority.HIGH if made.low_mood_or_thoughts else Priority.MEDIUM
+    said = (
+        ("unwell", made.unwell),
+        ("low mood or thoughts", made.low_mood_or_thoughts),
+        ("drove or fell", made.drove_or_fell),
+    )
+    return ClinicAlert(
+        id=f"{fact_id}.check_in",
+        patient_id=patient_id,
+        about="S072",
+        text=f"24-hour check-in: {', '.join(words for words, yes in said if yes)}",
+        action="Call the patient",
+        priority=priority,
+        owner=Role.PRESCRIBER if priority is Priority.HIGH else Role.NURSE,
+        raised_at=work.now,
+        respond_by=work.now + response_time(priority, work.policy_or_defaults()),
+    )
+
+
+def _alert(work: Work, loaded: Loaded[ClinicAlert], outcome: Outcome[ClinicAlert]) -> Written:
+    return work.keep(loaded, outcome, state=outcome.now.stage, due_at=outcome.now.respond_by)
+
+
+def _sex(work: Work, patient_id: str) -> str | None:
+    noted = work.standing(KnownFact, patient_id=patient_id, subject=_SEX)
+    value = noted[-1].fact.value if noted else None
+    return value if isinstance(value, str) else None

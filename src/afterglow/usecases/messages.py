@@ -1,0 +1,282 @@
+"""Messages out: written in the transaction that causes them, sent afterwards, tried again, and never silent about it.
+
+A message names no patient: it says that something waits in the clinic's own screens. An address counts once somebody
+has shown that what is sent there arrives; an alert whose owner has no such address says so.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from hashlib import sha256
+from urllib.parse import urlsplit
+
+from afterglow.clinic import ClinicAlert, Role
+from afterglow.errors import Conflict, InputError, NotPermitted, OutOfRange, echo
+from afterglow.store import facts
+from afterglow.store.records import Store
+from afterglow.usecases.desk import Desk, use_case, view
+from afterglow.usecases.work import CARE, Loaded, Work, Written, program
+
+OWNERS = (Role.NURSE, Role.PRESCRIBER, Role.MEDICAL_DIRECTOR)
+NO_ROUTE = "No route is confirmed: nobody is told outside this screen"
+LEASE = timedelta(minutes=5)  # Assumption: a sender that is silent for so long has died
+MOST_TRIES = 12  # policy: with the waits below, about seven hours
+LONGEST_WAIT = timedelta(hours=1)
+CODE_TRIES = 5  # policy: a code of eight digits is then guessed once in twenty million
+_CODE_DIGITS = 8
+
+
+class Channel(StrEnum):
+    """How a message leaves."""
+
+    EMAIL = "email"
+    WEBHOOK = "webhook"
+
+
+class Delivery(StrEnum):
+    """Where a message is; sent: the next server took it, which is not that somebody read it."""
+
+    WAITING = "waiting"
+    SENDING = "sending"
+    SENT = "sent"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """Where alerts of a role go.
+
+    Args:
+        code_digest: of the code that was sent there; None once it is confirmed.
+        wrong_codes: given since the code was sent.
+    """
+
+    role: Role
+    channel: Channel
+    address: str
+    set_by: str
+    code_digest: str | None
+    wrong_codes: int = 0
+    confirmed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutgoingMessage:
+    """A message and what became of it; the next server may get it twice after a crash, with the same id.
+
+    Args:
+        about: id of what it is about.
+        fault: why the last try failed, in words that name nobody.
+    """
+
+    about: str
+    channel: Channel
+    address: str
+    subject: str
+    text: str
+    made_at: datetime
+    tries: int = 0
+    fault: str | None = None
+    sent_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertDelivery:
+    """What became of the messages of an alert, in words, the latest owner last."""
+
+    role: Role
+    state: Delivery | None
+    words: str
+
+
+Send = Callable[[str, OutgoingMessage], str | None]
+"""Sends a message of an id; why it did not go, None if it went."""
+
+
+@use_case("messages.set_route", roles=(Role.ADMINISTRATOR, Role.MEDICAL_DIRECTOR))
+def set_route(work: Work, role: Role, channel: Channel, address: str) -> Written:
+    """Where alerts of a role are to go; a code is sent there, and the route counts once it is given back.
+
+    Raises: OutOfRange for a role that owns no alerts; InputError for an address that cannot be one.
+    """
+    if role not in OWNERS:
+        raise OutOfRange("This role owns no alerts", observed=role, allowed=", ".join(OWNERS))
+    _check_address(channel, address)
+    code = "".join(secrets.choice("0123456789") for _ in range(_CODE_DIGITS))
+    route = Route(
+        role=role,
+        channel=channel,
+        address=address,
+        set_by=work.actor.person_id,
+        code_digest=sha256(code.encode()).hexdigest(),
+    )
+    known = work.find(Route, role)
+    written = work.add(route, id=role) if known is None else work.change(known, route)
+    work.about(subject=role, channel=channel)
+    text = f"The code is {code}. Give it back in Afterglow, so that alerts for the role {role} come here."
+    _queue(work, f"route.{role}.{written.version}", route, "Afterglow: confirm this address", text)
+    return written
+
+
+@use_case("messages.confirm_route", roles=(Role.ADMINISTRATOR, Role.MEDICAL_DIRECTOR))
+def confirm_route(work: Work, role: Role, code: str) -> Written:
+    """The code that arrived is given back: from now on alerts of the role go there.
+
+    `state` tells what came of it: "confirmed", or "refused", since a wrong code is counted.
+
+    Raises: NotFound; NotPermitted after too many wrong codes.
+    """
+    loaded = work.load(Route, role)
+    route = loaded.now
+    if route.wrong_codes >= CODE_TRIES:
+        raise NotPermitted("Too many wrong codes", next_step="Set the route again: a new code is sent")
+    digest = sha256(code.encode()).hexdigest()
+    right = route.code_digest is not None and hmac.compare_digest(digest, route.code_digest)
+    work.about(confirmed=right)
+    if not right:
+        return replace(work.change(loaded, replace(route, wrong_codes=route.wrong_codes + 1)), state="refused")
+    return work.change(loaded, replace(route, code_digest=None, confirmed_at=work.now), state="confirmed")
+
+
+@view("messages.of_alert", roles=(*CARE, Role.COORDINATOR))
+def of_alert(work: Work, alert_id: str) -> tuple[AlertDelivery, ...]:
+    """Whether the owners of an alert were told, and where not, why.
+
+    Raises: NotFound.
+    """
+    alert = work.load(ClinicAlert, alert_id).now
+    roles = (*alert.escalations, alert.owner)
+    return tuple(_delivery(work, _alert_message(alert_id, n), role) for n, role in enumerate(roles))
+
+
+def tell_owner(work: Work, alert: ClinicAlert) -> None:
+    """Queue the message to the owner of an alert, in the transaction that raised or escalated it."""
+    known = work.find(Route, alert.owner)
+    if known is None or known.now.confirmed_at is None:
+        return
+    text = (
+        f"An alert of priority {alert.priority} waits for the role {alert.owner}.\n"
+        f"Respond by {alert.respond_by:%Y-%m-%d %H:%M} UTC. Open Afterglow to read it."
+    )
+    subject = f"Afterglow: alert, priority {alert.priority}"
+    message_id = _alert_message(alert.id, len(alert.escalations))
+    _queue(work, message_id, known.now, subject, text, patient_id=alert.patient_id)
+
+
+@use_case("messages.claim", roles=(Role.SYSTEM,))
+def claim(work: Work) -> tuple[Loaded[OutgoingMessage], ...]:
+    """Messages that are to be sent now; nobody else sends them for five minutes."""
+    states = (Delivery.WAITING, Delivery.SENDING)
+    due = work.every(OutgoingMessage, states=states, due_until=work.now)
+    taken = []
+    for each in due:
+        now = replace(each.now, tries=each.now.tries + 1)
+        written = work.change(each, now, state=Delivery.SENDING, due_at=work.now + LEASE)
+        taken.append(replace(each, now=now, version=written.version, state=Delivery.SENDING))
+    work.about(messages=len(taken))
+    return tuple(taken)
+
+
+@use_case("messages.note", roles=(Role.SYSTEM,))
+def note(work: Work, message_id: str, fault: str | None, *, version: int) -> Written:
+    """What became of a try: sent, to be tried again later, or given up.
+
+    Raises: Conflict if somebody else took the message meanwhile.
+    """
+    loaded = work.load(OutgoingMessage, message_id, version=version)
+    message = loaded.now
+    if fault is None:
+        return work.change(loaded, replace(message, fault=None, sent_at=work.now), state=Delivery.SENT)
+    failed = replace(message, fault=fault)
+    if message.tries >= MOST_TRIES:
+        return work.change(loaded, failed, state=Delivery.FAILED)
+    return work.change(loaded, failed, state=Delivery.WAITING, due_at=work.now + wait_after(message.tries))
+
+
+def wait_after(tries: int) -> timedelta:
+    """How long until the next try: a minute, then twice as long each time, an hour at most.
+
+    >>> [int(wait_after(n).total_seconds()) // 60 for n in (1, 2, 3, 7, 12)]
+    [1, 2, 4, 60, 60]
+    """
+    return min(timedelta(minutes=2 ** (tries - 1)), LONGEST_WAIT)
+
+
+def send_due(store: Store, clinic_id: str, send: Send) -> int:
+    """Send what is due in a clinic; how many went. No transaction is open while a message is under way."""
+    with store.read(clinic_id) as tx:
+        states = (Delivery.WAITING, Delivery.SENDING)
+        if not facts.load_all(tx, OutgoingMessage, states=states, due_until=tx.now):
+            return 0
+    desk = Desk(store=store, actor=program(clinic_id))
+    sent = 0
+    for each in claim(desk):
+        fault = send(each.id, each.now)
+        with suppress(Conflict):  # another sender took it after the lease, or the patient was erased meanwhile
+            note(desk, each.id, fault, version=each.version)
+            sent += fault is None
+    return sent
+
+
+def _queue(
+    work: Work, message_id: str, route: Route, subject: str, text: str, *, patient_id: str | None = None
+) -> None:
+    message = OutgoingMessage(
+        about=message_id,
+        channel=route.channel,
+        address=route.address,
+        subject=subject,
+        text=text,
+        made_at=work.now,
+    )
+    work.add(message, id=message_id, patient_id=patient_id, state=Delivery.WAITING, due_at=work.now)
+
+
+def _alert_message(alert_id: str, step: int) -> str:
+    return sha256(f"{alert_id}/{step}".encode()).hexdigest()[:32]
+
+
+def _delivery(work: Work, message_id: str, role: Role) -> AlertDelivery:
+    found = work.find(OutgoingMessage, message_id)
+    if found is None:
+        return AlertDelivery(role=role, state=None, words=NO_ROUTE)
+    message, state = found.now, Delivery(found.state or Delivery.WAITING)
+    if state is Delivery.SENT:
+        words = f"Handed to the {message.channel} server; whether it was read is not known"
+    elif state is Delivery.FAILED:
+        words = f"Given up after {message.tries} tries: {message.fault}"
+    else:
+        words = f"Not sent yet, {message.tries} tries: {message.fault}" if message.fault else "Not sent yet"
+    return AlertDelivery(role=role, state=state, words=words)
+
+
+def _check_address(channel: Channel, address: str) -> None:
+    plain = address.isascii() and address.isprintable() and " " not in address and len(address) <= 200
+    name, at, domain = address.rpartition("@")
+    if channel is Channel.EMAIL:
+        fits = bool(at and name and domain) and not set(address) & set(',;:<>()[]\\"')
+    else:
+        fits = not at and _is_web(address)
+    if not (plain and fits):
+        raise InputError(
+            "The address is refused",
+            observed=echo(address),
+            allowed="name@domain, or https://... without a password in it",
+        )
+
+
+def _is_web(address: str) -> bool:
+    try:
+        place = urlsplit(address)
+        place.port  # noqa: B018  raises where it is none
+    except ValueError:
+        return False
+    return bool(place.hostname) and (
+        place.scheme == "https" or (place.scheme == "http" and place.hostname in {"127.0.0.1", "localhost"})
+    )

@@ -1,0 +1,168 @@
+"""What a clinic sets for itself: its signed policy, its consent forms, its chairs and staff."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from afterglow.clinic import (
+    Chair,
+    Closure,
+    Delivery,
+    Diary,
+    Role,
+    SitePolicy,
+    draft_policy,
+    policy_settings,
+    sign_policy,
+)
+from afterglow.clinic.rulebook import SettingValue
+from afterglow.errors import Conflict, MissingValue, OutOfRange, WrongOrder
+from afterglow.usecases.desk import use_case, view
+from afterglow.usecases.work import STAFF, Work, Written
+
+DIARY = "diary"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsentForm:
+    """The consent form of a delivery that is in use; its text is kept elsewhere."""
+
+    delivery: Delivery
+    version: str
+    published_by: str
+    published_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyLine:
+    """One setting: its default, what this version sets, and its unit."""
+
+    name: str
+    default: SettingValue
+    value: SettingValue
+    unit: str | None
+
+
+@use_case("policies.draft", roles=(Role.MEDICAL_DIRECTOR, Role.COMPLIANCE, Role.PRESCRIBER))
+def draft(work: Work, changes: Mapping[str, SettingValue]) -> Written:
+    """A new version as a draft: changes on top of the newest version.
+
+    Raises: UnknownName, OutOfRange; Conflict while a draft waits for its signature.
+    """
+    versions = work.policies
+    last = versions[-1] if versions else None
+    if last is not None and last.signed_at is None and not last.demo:
+        raise Conflict("A draft waits for its signature", observed=f"version {last.version}", next_step="Sign it first")
+    version = 1 if last is None else last.version + 1
+    made = draft_policy(work.act(), version=version, changes=changes, before=last)
+    return work.add(made, id=policy_id(version), state="draft")
+
+
+@use_case("policies.sign", roles=(Role.MEDICAL_DIRECTOR,), signs=True)
+def sign(work: Work, version: int, *, effective_from: datetime | None = None) -> Written:
+    """The medical director signs a draft; in force from a time on, now if none is said.
+
+    Raises: NotFound, WrongState, TooEarly.
+    """
+    loaded = work.load(SitePolicy, policy_id(version))
+    outcome = sign_policy(loaded.now, work.act(), effective_from=effective_from or work.now)
+    work.about(version=version)
+    return work.keep(loaded, outcome, state="signed", due_at=outcome.now.effective_from)
+
+
+@use_case("policies.discard", roles=(Role.MEDICAL_DIRECTOR,))
+def discard(work: Work, version: int, changes: Mapping[str, SettingValue]) -> Written:
+    """Make the newest draft anew, from the version before it and these changes.
+
+    Raises: NotFound, UnknownName, OutOfRange; Conflict for a version that is signed.
+    """
+    loaded = work.load(SitePolicy, policy_id(version))
+    if loaded.now.signed_at is not None or loaded.now.demo:
+        raise Conflict("A signed version stands for good", observed=f"version {version}", next_step="Draft the next")
+    before = next((each for each in work.policies if each.version == version - 1), None)
+    return work.change(loaded, draft_policy(work.act(), version=version, changes=changes, before=before), state="draft")
+
+
+@view("policies.list", roles=STAFF)
+def list_policies(work: Work) -> tuple[SitePolicy, ...]:
+    """Every version, oldest first."""
+    return work.policies
+
+
+@view("policies.read", roles=STAFF)
+def read_policy(work: Work, version: int | None = None) -> tuple[PolicyLine, ...]:
+    """Each setting of a version, of the one in force for None.
+
+    Raises: NotFound, PolicyUnsigned.
+    """
+    policy = work.policy_of(version)
+    return tuple(
+        PolicyLine(name=name, default=each.default, value=policy[name], unit=each.unit)
+        for name, each in sorted(policy_settings().items())
+    )
+
+
+@use_case("policies.publish_consent_form", roles=(Role.MEDICAL_DIRECTOR, Role.COMPLIANCE))
+def publish_consent_form(work: Work, delivery: Delivery, *, version: str) -> Written:
+    """The consent form in use for a delivery from now on; consents on an earlier one count no more.
+
+    Raises: MissingValue without a version; Conflict for the one in use.
+    """
+    if not version.strip():
+        raise MissingValue("A consent form has a version", about="version")
+    form = ConsentForm(
+        delivery=delivery, version=version.strip(), published_by=work.actor.person_id, published_at=work.now
+    )
+    loaded = work.find(ConsentForm, delivery)
+    work.write(form, subject=delivery)
+    work.about(subject=delivery)
+    if loaded is None:
+        return work.add(form, id=delivery)
+    if loaded.now.version == form.version:
+        raise Conflict("This consent form is in use already", observed=form.version)
+    return work.change(loaded, form)
+
+
+@use_case("policies.set_chairs", roles=(Role.COORDINATOR, Role.MEDICAL_DIRECTOR))
+def set_chairs(
+    work: Work,
+    chairs: tuple[Chair, ...],
+    *,
+    capacity: int,
+    closures: tuple[Closure, ...] = (),
+    nurses: int | None = None,
+) -> Written:
+    """Chairs, what may be given in each, how many patients staff can watch at once, and when it is closed.
+
+    `nurses` is how many watch infusions; without it nobody is warned of too many.
+
+    Raises: OutOfRange without a chair or capacity; Conflict for a chair named twice; WrongOrder for a closure that ends
+        before it starts.
+    """
+    if not chairs or capacity < 1:
+        raise OutOfRange("A clinic has a chair and staff", observed=f"{len(chairs)} chairs, {capacity} patients")
+    if len({each.id for each in chairs}) != len(chairs):
+        raise Conflict("Two chairs share a name")
+    if any(each.until <= each.starts_at for each in closures):
+        raise WrongOrder("A closure ends after it starts")
+    loaded = work.find(Diary, DIARY)
+    now = Diary(chairs=chairs, capacity=capacity, closures=closures, nurses=nurses)
+    work.about(subject=DIARY)
+    return work.add(now, id=DIARY) if loaded is None else work.change(loaded, now)
+
+
+def consent_version(work: Work, delivery: Delivery) -> str:
+    """The consent form in use; empty, which no consent fits, where none was published."""
+    found = work.find(ConsentForm, delivery)
+    return "" if found is None else found.now.version
+
+
+def policy_id(version: int) -> str:
+    """The id of a version's record.
+
+    >>> policy_id(2)
+    'v2'
+    """
+    return f"v{version}"

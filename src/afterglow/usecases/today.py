@@ -1,0 +1,155 @@
+"""Today: every chair in its place with its clocks, who is expected, and the alerts that stand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from afterglow.clinic import (
+    Booking,
+    BookingState,
+    ClinicAlert,
+    Clocks,
+    Delivery,
+    Diary,
+    Role,
+    SessionState,
+    TreatmentSession,
+    clocks,
+    escalations,
+)
+from afterglow.store import facts, patients
+from afterglow.usecases.desk import view
+from afterglow.usecases.measures import OPEN_ALERTS
+from afterglow.usecases.policies import DIARY
+from afterglow.usecases.room import IN_ROOM
+from afterglow.usecases.sessions import policy_of
+from afterglow.usecases.work import CARE, Loaded, Work
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InChair:
+    """Who sits in a chair now.
+
+    Args:
+        name: None for a chart that is closed to whoever looks; then nothing else is told but that the chair is taken.
+    """
+
+    name: str | None
+    session_id: str | None = None
+    delivery: Delivery | None = None
+    number: int | None = None
+    state: SessionState | None = None
+    clocks: Clocks | None = None
+    rules_met: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChairNow:
+    """One chair, in the clinic's own order: who sits there, and who comes next."""
+
+    chair_id: str
+    now: InChair | None
+    next: Expected | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """A booked session whose patient is not here yet; no name for a chart that is closed to whoever looks."""
+
+    session_id: str
+    chair_id: str
+    starts_at: datetime
+    delivery: Delivery
+    name: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedAlert:
+    """An alert that stands, with who it is about."""
+
+    alert: Loaded[ClinicAlert]
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Today:
+    """What the page shows; `at` is the server's time."""
+
+    at: datetime
+    chairs: tuple[ChairNow, ...]
+    expected: tuple[Expected, ...]
+    alerts: tuple[NamedAlert, ...]
+
+
+@view("today.read", roles=(*CARE, Role.COORDINATOR))
+def read_today(work: Work, *, since: datetime, until: datetime) -> Today:
+    """Chairs, arrivals between two times, and open alerts; a closed chart holds its chair without a name."""
+    booked = facts.load_all(work.tx, Booking, states=(BookingState.BOOKED,), due_from=since, due_until=until)
+    expected = tuple(
+        sorted(
+            (_expected(work, each.now) for each in booked if each.now is not None),
+            key=lambda each: (each.starts_at, each.chair_id),
+        )
+    )
+    sitting = _sitting(work)
+    plan = work.find(Diary, DIARY)
+    chairs = tuple(
+        ChairNow(
+            chair_id=chair.id,
+            now=sitting.get(chair.id),
+            next=next((each for each in expected if each.chair_id == chair.id), None),
+        )
+        for chair in (() if plan is None else plan.now.chairs)
+    )
+    alerts = tuple(
+        NamedAlert(alert=each, name=_name(work, each.now.patient_id))
+        for each in work.every(ClinicAlert, states=OPEN_ALERTS)
+    )
+    work.patient_id = None
+    work.subject = None
+    return Today(at=work.now, chairs=chairs, expected=expected, alerts=alerts)
+
+
+def _expected(work: Work, booking: Booking) -> Expected:
+    closed = booking.patient_id in work.hidden
+    return Expected(
+        session_id=booking.id,
+        chair_id=booking.chair_id,
+        starts_at=booking.starts_at,
+        delivery=booking.delivery,
+        name=None if closed else _name(work, booking.patient_id),
+    )
+
+
+def _sitting(work: Work) -> dict[str, InChair]:
+    """Who is in which chair; chairs are looked up past closed charts, since a taken chair is never shown as free."""
+    found: dict[str, InChair] = {}
+    arrived = {
+        head.id: head.now.chair_id
+        for head in facts.load_all(work.tx, Booking, states=(BookingState.ARRIVED,))
+        if head.now is not None
+    }
+    for head in facts.load_all(work.tx, TreatmentSession, states=IN_ROOM):
+        if head.now is not None and head.id in arrived:
+            closed = head.patient_id in work.hidden
+            found[arrived[head.id]] = InChair(name=None) if closed else _in_chair(work, head.now)
+    return found
+
+
+def _in_chair(work: Work, session: TreatmentSession) -> InChair:
+    policy = policy_of(work, session)
+    return InChair(
+        name=_name(work, session.patient_id),
+        session_id=session.id,
+        delivery=session.delivery,
+        number=session.number,
+        state=session.state,
+        clocks=clocks(session, work.now, policy=policy),
+        rules_met=tuple(each.rule for each in escalations(session, policy)),
+    )
+
+
+def _name(work: Work, patient_id: str) -> str:
+    known = patients.load(work.tx, patient_id).identifiers
+    return "" if known is None else known.name

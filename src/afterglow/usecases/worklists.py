@@ -1,0 +1,206 @@
+"""The worklist and the chart: what is to do in the clinic, and everything of one patient on one page."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+
+from afterglow.clinic import (
+    ASKED_LATER,
+    Allergies,
+    BookingState,
+    ClinicAlert,
+    CourseState,
+    Indication,
+    MedicineList,
+    Role,
+    Standing,
+    TreatmentCourse,
+    TreatmentSession,
+    WorkItem,
+    list_work,
+    reviews_due,
+    sessions_in_induction,
+)
+from afterglow.clinic.diary import Booking
+from afterglow.errors import GateClosed
+from afterglow.scales import Change, reliable_change
+from afterglow.store import facts, patients
+from afterglow.store.patients import Identifiers
+from afterglow.usecases.desk import use_case, view
+from afterglow.usecases.measures import OPEN_ALERTS, CheckIn, ScoreLine, due_of, score_lines
+from afterglow.usecases.patients import KnownFact, TrialHistory, known_facts_of
+from afterglow.usecases.work import CARE, Loaded, Work, Written
+
+T = TypeVar("T")
+_MAIN = {Indication.PTSD: "pcl5", Indication.ANXIETY: "gad7", Indication.PAIN: "peg"}
+_DEPRESSION = "phq9"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormSent:
+    """That a session's monitoring form went to the risk programme."""
+
+    session_id: str
+    by: str
+    reference: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkLine:
+    """One line of the worklist, with who the patient is."""
+
+    item: WorkItem
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChartPage:
+    """Everything of one patient; heads come with the version that a change needs."""
+
+    patient_id: str
+    version: int
+    identifiers: Identifiers | None
+    courses: tuple[Loaded[TreatmentCourse], ...]
+    sessions: tuple[Loaded[TreatmentSession], ...]
+    scores: tuple[ScoreLine, ...]
+    alerts: tuple[Loaded[ClinicAlert], ...]
+    medicines: MedicineList | None
+    allergies: Allergies | None
+    trials: TrialHistory | None
+    known: tuple[KnownFact, ...]
+
+
+@view("worklist.read", roles=(*CARE, Role.COORDINATOR))
+def read_worklist(work: Work, *, owner: Role | None = None) -> tuple[WorkLine, ...]:
+    """Everything there is to do, most pressing first; of one owner if one is named."""
+    items = list_work(_standings(work), work.now, policy=work.policy_or_defaults())
+    kept = [each for each in items if owner is None or each.owner is owner]
+    names = {each: _name(work, each) for each in {item.patient_id for item in kept}}
+    return tuple(WorkLine(item=each, name=names[each.patient_id]) for each in kept)
+
+
+@view("chart.read", roles=CARE)
+def read_chart(work: Work, patient_id: str) -> ChartPage:
+    """A patient's chart."""
+    work.open_patient(patient_id)
+    patient = patients.load(work.tx, patient_id)
+    medicines, allergies = work.find(MedicineList, patient_id), work.find(Allergies, patient_id)
+    trials = work.find(TrialHistory, patient_id)
+    latest = {each.fact.name: each.fact for each in work.standing(KnownFact, patient_id=patient_id)}
+    return ChartPage(
+        patient_id=patient_id,
+        version=patient.version,
+        identifiers=patient.identifiers,
+        courses=work.every(TreatmentCourse, patient_id=patient_id),
+        sessions=work.every(TreatmentSession, patient_id=patient_id),
+        scores=score_lines(work, patient_id),
+        alerts=work.every(ClinicAlert, patient_id=patient_id, states=OPEN_ALERTS),
+        medicines=None if medicines is None else medicines.now,
+        allergies=None if allergies is None else allergies.now,
+        trials=None if trials is None else trials.now,
+        known=tuple(sorted(latest.values(), key=lambda each: each.name)),
+    )
+
+
+@use_case("sessions.form_sent", roles=(Role.COORDINATOR, Role.NURSE, Role.COMPLIANCE))
+def note_form_sent(work: Work, session_id: str, *, reference: str = "") -> Written:
+    """The monitoring form of a session went to the risk programme.
+
+    Raises: NotFound; GateClosed for a session that needs none.
+    """
+    session = work.load(TreatmentSession, session_id).now
+    if session.rems_due_at is None:
+        raise GateClosed(
+            "No monitoring form is due for this session", rule="S070", observed=session.delivery.words, allowed="none"
+        )
+    sent = FormSent(session_id=session_id, by=work.actor.person_id, reference=reference)
+    return Written(id=work.write(sent, patient_id=session.patient_id, subject=session_id))
+
+
+def _standings(work: Work) -> Iterable[Standing]:
+    open_courses = tuple(each for each in CourseState if each is not CourseState.STOPPED)
+    sessions = _by_patient(work.every(TreatmentSession))
+    alerts = _by_patient(work.every(ClinicAlert, states=OPEN_ALERTS))
+    booked = _by_patient(work.every(Booking, states=(BookingState.BOOKED,)))
+    checked = {each.subject for each in facts.standing(work.tx, CheckIn)}
+    sent = {each.subject for each in facts.standing(work.tx, FormSent)}
+    courses = work.every(TreatmentCourse, states=open_courses)
+    stopped = work.every(TreatmentCourse, states=(CourseState.STOPPED,))
+    first: set[str] = set()
+    for each in (*courses, *stopped):
+        course = each.now
+        mine = tuple(s for s in sessions[course.patient_id] if s.course_id == course.id)
+        own_alerts = tuple(alerts[course.patient_id]) if course.patient_id not in first else ()  # told once
+        first.add(course.patient_id)
+        if course.state is CourseState.STOPPED and not own_alerts and not any(s.left_at is not None for s in mine):
+            continue
+        yield _standing(work, course, mine, own_alerts, booked[course.patient_id], checked, sent)
+
+
+def _standing(
+    work: Work,
+    course: TreatmentCourse,
+    sessions: tuple[TreatmentSession, ...],
+    alerts: tuple[ClinicAlert, ...],
+    booked: Iterable[Booking],
+    checked: set[str | None],
+    sent: set[str | None],
+) -> Standing:
+    lines = score_lines(work, course.patient_id)
+    main = [each for each in lines if each.measured.instrument == _MAIN.get(course.indication, _DEPRESSION)]
+    next_at = min((each.starts_at for each in booked if each.starts_at >= work.now), default=None)
+    since, policy = course.induced_at, work.policy_or_defaults()
+    known = known_facts_of(work, course.patient_id, policy=policy)
+    return Standing(
+        patient_id=course.patient_id,
+        course=course,
+        sessions=sessions,
+        alerts=alerts,
+        measures=due_of(work, course, ((each.at, each.measured.instrument) for each in lines), next_at=next_at),
+        reviews=reviews_due(
+            course,
+            work.now,
+            sessions_given=sessions_in_induction(course, sessions),
+            improvement_pct=_improvement_pct(main, since),
+            policy=policy,
+        ),
+        change=_last_change(main),
+        next_session_at=next_at,
+        checked_in=tuple(s.id for s in sessions if s.id in checked),
+        forms_sent=tuple(s.id for s in sessions if s.id in sent),
+        asked=tuple((name, value) for name, value in known.items() if name in ASKED_LATER),
+    )
+
+
+def _improvement_pct(lines: list[ScoreLine], since: datetime | None) -> float | None:
+    """Of the main scale since before treatment; None where it cannot be told."""
+    totals = [(each.at, each.measured.total) for each in lines if each.measured.total is not None]
+    before = [total for at, total in totals if since is not None and at <= since]
+    after = [total for at, total in totals if since is not None and at > since]
+    if not before or not after or not before[-1]:
+        return None
+    return 100.0 * (before[-1] - after[-1]) / before[-1]
+
+
+def _last_change(lines: list[ScoreLine]) -> Change | None:
+    """Of the last two totals, beyond measurement error; None where it cannot be told."""
+    totals = [each for each in lines if each.measured.total is not None]
+    if len(totals) < 2:
+        return None
+    return reliable_change(totals[-2].measured.score(), totals[-1].measured.score()).verdict
+
+
+def _by_patient(loaded: Iterable[Loaded[T]]) -> defaultdict[str, list[T]]:
+    found: defaultdict[str, list[T]] = defaultdict(list)
+    for each in loaded:
+        found[each.patient_id or ""].append(each.now)
+    return found
+
+
+def _name(work: Work, patient_id: str) -> str:
+    known = patients.load(work.tx, patient_id).identifiers
+    return "" if known is None else known.name

@@ -1,0 +1,118 @@
+"""A clinic with people in its chairs, served on the loopback, and a browser that takes no error for an answer."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pyotp
+import pytest
+import uvicorn
+from fastapi import FastAPI
+from tests.integration import care
+from tests.integration.desks import at_work, desk
+from tests.integration.stores import Clock, new_store
+
+from afterglow.clinic import Role
+from afterglow.store.records import Store
+from afterglow.usecases import measures, people
+from afterglow.usecases.login import begin_set_up, finish_set_up
+from afterglow.web.pages import add_pages
+
+playwright_api = pytest.importorskip("playwright.sync_api")
+CHROMIUM = os.environ.get("AFTERGLOW_TEST_CHROMIUM", "/usr/bin/chromium")
+PASSWORD = "seven quiet rivers"  # of made-up people
+
+
+class RunningClock(Clock):
+    """A clock that runs as any other, from a day in January, and can be put forward."""
+
+    def __init__(self) -> None:
+        self._ahead = datetime(2026, 1, 5, 9, tzinfo=UTC) - datetime.now(UTC)
+
+    @property
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self._ahead
+
+    @now.setter
+    def now(self, to: datetime) -> None:
+        self._ahead = to - datetime.now(UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """The clinic as it runs."""
+
+    address: str
+    store: Store
+    tokens: dict[str, str]
+    secrets: dict[str, str]
+
+    def code(self, login: str) -> str:
+        """A code that was not used yet; each is good once, so the clock goes on."""
+        clock = self.store.clock
+        assert isinstance(clock, RunningClock)
+        clock.now += timedelta(seconds=31)
+        return pyotp.TOTP(self.secrets[login]).at(int(clock.now.timestamp()))
+
+
+def _fill(store: Store) -> None:
+    care.open_clinic(store)
+    care.vial(store)
+    anna, first = care.in_induction(store, name="Anna Berger")
+    _, second = care.in_induction(store, name="Jonas Weber")
+    booked = care.book(store, first, minutes=1)
+    care.dosing(store, booked)
+    care.book(store, second, minutes=90, chair="c2")
+    measures.record(desk(store, Role.NURSE), anna, "PHQ-9", answers=[2, 2, 3, 2, 2, 2, 2, 2, 2])
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    store = at_work(new_store(f"sqlite:///{tmp_path / 'records.db'}", tmp_path))
+    clock = RunningClock()
+    store = replace(store, clock=clock)
+    _fill(store)
+    tokens, secrets = {}, {}
+    admin = desk(store, Role.ADMINISTRATOR, by="operator")
+    for login, role in (("nora", Role.NURSE), ("cora", Role.COORDINATOR), ("ada", Role.ADMINISTRATOR)):
+        tokens[login] = people.add_person(admin, login, name=login.title(), roles=(role,)).token
+    for login in ("nora", "ada"):
+        begun = begin_set_up(store, tokens[login])
+        secrets[login] = begun.secret
+        code = pyotp.TOTP(begun.secret).at(int(clock.now.timestamp()))
+        finish_set_up(store, tokens[login], password=PASSWORD, secret=begun.secret, code=code)
+    app = FastAPI(openapi_url=None)
+    add_pages(app, store)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    config = uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error", timeout_graceful_shutdown=1, ws="none")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.02)
+    yield Served(address=f"http://127.0.0.1:{port}", store=store, tokens=tokens, secrets=secrets)
+    server.should_exit = True
+    thread.join(timeout=10)
+    store.engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[object]:
+    if not Path(CHROMIUM).exists():
+        pytest.skip("Chromium is not here")
+    with playwright_api.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield browser
+        browser.close()

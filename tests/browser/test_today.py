@@ -1,0 +1,179 @@
+"""A day's start in the browser: set-up, login, the board, alerts, an arrival, and the end of an idle login."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from tests.browser.conftest import PASSWORD, RunningClock, Served
+from tests.integration import care
+from tests.integration.desks import desk
+
+from afterglow.clinic import Role
+from afterglow.usecases import room
+from afterglow.usecases.login import IDLE
+
+SHOTS = os.environ.get("AFTERGLOW_TEST_SHOTS", "")
+SIZES = ((390, 844), (1024, 1330), (1440, 1040))
+Open = Callable[..., Any]
+
+
+@pytest.fixture
+def opened(chromium: Any, served: Served) -> Iterator[Open]:
+    """Opens pages; whatever the console says of errors, or the policy blocks, fails the test at its end."""
+    said: list[str] = []
+    contexts = []
+
+    def make(**options: Any) -> Any:
+        context = chromium.new_context(base_url=served.address, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(5000)
+        page.on("console", lambda line: said.append(line.text) if line.type in {"error", "warning"} else None)
+        page.on("pageerror", lambda error: said.append(str(error)))
+        return page
+
+    yield make
+    for each in contexts:
+        each.close()
+    refused = [each for each in said if "the server responded with a status of 4" not in each]  # refusals asked for
+    assert refused == []
+
+
+def log_in(page: Any, served: Served, login: str = "nora") -> None:
+    page.goto("/login")
+    page.select_option("#clinic", "north")
+    page.fill("#login", login)
+    page.fill("#password", PASSWORD)
+    page.fill("#code", served.code(login))
+    page.click("button.action")
+
+
+def check_accessible(page: Any) -> None:
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_page_is_accessible_and_is_seen(opened: Open, served: Served, theme: str) -> None:
+    page = opened(color_scheme=theme)
+
+    def look(name: str) -> None:
+        check_accessible(page)
+        for width, height in SIZES:
+            page.set_viewport_size({"width": width, "height": height})
+            wide = page.evaluate("document.documentElement.scrollWidth")
+            assert wide <= width, f"{name} is {wide} px wide on {width}"
+            if SHOTS:
+                page.screenshot(path=Path(SHOTS) / f"{name}-{width}-{theme}.png", full_page=True)
+
+    page.goto("/login")
+    look("login")
+    page.select_option("#clinic", "north")
+    page.fill("#login", "nora")
+    page.fill("#password", "a wrong password")
+    page.fill("#code", "123456")
+    page.click("button.action")
+    assert page.text_content("#summary h2") == "Login, password or code do not fit"
+    assert page.input_value("#login") == "nora"
+    look("login-refused")
+    page.goto("/set-up")
+    look("set-up-token")
+    page.fill("#token", served.tokens["cora"])
+    page.click("button.action")
+    look("set-up")
+    log_in(page, served)
+    page.wait_for_url("**/today")
+    look("today")
+    log_in(page, served, "ada")
+    assert "not for this person" in page.text_content("[role=alert]")
+    look("not-permitted")
+
+
+def test_set_up_then_login_then_logout(opened: Open, served: Served) -> None:
+    page = opened()
+    page.goto("/set-up")
+    page.fill("#token", served.tokens["cora"])
+    page.click("button.action")
+    served.secrets["cora"] = page.text_content(".secret code")
+    page.fill("#password", "short")
+    page.evaluate("document.querySelector('#password').removeAttribute('minlength')")
+    page.fill("#code", "000000")
+    page.click("button.action")
+    assert page.text_content("#summary h2") == "The password is refused"
+    assert page.text_content(".secret code") == served.secrets["cora"]  # the generator keeps its secret
+    page.fill("#password", PASSWORD)
+    page.fill("#code", served.code("cora"))
+    page.click("button.action")
+    assert page.locator(".codes li").count() == 10
+    log_in(page, served, "cora")
+    assert page.text_content("h1") == "Today"
+    assert page.locator(".alerts form").count() == 0  # a coordinator sees alerts and answers none
+    page.click("text=Log out")
+    page.goto("/today")
+    page.wait_for_url("**/login*")
+
+
+def test_arrival_and_alert_without_script(opened: Open, served: Served) -> None:
+    page = opened(java_script_enabled=False)
+    log_in(page, served)
+    assert page.locator(".chair").nth(0).locator("h2").text_content().split() == ["c1", "Dose"]
+    assert page.locator(".chair").nth(1).locator("h2").text_content().split() == ["c2", "Free"]
+    page.click("text=Is here")
+    assert page.locator(".chair").nth(1).locator("h2").text_content().split() == ["c2", "Screen"]
+    row = page.locator(".alerts .row").first
+    row.locator("button").click()
+    assert "read by nora" in row.text_content()
+    row.locator("input[name=action]").fill("Spoke with her; safety plan gone through")
+    row.locator("button").click()
+    assert "Done: Spoke with her" in row.text_content()
+    before = page.locator(".alerts .row").count()
+    row.locator("button").click()
+    assert page.locator(".alerts .row").count() == before - 1
+
+
+def test_the_board_follows_what_others_write(opened: Open, served: Served) -> None:
+    page = opened()
+    log_in(page, served)
+    page.wait_for_selector("#live .chair")
+    session_id = next(iter(_sessions(served)))
+    assert page.locator(".chair.high").count() == 0
+    room.read_vitals(desk(served.store, Role.NURSE), session_id, care.quiet(systolic_mmhg=196, diastolic_mmhg=114))
+    page.wait_for_selector(".chair.high", timeout=5000)
+    assert page.locator(".chair.high").text_content().count("High") == 1
+
+
+def test_an_idle_login_ends_though_the_board_is_live(opened: Open, served: Served) -> None:
+    page = opened()
+    log_in(page, served)
+    page.wait_for_selector("#live .chair")
+    clock = served.store.clock
+    assert isinstance(clock, RunningClock)
+    clock.now += IDLE + timedelta(minutes=2)
+    page.wait_for_url("**/login?ended=1", timeout=5000)
+    assert "The login has ended" in page.text_content("main")
+
+
+def test_a_form_from_another_site_is_refused(served: Served, opened: Open) -> None:
+    page = opened()
+    log_in(page, served)
+    answer = page.request.post("/logout", headers={"Origin": "https://elsewhere.example"})
+    assert answer.status == 403
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert page.request.post("/logout").status == 403  # neither origin nor the browser's word
+    page.goto("/today")
+    assert page.text_content("h1") == "Today"
+
+
+def _sessions(served: Served) -> tuple[str, ...]:
+    from afterglow.usecases.today import read_today  # noqa: PLC0415
+
+    nurse = desk(served.store, Role.NURSE)
+    now = served.store.clock()
+    shown = read_today(nurse, since=now - timedelta(days=1), until=now + timedelta(days=1)).shown
+    return tuple(each.now.session_id for each in shown.chairs if each.now is not None and each.now.session_id)

@@ -1,0 +1,128 @@
+"""A clinic's history comes in whole, once, and for the right patient."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from tests.integration.desks import at_work, desk
+
+from afterglow.clinic import Role
+from afterglow.errors import UnwritableFile
+from afterglow.protocol import RecordedScore, RecordedSession
+from afterglow.protocol.history_file import parse_mapping, read_history
+from afterglow.scales import ScaleAnswers
+from afterglow.store import audit, facts, patients
+from afterglow.store.records import Store
+from afterglow.usecases.desk import Desk
+from afterglow.usecases.importing import ImportReport, check_history, import_history, write_rejected
+
+NOW = datetime(2026, 3, 2, tzinfo=UTC)
+MAPPING = """
+time_zone: UTC
+files:
+  p.csv: {kind: patients, columns: {patient: MRN, name: Name, born_on: DOB}, dates: ["%Y-%m-%d"]}
+  s.csv: {kind: scores, columns: {patient: MRN, at: When, total: Sum, scale: Scale}, items: {"1": A, "2": B, "3": C},
+    dates: ["%Y-%m-%d %H:%M"]}
+  d.csv: {kind: sessions, columns: {patient: MRN, at: When, dose: Dose, infusion: Over},
+    fixed: {drug: racemic_ketamine, route: iv}, dates: ["%Y-%m-%d %H:%M"]}
+"""
+PATIENTS = ("7,Ann Early,1980-03-02", "8,Bea Late,")
+
+
+def brought(
+    desk_: Desk,
+    folder: Path,
+    *,
+    p: tuple[str, ...] = PATIENTS,
+    s: tuple[str, ...] = (),
+    d: tuple[str, ...] = (),
+    dry: bool = False,
+) -> ImportReport:
+    heads = {"p": "MRN,Name,DOB", "s": "MRN,When,Scale,Sum,A,B,C", "d": "MRN,When,Dose,Over"}
+    for name, lines in (("p", p), ("s", s), ("d", d)):
+        (folder / f"{name}.csv").write_text("\n".join([heads[name], *lines, ""]), encoding="utf-8")
+    paths = [folder / "s.csv", folder / "d.csv", folder / "p.csv"]  # patients come first whatever the order
+    rows = read_history(parse_mapping(MAPPING), paths, now=NOW)
+    return check_history(desk_, rows).shown if dry else import_history(desk_, rows)
+
+
+@pytest.fixture
+def clinic(store: Store) -> Store:
+    return at_work(store)
+
+
+SCORES = ("7,2026-01-05 09:00,PHQ-9,18,,,", "7,2026-01-06 09:00,PEG,,3,4,5")
+SESSIONS = ("8,2026-01-05 09:00,40 mg,40 min",)
+
+
+def test_a_history_comes_in_once(clinic: Store, tmp_path: Path) -> None:
+    me = desk(clinic, Role.SYSTEM)
+    expected = {"patients": 2, "scores": 2, "sessions": 1}
+    assert brought(me, tmp_path, s=SCORES, d=SESSIONS, dry=True).new == expected
+    assert brought(me, tmp_path, s=SCORES, d=SESSIONS).new == expected
+    again = brought(me, tmp_path, s=SCORES, d=SESSIONS)
+    assert (again.new, again.known, again.rejected) == ({}, expected, ())
+    with clinic.read("north") as tx:
+        (ann,) = patients.find_exact(tx, record_number="7")
+        scores = [each.fact for each in facts.standing(tx, RecordedScore, patient_id=ann)]
+        (answers,) = facts.standing(tx, ScaleAnswers, patient_id=ann)
+        assert len(facts.standing(tx, RecordedSession)) == 1
+        assert [each.action for each in audit.who(tx, ann)] == ["history.imported"]
+    assert [(each.scale, each.points) for each in scores if each] == [("PHQ-9", 18), ("PEG", 4)]  # (3 + 4 + 5) / 3
+    assert answers.fact is not None
+    assert dict(answers.fact.items) == {"1": 3, "2": 4, "3": 5}
+    assert audit.verify(clinic, "north").faults == ()
+
+
+def test_a_corrected_score_does_not_come_back(clinic: Store, tmp_path: Path) -> None:
+    me = desk(clinic, Role.SYSTEM)
+    brought(me, tmp_path, s=SCORES[:1])
+    with clinic.write("north", by="nurse-1") as tx:
+        (was,) = facts.standing(tx, RecordedScore)
+        facts.mark_in_error(tx, was.id, reason="of somebody else")
+        tx.event("score.in_error")
+    assert brought(me, tmp_path, s=SCORES[:1]).new == {}
+
+
+@pytest.mark.parametrize(
+    ("p", "s", "why"),
+    [
+        (PATIENTS, ("9,2026-01-05 09:00,PHQ-9,18,,,",), "No patient has this record number"),
+        (PATIENTS, ("7,1980-03-01 09:00,PHQ-9,18,,,",), "earlier than the patient's birth"),
+        (PATIENTS, (SCORES[0], "7,2026-01-05 09:00,PHQ-9,17,,,"), "Another row says otherwise of the same time"),
+        ((*PATIENTS, "7,Cleo Other,1980-03-02"), (), "another name or birth date"),
+        ((*PATIENTS, "7,ann  early,1980-03-03"), (), "another name or birth date"),
+        (PATIENTS, ("7,2026-01-05 09:00,PHQ-9,99,,,",), "PHQ-9"),
+    ],
+)
+def test_rows_that_are_rejected(
+    clinic: Store, tmp_path: Path, p: tuple[str, ...], s: tuple[str, ...], why: str
+) -> None:
+    report = brought(desk(clinic, Role.SYSTEM), tmp_path, p=p, s=s)
+    (rejected,) = report.rejected
+    assert why in rejected.why.refused
+    (path,) = write_rejected(report, tmp_path)
+    head, row = path.read_text(encoding="utf-8").splitlines()
+    assert head.startswith("line,why,MRN")
+    assert row.startswith(f"{rejected.row.place.line},")
+    assert why in row
+    assert path.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(UnwritableFile):
+        write_rejected(report, tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(("second", "new"), [("09:10", 1), ("09:11", 2)])
+def test_a_form_sent_twice(clinic: Store, tmp_path: Path, second: str, new: int) -> None:
+    again = f"7,2026-01-05 {second},PHQ-9,18,,,"
+    assert brought(desk(clinic, Role.SYSTEM), tmp_path, s=(SCORES[0], again)).new["scores"] == new
+
+
+def test_a_number_that_two_patients_have(clinic: Store, tmp_path: Path) -> None:
+    with clinic.write("north", by="nurse-1") as tx:
+        for name in ("Ann Early", "Ann Earlier"):
+            patients.register(tx, patients.Identifiers(name=name, record_number="7"))
+        tx.event("patient.registered")
+    report = brought(desk(clinic, Role.SYSTEM), tmp_path)
+    assert [each.why.refused for each in report.rejected] == ["Several patients have this record number"]

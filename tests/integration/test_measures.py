@@ -1,0 +1,270 @@
+"""Scores, links, check-ins, alerts, the worklist and the chart, by use cases on both databases."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from tests.integration.care import (
+    actor,
+    book,
+    candidate,
+    closed,
+    desk,
+    dosing,
+    in_induction,
+    later,
+    left,
+    now,
+    open_clinic,
+    register,
+    vial,
+)
+from tests.integration.desks import at_work, without_policy
+
+from afterglow.clinic import AlertStage, Priority, ReviewKind, Role, StopReason, WorkKind
+from afterglow.errors import (
+    Conflict,
+    GateClosed,
+    LoginRefused,
+    MissingValue,
+    NotFound,
+    NotPermitted,
+    OutOfRange,
+    WrongOrder,
+    WrongState,
+)
+from afterglow.store import audit
+from afterglow.store.records import Store
+from afterglow.usecases import courses, login, measures, passes, people, worklists
+from afterglow.usecases.desk import Desk
+from afterglow.usecases.passes import Purpose
+from afterglow.usecases.work import program
+
+NURSE, COORDINATOR, PRESCRIBER = Role.NURSE, Role.COORDINATOR, Role.PRESCRIBER
+QUIET = [2, 2, 2, 2, 2, 2, 2, 2, 0]
+THOUGHTS = [2, 2, 2, 2, 2, 2, 2, 2, 2]
+
+
+@pytest.fixture
+def north(store: Store) -> Store:
+    made = at_work(store)
+    open_clinic(made)
+    return made
+
+
+def linked(store: Store, patient: str, purpose: Purpose, about: str | None = None) -> Desk:
+    """The desk of a patient who opened a link."""
+    issued = passes.issue_link(desk(store, COORDINATOR), patient, purpose, about=about)
+    _, who = login.open_link(store, issued.token)
+    return Desk(store=store, actor=who)
+
+
+def test_thoughts_of_death_raise_an_alert_that_is_read_acted_on_and_closed(north: Store) -> None:
+    patient, nurse = register(north), desk(north, NURSE)
+    quiet = measures.record(nurse, patient, "PHQ-9", answers=QUIET)
+    assert quiet.also == ()
+    raised = measures.record(nurse, patient, "PHQ-9", answers=THOUGHTS).also
+    assert raised
+    alert, *_ = measures.list_alerts(nurse, patient_id=patient).shown
+    assert alert.now.priority is Priority.HIGH
+    assert alert.now.respond_by == alert.now.raised_at + timedelta(minutes=15)
+    with pytest.raises(WrongState):
+        measures.act_upon(nurse, alert.id, action="called", version=1)
+    with pytest.raises(GateClosed, match="its patient's screen"):
+        measures.mark_read(nurse, alert.id, patient_id="somebody", version=1)
+    measures.mark_read(nurse, alert.id, patient_id=patient, version=1)
+    with pytest.raises(Conflict):
+        measures.act_upon(nurse, alert.id, action="called", version=1)
+    with pytest.raises(MissingValue):
+        measures.act_upon(nurse, alert.id, action=" ", version=2)
+    measures.give_to(nurse, alert.id, to=PRESCRIBER, reason="prescriber asked", version=2)
+    measures.act_upon(nurse, alert.id, action="called, safe tonight", version=3)
+    done = measures.close(nurse, alert.id, version=4)
+    assert done.state == AlertStage.CLOSED
+    assert alert.id not in {each.id for each in measures.list_alerts(nurse).shown}
+
+
+def test_the_clock_takes_an_alert_to_the_next_owner(north: Store) -> None:
+    patient = register(north)
+    measures.record(desk(north, NURSE), patient, "PHQ-9", answers=THOUGHTS)
+    clock = Desk(store=north, actor=program("north"))
+    assert measures.escalate_due(clock) == ()
+    later(north, 16)
+    gone = measures.escalate_due(clock)
+    shown = {each.id: each.now for each in measures.list_alerts(desk(north, NURSE)).shown}
+    assert gone
+    assert all(shown[each].owner is Role.MEDICAL_DIRECTOR for each in gone)
+
+
+def test_an_alert_is_raised_whatever_was_signed(store: Store) -> None:
+    north = without_policy(store)
+    patient = register(north)
+    assert measures.record(desk(north, NURSE), patient, "PHQ-9", answers=THOUGHTS).also
+
+
+def test_scores_are_checked_kept_once_and_corrected(north: Store) -> None:
+    patient, nurse = register(north), desk(north, NURSE)
+    with pytest.raises(MissingValue):
+        measures.record(nurse, patient, "PHQ-9")
+    with pytest.raises(MissingValue):
+        measures.record(nurse, patient, "PHQ-9", answers=QUIET, total=16)
+    with pytest.raises(OutOfRange):
+        measures.record(nurse, patient, "PHQ-9", total=28)
+    with pytest.raises(WrongOrder):
+        measures.record(nurse, patient, "PHQ-9", total=16, at=now(north) + timedelta(days=1))
+    first = measures.record(nurse, patient, "PHQ-9", total=16, origin="file row 1")
+    assert measures.record(nurse, patient, "PHQ-9", total=16, origin="file row 1").id == first.id
+    old = measures.record(nurse, patient, "PHQ-9", answers=THOUGHTS, at=now(north) - timedelta(days=90))
+    assert old.also == ()
+    measures.record(nurse, patient, "GAD-7", total=9, at=now(north) - timedelta(days=91))
+    parts = measures.record(nurse, patient, "PROMIS-29", subscales={"anxiety": 61.2})
+    lines = measures.list_scores(nurse, patient).shown
+    assert [each.measured.total for each in lines] == [9, 18, 16, None]
+    fixed = measures.correct(nurse, patient, first.id, total=15, reason="typed wrong")
+    measures.correct(nurse, patient, parts.id, reason="another patient's")
+    assert [each.measured.total for each in measures.list_scores(nurse, patient, name="PHQ-9").shown] == [18, 15]
+    with pytest.raises(OutOfRange, match="no score"):
+        measures.correct(nurse, patient, first.id, total=14, reason="again")
+    assert fixed.id != first.id
+
+
+def test_a_score_is_read_against_the_one_before_treatment(north: Store) -> None:
+    patient, _ = in_induction(north)
+    later(north, 60)
+    measures.record(desk(north, NURSE), patient, "PHQ-9", total=8)
+    later(north, 60)
+    measures.record(desk(north, NURSE), patient, "PHQ-9", total=4)
+    lines = measures.list_scores(desk(north, NURSE), patient).shown
+    assert [each.reading.response for each in lines] == [None, True, True]
+    assert [each.reading.remission for each in lines] == [False, False, True]
+
+
+def test_a_patient_answers_the_scale_of_the_link_once(north: Store) -> None:
+    patient = register(north)
+    own = linked(north, patient, Purpose.ANSWER_SCALE, "phq9")
+    assert measures.ask(own, patient, "PHQ-9").shown == "phq9"
+    with pytest.raises(NotPermitted, match="something else"):
+        measures.answer(own, patient, "GAD-7", {"1": 1})
+    answers = {str(n + 1): value for n, value in enumerate(THOUGHTS)}
+    told = measures.answer(own, patient, "PHQ-9", answers)
+    assert (told.also, told.state) == ((), None)  # what it means is for clinicians
+    assert measures.list_alerts(desk(north, NURSE)).shown
+    (link,) = passes.list_links(desk(north, NURSE), patient).shown
+    assert link.used_at is not None
+    with pytest.raises(LoginRefused):
+        login.open_link(north, f"north~{link.id}~x")
+    with pytest.raises(NotPermitted):
+        measures.list_scores(own, patient)
+    assert audit.verify(north, "north").faults == ()
+
+
+def test_what_is_due_counts_each_course_from_where_it_is(north: Store) -> None:
+    patient, _ = in_induction(north)
+    candidate(north, patient)
+    measures.record(desk(north, NURSE), patient, "GAD-7", total=9)
+    assert {each.instrument for each in measures.list_due(desk(north, NURSE), patient).shown} >= {"madrs"}
+
+
+def test_a_link_is_for_its_patient_and_scale(north: Store) -> None:
+    anna, berta = register(north), register(north, "Berta Muster")
+    own = linked(north, anna, Purpose.ANSWER_SCALE, "madrs")
+    with pytest.raises(NotFound):
+        measures.ask(own, berta, "madrs")
+    with pytest.raises(NotPermitted, match="clinician rates"):
+        measures.answer(own, anna, "madrs", {"1": 1})
+
+
+def test_a_patient_sees_own_totals_and_no_verdict(north: Store) -> None:
+    patient = register(north)
+    measures.record(desk(north, NURSE), patient, "PHQ-9", answers=QUIET)
+    measures.record(desk(north, NURSE), patient, "MADRS", total=30)
+    own = linked(north, patient, Purpose.SEE_PROGRESS)
+    assert [each[1:] for each in measures.progress(own, patient).shown] == [("phq9", 16.0)]
+
+
+@pytest.mark.parametrize(("mood", "priority"), [(True, Priority.HIGH), (False, Priority.MEDIUM)])
+def test_a_red_check_in_calls_somebody(north: Store, mood: bool, priority: Priority) -> None:  # noqa: FBT001
+    patient = register(north)
+    own = linked(north, patient, Purpose.CHECK_IN)
+    measures.check_in(own, patient, "s1", unwell=not mood, low_mood_or_thoughts=mood, drove_or_fell=False)
+    (alert,) = measures.list_alerts(desk(north, NURSE)).shown
+    assert alert.now.priority is priority
+    calm = measures.check_in(
+        desk(north, NURSE), patient, "s2", unwell=False, low_mood_or_thoughts=False, drove_or_fell=False
+    )
+    assert calm.also == ()
+
+
+def test_what_is_due_follows_the_course(north: Store) -> None:
+    patient, course = in_induction(north)
+    book(north, course, minutes=3 * 24 * 60)
+    later(north, 3 * 24 * 60 - 30)
+    assert "phq9" in {each.instrument for each in measures.list_due(desk(north, NURSE), patient).shown}
+    version = courses.read_course(desk(north, NURSE), course).shown.version
+    courses.stop(desk(north, COORDINATOR), course, why=StopReason.PLANNED_END, version=version)
+    assert measures.list_due(desk(north, NURSE), patient).shown == ()
+
+
+def test_the_worklist_tells_what_is_to_do_and_who_owns_it(north: Store) -> None:
+    patient, course = in_induction(north)
+    session = book(north, course, minutes=30)
+    vial(north)
+    dosing(north, session)
+    left(north, session)
+
+    def kinds() -> set[WorkKind]:
+        return {each.item.kind for each in worklists.read_worklist(desk(north, NURSE)).shown}
+
+    assert WorkKind.SESSION_OPEN in kinds()
+    closed(north, session)
+    assert WorkKind.SESSION_OPEN not in kinds()
+    later(north, 24 * 60)
+    assert WorkKind.CHECK_IN in kinds()
+    measures.check_in(
+        desk(north, NURSE), patient, session, unwell=False, low_mood_or_thoughts=False, drove_or_fell=False
+    )
+    assert WorkKind.CHECK_IN not in kinds()
+    with pytest.raises(GateClosed, match="No monitoring form"):
+        worklists.note_form_sent(desk(north, COORDINATOR), session)
+    measures.record(desk(north, NURSE), patient, "PHQ-9", answers=[3] * 9)
+    lines = worklists.read_worklist(desk(north, NURSE)).shown
+    assert lines[0].item.kind is WorkKind.ALERT
+    assert {each.name for each in lines} == {"Anna Berger"}
+    assert WorkKind.GETTING_WORSE in kinds()
+    later(north, 40 * 24 * 60)
+    assert WorkKind.LAPSED in kinds()
+    mine = worklists.read_worklist(desk(north, NURSE), owner=COORDINATOR).shown
+    assert {each.item.owner for each in mine} == {COORDINATOR}
+
+
+def test_a_stopped_course_leaves_only_what_is_open(north: Store) -> None:
+    patient, course = in_induction(north)
+    measures.record(desk(north, NURSE), patient, "PHQ-9", answers=THOUGHTS)
+    version = courses.read_course(desk(north, NURSE), course).shown.version
+    courses.stop(desk(north, COORDINATOR), course, why=StopReason.PLANNED_END, version=version)
+    assert {each.item.kind for each in worklists.read_worklist(desk(north, NURSE)).shown} == {WorkKind.ALERT}
+    other = candidate(north, register(north, "Berta Muster"))
+    courses.stop(desk(north, COORDINATOR), other, why=StopReason.NOT_A_CANDIDATE, version=2)
+    assert {each.item.kind for each in worklists.read_worklist(desk(north, NURSE)).shown} == {WorkKind.ALERT}
+
+
+def test_a_review_is_due_where_benefit_is_unknown(north: Store) -> None:
+    patient, _ = in_induction(north)
+    lines = worklists.read_worklist(desk(north, PRESCRIBER)).shown
+    assert not [each for each in lines if ReviewKind.EARLY_NON_RESPONSE.replace("_", " ") in each.item.text]
+    assert worklists.read_chart(desk(north, PRESCRIBER), patient).shown.scores[0].measured.total == 17
+
+
+def test_a_restricted_chart_is_in_nobody_elses_worklist(north: Store) -> None:
+    people.add_person(desk(north, Role.ADMINISTRATOR), "nora", name="Nora", roles=(NURSE,))
+    patient = register(north)
+    candidate(north, patient)
+    measures.record(desk(north, NURSE), patient, "PHQ-9", answers=THOUGHTS)
+    people.restrict_chart(desk(north, Role.COMPLIANCE), patient, team=("nora",))
+    assert worklists.read_worklist(desk(north, NURSE)).shown == ()
+    assert worklists.read_worklist(desk(north, NURSE, by="nora")).shown
+    with pytest.raises(NotPermitted, match="Break the glass"):
+        worklists.read_chart(desk(north, NURSE), patient)
+    assert replace(actor(north, NURSE), person_id="nora").has(NURSE)

@@ -203,6 +203,8 @@ def arrays(patients: VirtualPatients) -> dict[str, FloatArray]:
         ({"age_mean_years": 64.9}, set()),
         ({"belief": Belief.SALINE}, {"expectancy"}),
         ({"weight_kg": 90.0}, {"weight_kg"}),
+        ({"people_per_arm": 30}, {"largest_drug_relief"}),
+        ({"people_per_arm": 30, "enrolment": Enrolment.CLINIC}, {"care", "inflation"}),
     ],
 )
 def test_circumstances_change_what_they_should_and_nothing_else(change: dict[str, object], changed: set[str]) -> None:
@@ -258,6 +260,23 @@ def test_offsets_act_on_the_logit_of_the_largest_relief(name: str, circumstances
     plain = draw(circumstances).readout.largest_drug_relief
     shifted = draw(circumstances, population=with_parameter(name, typical=0.7)).readout.largest_drug_relief
     assert np.allclose(logit(shifted) - logit(plain), 0.7)
+
+
+@pytest.mark.parametrize(("people", "spreads"), [(30, 0.5), (120, 0.25), (8, 0.5 * 3.75**0.5), (10**9, 0.0)])
+def test_small_trials_show_more_of_the_drug(people: int, spreads: float) -> None:
+    """By 0.5 times the root of 30/n, in spreads between trials; those are doubtful, so each draw has its own."""
+    sure = with_parameter("trial_drug_relief_sd", uncertainty_sd=0.0)
+    sure = replace(sure, uncertain=tuple(name for name in sure.uncertain if name != "trial_drug_relief_sd"))
+    large, small = (draw(one, population=sure) for one in (KETAMINE, replace(KETAMINE, people_per_arm=people)))
+    moved = logit(small.readout.largest_drug_relief) - logit(large.readout.largest_drug_relief)
+    assert np.allclose(moved, spreads * 0.45, atol=1e-4)  # 0.45 is the prior's spread between trials
+
+
+def test_a_patient_of_a_clinic_has_the_relief_of_a_large_trial() -> None:
+    clinic = replace(KETAMINE, enrolment=Enrolment.CLINIC)
+    one, many = draw(clinic), draw(replace(clinic, people_per_arm=10))
+    assert np.array_equal(one.readout.largest_drug_relief, many.readout.largest_drug_relief)
+    assert np.array_equal(one.readout.largest_drug_relief, draw().readout.largest_drug_relief)
 
 
 # Draws

@@ -13,7 +13,7 @@ from afterglow.therapy.calibrated import read_calibrated, shipped_calibration
 from afterglow.therapy.population import prior_population
 from afterglow.therapy.setting import Condition
 from afterglow.trials import calibrate as calibrating
-from afterglow.trials import leaving_out
+from afterglow.trials import leaving_out, sampler
 from afterglow.trials import likelihood as likelihoods
 from afterglow.trials.arms import ReadAt, arm_designs, scored_figures
 from afterglow.trials.calibrate import Calibration, calibrate
@@ -146,8 +146,12 @@ def test_same_seed_same_result_and_good_weights_are_taken(monkeypatch: pytest.Mo
     assert told == sorted(told)
 
 
-def test_chains_go_on_where_weights_are_not_to_be_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "close", [10.0, 0.0]
+)  # the first surface will do; it never will, and the closer of two is kept
+def test_chains_go_on_where_weights_are_not_to_be_trusted(monkeypatch: pytest.MonkeyPatch, close: float) -> None:
     monkeypatch.setattr(calibrating, "K_HAT_LIMIT", -10.0)
+    monkeypatch.setattr(sampler, "_CLOSE", close)
     few = {"steps": 120, "warm_up": 40}
     monkeypatch.setattr(
         calibrating, "sample_posterior", lambda *args, **more: sample_posterior(*args, **{**more, **few})

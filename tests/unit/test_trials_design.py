@@ -154,6 +154,14 @@ def test_more_patients_find_more_and_a_blinded_trial_finds_less() -> None:
     assert planned[1].stayed == 120
 
 
+def test_a_size_is_a_trial_of_its_own_and_a_small_one_shows_more_of_the_drug() -> None:
+    asked = task(masking=Masking.MASKED, basis=Basis.POWER, count=200)
+    both, small = simulate(controlled(sizes=(8, 200)), asked, seed=3), simulate(controlled(sizes=(8,)), asked, seed=3)
+    assert np.array_equal(both.estimate[:, :1], small.estimate)
+    # About 1.7 points apart; the mean of 200 trials of 8 people has a standard error of 0.4: false alarm under 1e-4.
+    assert both.estimate[:, 0].mean() < both.estimate[:, 1].mean()
+
+
 def test_only_responders_are_randomised_and_fewer_sessions_mean_more_relapse() -> None:
     found = design(intervals(), trials=40, seed=5)
     weekly, monthly, stop = (one.value for one in found.outcomes[:3])

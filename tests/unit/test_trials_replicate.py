@@ -196,13 +196,21 @@ def test_percentages_are_percentages() -> None:
                 assert 0 <= p.lo90 < p.value < p.hi90 <= 60
 
 
-def test_a_smaller_trial_has_wider_intervals_around_the_same_values() -> None:
-    trials = [predicted(protocol(n=n)).predictions for n in (5, 20, 80)]
+def test_a_smaller_group_of_a_clinic_has_wider_intervals_around_the_same_values() -> None:
+    trials = [predicted(protocol(n=n, who=", enrolment: clinic")).predictions for n in (5, 20, 80)]
     for smaller, larger in itertools.pairwise(trials):
         assert [p.value for p in smaller] == [p.value for p in larger]
         for wide, narrow in zip(smaller, larger, strict=True):
             if wide.statistic is Statistic.MEAN_CHANGE:
                 assert wide.hi90 - wide.lo90 > narrow.hi90 - narrow.lo90
+
+
+def test_a_smaller_trial_shows_more_of_the_drug_and_the_same_control_arm() -> None:
+    trials = [predicted(protocol(n=n)) for n in (10, 40, 160, 10**6)]
+    active, control = ([one(found, arm).value for found in trials] for arm in (Arm.ACTIVE, Arm.CONTROL))
+    assert active == sorted(active)
+    assert active[0] < active[-1] - 1.0
+    assert len(set(control)) == 1
 
 
 def test_a_large_trial_is_still_one_trial_of_an_unsure_model() -> None:

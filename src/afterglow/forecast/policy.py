@@ -115,8 +115,8 @@ def follow(policy: Policy, addition: Addition, *, first: int, count: int, seed: 
 def chance_before_next_visit(given: ForecastInput) -> float:
     """The chance of having reached the relapse cut-off by the next weekly visit without a session now.
 
-    It reaches a limit exactly where `forecast` puts the last day for the next session before that visit. Without a
-    forecast it is 1: nobody waits on an answer that is not there.
+    It reaches a limit exactly where `forecast` puts the last day for the next session at least a day before that visit.
+    Without a forecast it is 1: nobody waits on an answer that is not there.
 
     Args:
         given: a patient with scores and sessions.

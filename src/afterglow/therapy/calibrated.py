@@ -20,7 +20,7 @@ import numpy as np
 from afterglow.errors import InvalidData, Place
 from afterglow.therapy.kinetics import FloatArray
 
-MODEL = "afterglow relief 1"
+MODEL = "afterglow relief 2"
 """Version of the model's equations and parameter names; a population of another one is refused."""
 
 PRIORS = Path(__file__).parent / "data" / "population.yaml"

@@ -38,6 +38,7 @@ _PER_PATIENT = (
     "error_self_report",
     "baseline_deviate",
 )
+_SHIFT_AT = 30  # people an arm at which `small_trial_shift` is what it says
 _TRIAL_EFFECTS = ("trial_care", "trial_expectancy", "trial_drug_relief")
 _TRANSFER_DOUBT = 1.0  # Assumption: what depression taught holds elsewhere up to a prior's doubt; ADR 0011.
 BETWEEN = ".between"
@@ -166,6 +167,8 @@ class Circumstances:
         nasal_esketamine: whether the drug is intranasal esketamine.
         age_mean_years: mean age; None when unknown.
         weight_kg: median weight; None takes the population's.
+        people_per_arm: of a trial, whose drug effect is the larger the fewer they are (decision 0018); None, and any
+            number in a clinic, is a trial so large that nothing is added.
     """
 
     belief: Belief
@@ -175,6 +178,7 @@ class Circumstances:
     nasal_esketamine: bool = False
     age_mean_years: float | None = None
     weight_kg: float | None = None
+    people_per_arm: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -581,13 +585,16 @@ def _chain(build: _Builder) -> Plasticity:
 
 
 def _readout(build: _Builder, circumstances: Circumstances) -> ReadOut:
+    in_trial = circumstances.enrolment is Enrolment.TRIAL
     drug = build.normal("largest_drug_relief") + build.trial("trial_drug_relief")
+    if in_trial and circumstances.people_per_arm is not None:
+        share = np.sqrt(_SHIFT_AT / circumstances.people_per_arm)
+        drug = drug + build.value("small_trial_shift") * share * build.value("trial_drug_relief_sd")
     if circumstances.nasal_esketamine:
         drug = drug + build.value("nasal_esketamine_offset")
     if circumstances.age_mean_years is not None and circumstances.age_mean_years >= AGE_THRESHOLD_YEARS:
         drug = drug + build.value("age_65_offset")
     expectancy = build.normal(f"expectancy_{circumstances.belief}") + build.trial("trial_expectancy")
-    in_trial = circumstances.enrolment is Enrolment.TRIAL
     care = np.zeros(build.n)
     if in_trial:
         care = care + build.value("care") + build.trial("trial_care")

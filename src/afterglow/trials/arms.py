@@ -131,6 +131,7 @@ class ArmDesign:
                 enrolment=self.enrolment,
                 new_antidepressant=self.new_antidepressant,
                 nasal_esketamine=nasal,
+                people_per_arm=self.n,
             ),
             scale=scale,
             lowest=rule.bounds.lowest,

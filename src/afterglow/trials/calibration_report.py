@@ -16,7 +16,7 @@ from afterglow.trials.likelihood import FitRow, class_priors, fit_rows
 
 Fits = Mapping[Condition, Calibration]
 
-VERSION = "0.2.0"
+VERSION = "0.3.0"
 """Of the population that this code makes; raised with every change of its numbers."""
 
 _LEARNT = 0.9  # posterior spread under this part of the prior's counts as informed by the figures

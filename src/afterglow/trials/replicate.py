@@ -208,6 +208,7 @@ def arm_plan(protocol: TrialProtocol, people: CompletePopulation, arm: Arm) -> A
             nasal_esketamine=active and protocol.route is Route.INTRANASAL and protocol.drug is DrugForm.ESKETAMINE,
             age_mean_years=people.age_mean,
             weight_kg=people.weight_kg,
+            people_per_arm=people.n,
         ),
         scale=scale.name,
         lowest=scale.lowest,

@@ -26,6 +26,7 @@ _MOVES = (0.1, 0.25, 0.5)
 _WIDER = 1.15  # of the proposals' spread over the normal approximation's, so that tails are reached
 _CROSSED = 10  # strongest directions whose pairs have a term of their own
 _ROUNDS = 2  # the second surface lies around the chain of the first
+_CLOSE = 0.5  # standard errors between surface and exact predictions that need no second one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +113,12 @@ class Surface:
             total = total - 0.5 * np.linalg.slogdet(covariance)[1]
         return np.where(np.abs(w).max(axis=1) < _REACH, total, -np.inf)
 
+    def distance(self, draws: FloatArray) -> float:
+        """Root mean square distance from the exact predictions at some of the draws, in standard errors of the rows."""
+        checked = draws[:: max(1, len(draws) // _CHECKED)][:_CHECKED]
+        exact, error, _ = self.likelihood.with_slopes(checked)
+        return float(np.sqrt(np.mean(((self.rows(checked)[0] - exact) / error) ** 2)))
+
     def _link(self, predicted: FloatArray) -> FloatArray:
         chance = np.clip(predicted, _EDGE, 1.0 - _EDGE)
         return np.where(self.chance, np.log(chance / (1.0 - chance)), predicted)
@@ -147,7 +154,7 @@ def sample_posterior(
         warm_up: those of them that are not kept.
         progress: called with the fraction done.
     """
-    tell = progress or (lambda _: None)
+    tell, chains = progress or (lambda _: None), list[Chain]()
     for at in range(_ROUNDS):
         values, directions = np.linalg.eigh(factor @ factor.T)  # across these the rows bend least together
         factor = directions * np.sqrt(values)
@@ -157,21 +164,14 @@ def sample_posterior(
             factor,
             lambda done, at=at: tell((at + 0.5 * done) / _ROUNDS),  # type: ignore[misc]
         )
-        last = at == _ROUNDS - 1
-        draws, accepted, autocorrelation = _ensemble(
-            surface, factor, seed=seed + at, steps=steps if last else steps // 2, warm_up=warm_up
-        )
+        draws, accepted, autocorrelation = _ensemble(surface, factor, seed=seed + at, steps=steps, warm_up=warm_up)
+        off = surface.distance(draws)
+        chains.append(Chain(draws=draws, accepted=accepted, autocorrelation=autocorrelation, surface_error=off))
         tell((at + 1.0) / _ROUNDS)
+        if chains[-1].surface_error < _CLOSE:
+            break
         mean, factor = draws.mean(axis=0), np.asarray(np.linalg.cholesky(np.cov(draws.T)), dtype=np.float64)
-    checked = draws[:: max(1, len(draws) // _CHECKED)][:_CHECKED]
-    exact, error, _ = likelihood.with_slopes(checked)
-    off = (surface.rows(checked)[0] - exact) / error
-    return Chain(
-        draws=draws,
-        accepted=accepted,
-        autocorrelation=autocorrelation,
-        surface_error=float(np.sqrt(np.mean(off**2))),
-    )
+    return min(chains, key=lambda chain: chain.surface_error)
 
 
 def _ensemble(

@@ -1,8 +1,8 @@
 """Trials that have not been run, simulated patient by patient: what each finds, and how often it is significant.
 
-A simulated trial is one draw of the population (or its typical values) and as many independent patients as the largest
-size asks for; smaller sizes are its first patients. Every trial has random numbers of its own, so neither the order nor
-the place of the work changes a number.
+A simulated trial is one draw of the population (or its typical values) and as many independent patients as its size
+asks for. Sizes share the draw but are trials of their own: a small one shows more of the drug (decision 0018). Every
+trial has random numbers of its own, so neither the order nor the place of the work changes a number.
 """
 
 from __future__ import annotations
@@ -145,7 +145,8 @@ def _fingerprint(condition: Condition) -> str:
     numbers = np.random.default_rng(0)
     persons = numbers.standard_normal((4, population.person_dimensions))
     doubts = numbers.standard_normal((4, population.dimensions - population.person_dimensions))
-    patients = build_patients(population, Circumstances(belief=Belief.OPEN), persons=persons, doubts=doubts)
+    arm = Circumstances(belief=Belief.OPEN, people_per_arm=30)
+    patients = build_patients(population, arm, persons=persons, doubts=doubts)
     parts = (patients.chain, patients.readout, patients.mood_sd, patients.error_clinician, patients.weight_kg)
     return hashlib.sha256(repr((population.version, parts)).encode()).hexdigest()
 
@@ -170,6 +171,17 @@ def simulate_trials(protocol: TrialProtocol, task: DesignTask, *, seed: int) -> 
     >>> simulate_trials(plan, task, seed=0).estimate.shape
     (3, 2, 1)
     """
+    planned, digest = require_design(protocol), design_digest(protocol, seed=seed)
+    plans = [replace(protocol, design=replace(planned, sizes=(size,))) for size in planned.sizes]
+    found = zip(*(_one_size(plan, task, seed=seed) for plan in plans), strict=True)
+    outcome, estimate, p, randomised, stayed = (np.concatenate(one, axis=1) for one in found)
+    return DesignChunk(
+        task=task, digest=digest, outcome=outcome, estimate=estimate, p=p, randomised=randomised, stayed=stayed
+    )
+
+
+def _one_size(protocol: TrialProtocol, task: DesignTask, *, seed: int) -> tuple[FloatArray, ...]:
+    """Outcome, estimate, p, randomised and stayed of trials of one size; shapes as in `DesignChunk`."""
     asked, population = _Asked.of_plan(protocol), load_population(protocol.condition)
     numbers = [np.random.default_rng([seed, list(Basis).index(task.basis), task.first + i]) for i in range(task.count)]
     doubts = [_doubts(one, population, task.basis) for one in numbers]
@@ -190,15 +202,7 @@ def simulate_trials(protocol: TrialProtocol, task: DesignTask, *, seed: int) -> 
         [np.cumsum(who, axis=1)[:, asked.last] for who in (a.randomised, a.randomised & a.stayed)] for a in arms
     ]
     randomised, stayed = (np.stack([one[i] for one in at_sizes], axis=2).astype(np.float64) for i in (0, 1))
-    return DesignChunk(
-        task=task,
-        digest=design_digest(protocol, seed=seed),
-        outcome=outcome,
-        estimate=estimate,
-        p=p,
-        randomised=randomised,
-        stayed=stayed,
-    )
+    return outcome, estimate, p, randomised, stayed
 
 
 def arm_names(protocol: TrialProtocol) -> tuple[str, ...]:
@@ -325,9 +329,9 @@ def _plans(protocol: TrialProtocol, masking: Masking) -> list[ArmPlan]:
 
 
 def _sized(protocol: TrialProtocol) -> TrialProtocol:
-    """The protocol with a number of patients, which a design does not need to repeat."""
+    """The protocol with the number of patients that the design asks for."""
     people, sizes = protocol.population, require_design(protocol).sizes
-    return protocol if people is None else replace(protocol, population=replace(people, n=people.n or sizes[-1]))
+    return protocol if people is None else replace(protocol, population=replace(people, n=sizes[-1]))
 
 
 def _doubts(numbers: np.random.Generator, population: Population, basis: Basis) -> FloatArray:

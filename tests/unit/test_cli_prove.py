@@ -166,7 +166,7 @@ def test_ranks_name_the_most_uneven_panel() -> None:
         RankPanel(name="odd", counts=(9, 1), unevenness=6.4),
     )
     found = rank_chart(RankData(title="T", panels=panels))
-    assert "Most uneven: odd, chi-squared 6.4 on 1 degrees of freedom." in found.summary
+    assert "Most uneven of those as modelled: odd, chi-squared 6.4 on 1 degrees of freedom." in found.summary
     assert found.table.rows[1] == ("odd", "6.4", "9 1")
 
 

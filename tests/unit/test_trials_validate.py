@@ -113,16 +113,22 @@ def test_reasons_name_what_the_trial_was() -> None:
         (scored("mcinnes2022"), "self-report"),
         (scored("ionescu2021_aspire2", statistic=Statistic.MEAN_CHANGE), "Inpatients"),
         (next(f for f in scored_figures() if f.trial.key == "popova2019_transform2" and f.arm.arm == "pbo"), "control"),
-        (scored("grunebaum2018"), "Inpatients"),
-        (scored("popova2019_transform2"), "beyond what trials"),
+        (next(f for f in scored_figures() if f.trial.key == "salloum2019"), "beyond what trials"),
     ]
     for f, expected in cases:
         assert expected in reason(row(f, lo=f.value + 1, hi=f.value + 2))
         assert "lower" in reason(row(f, lo=f.value + 1, hi=f.value + 2)).lower()
-    ptsd = dataclasses.replace(scored("feder_2021"), n=80)
+    ptsd = dataclasses.replace(next(f for f in scored_figures() if f.trial.key == "feder_2021" and not f.control), n=80)
     told = reason(row(ptsd, lo=ptsd.value - 2, hi=ptsd.value - 1))
     assert "this condition" in told
     assert told.startswith("Higher")
+
+
+def test_a_difference_is_explained_as_one() -> None:
+    f = scored("grunebaum2018")
+    assert f.control is not None
+    assert "difference larger" in reason(row(f, lo=f.value + 1, hi=f.value + 2))
+    assert "difference smaller" in reason(row(f, lo=f.value - 3, hi=f.value - 2))
 
 
 @pytest.fixture(scope="module")

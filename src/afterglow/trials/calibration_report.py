@@ -112,7 +112,7 @@ def calibration_markdown(fits: Fits) -> str:
         "",
         _not_identified(found),
         "",
-        "From active arms only drug and expectancy together are identified: see the correlations. How session",
+        "From active arms only the sum of drug and expectancy is identified; control arms part the two. How session",
         "frequency adds up (labile and consolidated half-life, consolidated share) is barely informed: no trial",
         "compared",
         "frequencies.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -92,14 +93,15 @@ def _name(drug: DrugForm, route: Route) -> str:
 
 
 def _dose(protocol: TrialProtocol, found: CoveredTreatment) -> tuple[str, ...]:
-    given = protocol.regimen().administrations[0]
-    weight = protocol.population.weight_kg if protocol.population else None
-    total = given.amount_mg(REFERENCE_WEIGHT_KG if weight is None else weight)
-    dose = total / (weight or REFERENCE_WEIGHT_KG) if found.per_kg else total
-    if found.lowest * 0.99 <= dose <= found.highest * 1.01:
+    weight = (protocol.population.weight_kg if protocol.population else None) or REFERENCE_WEIGHT_KG
+    totals = [given.amount_mg(weight) for given in protocol.regimen().administrations]
+    doses = [total / weight if found.per_kg else total for total in totals]
+    outside = [dose for dose in doses if not found.lowest * 0.99 <= dose <= found.highest * 1.01]
+    if not outside:
         return ()
     unit = "mg/kg" if found.per_kg else "mg"
-    return (f"The dose of {dose:.3g} {unit} lies outside the calibrated range, {found.doses}: an extrapolation.",)
+    worst = max(outside, key=lambda dose: max(dose / found.highest, found.lowest / dose if dose else math.inf))
+    return (f"The dose of {worst:.3g} {unit} lies outside the calibrated range, {found.doses}: an extrapolation.",)
 
 
 def _schedule(protocol: TrialProtocol, found: CoveredTreatment) -> tuple[str, ...]:

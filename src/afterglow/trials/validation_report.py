@@ -108,6 +108,12 @@ def reason(row: Row) -> str:
     """Why a figure may lie outside its interval, from what its trial was; one sentence."""
     f = row.scored
     side = "higher" if f.value > row.value else "lower"
+    if f.control is not None:
+        size = "smaller" if abs(f.value) < abs(row.value) else "larger"
+        return (
+            f"A difference {size} than predicted: the contrast of drug and control is learnt from trials of few "
+            "people, and control arms differ between trials."
+        )
     if f.n is not None and f.n < _SMALL_TRIAL:
         return f"{f.n} patients, {side} than predicted: small open or early trials run to extremes."
     if f.statistic is Statistic.RELAPSE_PCT:

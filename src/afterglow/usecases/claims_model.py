@@ -133,15 +133,9 @@ ASKED: Mapping[str, Asked] = {
     ),
     "C17": _no("about other treatments, which the model does not hold"),
     "C18": _HISTORY,
-    "C19": AskedOfTrial(
-        protocol="{condition: pain, drug: esketamine, route: iv, infusion: [{rate: 5 mg/h, for: 12 h}, "
-        "{rate: 10 mg/h, for: 12 h}, {rate: 20 mg/h, for: 76 h}], days: [0], control: saline, arm: both, "
-        "scales: {pain 0-10: [0, 10]}, population: {scale: pain 0-10, baseline_mean: 7, baseline_sd: 1.3, "
-        f"weight_kg: 70, n: {PATIENTS}}}, observe: {{times: [84 d]}}}}",
-        arm=Arm.CONTRAST,
-        statistic=Statistic.MEAN_CHANGE,
-        time_h=84 * 24.0,
-        says="twelve weeks after 100 h of esketamine in CRPS, pain (0 to 10 points) against saline",
+    "C19": _no(
+        "about the twelfth week after an infusion of days: the figures of pain that may inform the model are of the "
+        "first, so any number for the twelfth would come from assumptions alone"
     ),
     "C20": _MECHANISM,
     "C21": _MECHANISM,

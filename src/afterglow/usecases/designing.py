@@ -21,6 +21,7 @@ from afterglow.trials import (
     here,
     run_design,
 )
+from afterglow.trials.coverage import outside_calibration
 
 TRIALS = 1_000
 
@@ -216,6 +217,7 @@ def _notes(protocol: TrialProtocol, comparisons: int, evidence: str, status: str
     shared = "" if comparisons == 1 else f", shared out among {comparisons} comparisons"
     notes = [
         f"Model status: {status}. {evidence}",
+        *outside_calibration(protocol),
         f"Significant: two-sided p under {100 * planned.alpha:g} %{shared}, by {_TEST_NAMES[planned.compared_on]}.",
         (
             "Power takes the model's typical values for true; assurance is the same chance over all that they might be "

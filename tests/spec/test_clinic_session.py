@@ -12,12 +12,15 @@ from tests.clinic_cases import POLICY, at, entered, nurse, prescriber, reading
 from afterglow.clinic import (
     Act,
     AdverseEvent,
+    BenefitReview,
     Decision,
     Delivery,
     DueState,
     Finding,
     RateStep,
     Reading,
+    ReviewDecision,
+    ReviewKind,
     SessionState,
     TreatmentSession,
     answer_finding,
@@ -49,6 +52,7 @@ from afterglow.clinic import (
     start_dose,
     stop,
     take_drug,
+    transfer,
     walk_out,
     waste,
 )
@@ -142,7 +146,9 @@ def test_a_hard_lock_takes_no_answer_and_an_override_needs_a_second_signature() 
     act = prescriber(9, reason="known to us")
 
     def ask(name: str, cosigner: Act | None = None) -> object:
-        return answer_rule(found[name], act, decision=Decision.PROCEED, policy=POLICY, cosigner=cosigner)
+        return answer_rule(
+            found[name], act, patient_id="p1", decision=Decision.PROCEED, policy=POLICY, cosigner=cosigner
+        )
 
     with pytest.raises(NotOverridable, match="S001"):
         ask("S001")
@@ -472,3 +478,25 @@ def test_an_infusion_of_hours_has_its_own_interval_after_the_first_hour() -> Non
     session = entered(session, 80)
     (due,) = due_readings(session, at(100), policy=POLICY)
     assert due.due_at == at(140)
+
+
+def test_a_patient_who_falls_ill_before_the_dose_is_transferred_and_the_session_closed() -> None:
+    for session in (arrive(cases.booked(), nurse(0), policy=POLICY).now, cases.screened(), cases.cleared()):
+        gone = transfer(session, nurse(20, reason="chest pain, ambulance")).now
+        assert (gone.state, gone.cleared) == (SessionState.LEFT, False)
+        signed = sign_note(gone, nurse(21)).now
+        assert close(signed, nurse(22), policy=POLICY).now.state is SessionState.CLOSED
+
+
+def test_a_review_that_says_stop_closes_the_gates() -> None:
+    stopped = BenefitReview(
+        kind=ReviewKind.EARLY_NON_RESPONSE, decision=ReviewDecision.STOP, by="prescriber1", at=at(1), reason="no change"
+    )
+    session = cases.screened()
+    chart = cases.chart(session.delivery)
+    ended = replace(chart, course=replace(chart.course, reviews=(stopped,)))
+    with pytest.raises(GateClosed, match="says stop"):
+        go(session, prescriber(10), chart=ended, policy=POLICY)
+    again = replace(stopped, decision=ReviewDecision.CONTINUE, at=at(2))
+    went_on = replace(chart, course=replace(chart.course, reviews=(stopped, again)))
+    assert go(session, prescriber(10), chart=went_on, policy=POLICY).now.state is SessionState.CLEARED

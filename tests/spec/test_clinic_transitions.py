@@ -40,11 +40,13 @@ TABLES: dict[StateTable, dict[str, dict[str, str]]] = {
             **dict.fromkeys(("order_dose", "countersign_order"), "="),
         },
         "arrived": {
+            "transfer": "left",
             "screen": "screened",
             "cancel": "cancelled",
             **dict.fromkeys(("order_dose", "countersign_order", "attach_dose", *READ), "="),
         },
         "screened": {
+            "transfer": "left",
             "go": "cleared",
             "no_go": "cancelled",
             "cancel": "cancelled",
@@ -52,6 +54,7 @@ TABLES: dict[StateTable, dict[str, dict[str, str]]] = {
             **dict.fromkeys((*READ, "answer_finding", "account_drug"), "="),
         },
         "cleared": {
+            "transfer": "left",
             "start_dose": "dosing",
             "back_to_screen": "screened",
             "cancel": "cancelled",

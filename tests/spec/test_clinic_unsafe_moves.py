@@ -184,7 +184,10 @@ CHARTS: list[tuple[Callable[[], dict[str, object]], type[AfterglowError], str]] 
     (lambda: {"medicines": cases.reconciled(Medicine(ingredient="newdrug"))}, GateClosed, "not classified"),
     (lambda: {"medicines": cases.reconciled(Medicine(ingredient="lorazepam"))}, GateClosed, "another medicine list"),
     (lambda: {"medicines": replace(cases.reconciled(), reconciled_at=at(-1))}, GateClosed, "not reconciled"),
-    (lambda: {"age_years": None}, GateClosed, "S017"),
+    (lambda: {"age_years": None}, GateClosed, "another age"),
+    (lambda: {"age_years": 15}, GateClosed, "another age"),
+    (lambda: {"age_years": 45}, GateClosed, "another age"),
+    (lambda: {"age_years": float("nan")}, OutOfRange, "age is refused"),
 ]
 
 

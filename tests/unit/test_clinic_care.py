@@ -276,7 +276,7 @@ def test_a_softened_rule_is_a_review() -> None:
 
 def test_an_answer_is_a_prescribers_with_a_reason() -> None:
     found = judge(rule("C011"), {"vitals.systolic": 150}, POLICY)
-    ask = {"decision": Decision.PROCEED, "policy": POLICY}
+    ask = {"patient_id": "p1", "decision": Decision.PROCEED, "policy": POLICY}
     with pytest.raises(NotPermitted):
         answer_rule(found, nurse(reason="ok"), **ask)  # type: ignore[arg-type]
     with pytest.raises(MissingValue):
@@ -686,6 +686,10 @@ def test_who_signs_is_who_acts() -> None:
     inducing = course(state=CourseState.INDUCTION, induced_at=at(0))
     with pytest.raises(Conflict, match="A benefit review: who and when"):
         record_review(inducing, benefit_review(by="ghost"), prescriber(2), sessions_given=8, policy=POLICY)
+    with pytest.raises(SecondPerson, match="does not give it"):
+        consent(given_by="Nurse1")
+    with pytest.raises(WrongState, match="has stopped"):
+        make_safety_plan(course(state=CourseState.STOPPED), nurse())
     for missing in ({"given_by": ""}, {"version": " "}):
         with pytest.raises(MissingValue, match="version and names"):
             consent(**missing)
@@ -994,7 +998,7 @@ def met_and_answered(judged_for: Delivery, **changes: object) -> tuple[Finding, 
     """An exclusion that is met, and a complete answer to it."""
     found = judge(rule("C032"), {"dx.psychosis_active": True}, POLICY, delivery=judged_for)
     act, second = prescriber(5, reason="stable for years"), prescriber(4, by="prescriber2")
-    given = answer_rule(found, act, decision=Decision.PROCEED, policy=POLICY, cosigner=second)
+    given = answer_rule(found, act, patient_id="p1", decision=Decision.PROCEED, policy=POLICY, cosigner=second)
     return found, replace(given, **changes)  # type: ignore[arg-type]
 
 
@@ -1022,6 +1026,34 @@ def test_an_answer_that_lacks_anything_does_not_count_however_it_was_made(change
     assert open_findings([found], [answer]) == (found,)
 
 
+def test_an_answer_for_one_patient_is_no_answer_for_another() -> None:
+    _, answer = met_and_answered(Delivery.IV)
+    facts = cases.quiet_facts()
+    ask = {"delivery": Delivery.IV, "policy": POLICY, "at": at(9), "answers": (answer,)}
+    assert assess_candidacy(facts, patient_id="p1", **ask).answers == (answer,)  # type: ignore[arg-type]
+    with pytest.raises(Conflict, match="another patient"):
+        assess_candidacy(facts, patient_id="p2", **ask)  # type: ignore[arg-type]
+    before = ask | {"at": at(4)}  # the answer is of later
+    assert assess_candidacy(facts, patient_id="p1", **before).answers == ()  # type: ignore[arg-type]
+    with pytest.raises(UnknownName, match="delivery"):
+        assess_candidacy(facts, patient_id="p1", **(ask | {"delivery": "nasal"}))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "name", ["age", "hx.poorly_controlled_cvd", "dx.psychosis_active", "lab.child_pugh", "vitals.systolic"]
+)
+def test_an_exclusion_that_nobody_asked_about_is_not_clear(name: str) -> None:
+    found = assess_candidacy(
+        cases.quiet_facts(**{name.replace(".", "__"): None}),
+        patient_id="p1",
+        delivery=Delivery.IV,
+        policy=POLICY,
+        at=at(0),
+    )
+    with pytest.raises(GateClosed, match="cannot be judged"):
+        check_candidate(found)
+
+
 def test_no_answer_opens_a_labelled_contraindication() -> None:
     found = judge(rule("C001"), {"hx.aneurysmal_vascular_disease": True}, POLICY, delivery=Delivery.ESK)
     _, answer = met_and_answered(Delivery.ESK)
@@ -1033,7 +1065,14 @@ def test_a_second_signature_comes_before_the_answer() -> None:
     found, _ = met_and_answered(Delivery.IV)
     act = prescriber(5, reason="stable for years")
     with pytest.raises(WrongOrder, match="second signature"):
-        answer_rule(found, act, decision=Decision.PROCEED, policy=POLICY, cosigner=prescriber(6, by="prescriber2"))
+        answer_rule(
+            found,
+            act,
+            patient_id="p1",
+            decision=Decision.PROCEED,
+            policy=POLICY,
+            cosigner=prescriber(6, by="prescriber2"),
+        )
 
 
 @pytest.mark.parametrize("region", ["UK", "HK", "MY", "EU"])
@@ -1383,7 +1422,7 @@ def test_the_latest_answer_counts_and_names_somebody() -> None:
         replace(answer, at=datetime(2026, 1, 5))  # noqa: DTZ001
     act, old = prescriber(5, reason="r"), prescriber(5 - DAY - 1, by="prescriber2")
     with pytest.raises(WrongOrder, match="same day"):
-        answer_rule(found, act, decision=Decision.PROCEED, policy=POLICY, cosigner=old)
+        answer_rule(found, act, patient_id="p1", decision=Decision.PROCEED, policy=POLICY, cosigner=old)
 
 
 def test_a_due_list_looks_at_times_with_a_zone() -> None:

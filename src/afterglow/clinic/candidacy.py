@@ -19,7 +19,7 @@ from afterglow.clinic.ruling import (
     judge_all,
     open_findings,
 )
-from afterglow.errors import GateClosed
+from afterglow.errors import Conflict, GateClosed, UnknownName, echo
 from afterglow.predicates import Truth, evaluate
 
 CANDIDACY_GROUPS = (
@@ -115,7 +115,8 @@ def assess_candidacy(
         policy: in force; of the session where there is one.
         facts: what is known by name; what is absent or None is unknown. Site facts come from the policy.
         answers: earlier answers; one counts for the values it was given for.
-    Raises: UnknownName for a fact that no rule asks for.
+    Raises: UnknownName for a fact that no rule asks for, or a delivery that does not exist; OutOfRange; Conflict for an
+        answer that was given for another patient.
 
     >>> from datetime import UTC
     >>> from afterglow.clinic.policy import demo_policy
@@ -126,6 +127,10 @@ def assess_candidacy(
     """
     check_utc(at, what="The time of an assessment")
     check_facts(facts)
+    if delivery not in set(Delivery):
+        raise UnknownName("There is no such delivery", observed=echo(delivery), allowed=", ".join(Delivery))
+    if any(each.patient_id != patient_id for each in answers):
+        raise Conflict("An answer was given for another patient", next_step="Answer the rule for this patient")
     known = dict(facts) | policy_facts(policy)
     return Candidacy(
         patient_id=patient_id,
@@ -134,7 +139,7 @@ def assess_candidacy(
         policy_version=policy.version,
         findings=judge_all(rules_of(*CANDIDACY_GROUPS, delivery=delivery), known, policy, delivery=delivery),
         workup=tuple(_workup(item, known, policy) for item in workup_items()),
-        answers=answers,
+        answers=tuple(each for each in answers if each.at <= at),
     )
 
 

@@ -23,6 +23,7 @@ from afterglow.errors import (
     MissingValue,
     NotFound,
     OutOfRange,
+    SecondPerson,
     TooEarly,
     WrongOrder,
     WrongState,
@@ -151,6 +152,13 @@ class Consent:
         check_utc(self.at, what="The time of a consent")
         if not self.version.strip() or not self.given_by.strip():
             raise MissingValue("A consent has a version and names who gave it", next_step="Enter both")
+        if login(self.given_by) == login(self.taken_by):
+            raise SecondPerson(
+                "Who takes a consent does not give it",
+                rule="C062",
+                observed="one person",
+                allowed="patient and clinician",
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -422,6 +430,7 @@ def make_safety_plan(course: TreatmentCourse, act: Act) -> Outcome[TreatmentCour
     Raises: NotPermitted.
     """
     act.check_role(*CLINICAL, Role.THERAPIST, what="A safety plan")
+    _check_open_course(course, what="A safety plan")
     made = SafetyPlan(by=act.by, at=act.at)
     return Outcome(now=replace(course, safety_plans=(*course.safety_plans, made)), written=(made,))
 
@@ -550,6 +559,18 @@ def reviews_due(
     if not inducing and days_between(last, at) > policy.number("S074.review_days"):
         due.append(ReviewKind.PERIODIC)
     return tuple(due)
+
+
+def says_stop(course: TreatmentCourse) -> bool:
+    """Whether the last review of this induction asks for an end that nobody has made.
+
+    >>> says_stop(TreatmentCourse(id="c1", patient_id="p1", delivery=Delivery.IV, drug=DrugForm.RACEMIC_KETAMINE,
+    ...                           indication=Indication.TRD))
+    False
+    """
+    since = course.induced_at
+    held = [each for each in course.reviews if since is None or each.at >= since]
+    return bool(held) and held[-1].decision is ReviewDecision.STOP
 
 
 def after_missed_session(

@@ -11,8 +11,9 @@ from datetime import datetime, timedelta
 
 from afterglow.clinic.acting import Act, days_between
 from afterglow.clinic.candidacy import Candidacy, check_still_candidate
-from afterglow.clinic.course import CourseState, TreatmentCourse, check_consent, units_left
+from afterglow.clinic.course import CourseState, TreatmentCourse, check_consent, says_stop, units_left
 from afterglow.clinic.dose_rules import dose_facts
+from afterglow.clinic.factbook import check_facts
 from afterglow.clinic.medicines import Allergies, AllergyStatus, MedicineList, classes_of, is_reconciled, medicine_facts
 from afterglow.clinic.policy import SitePolicy, policy_facts
 from afterglow.clinic.readings import check_no_escalation, latest_facts
@@ -112,6 +113,7 @@ def check_gates(session: TreatmentSession, act: Act, *, chart: Chart, policy: Si
     Raises: Conflict for a chart of somebody else; GateClosed naming the first thing that stands in the way.
     """
     check_treated(session, chart, act, policy)
+    check_facts({"age": chart.age_years})
     _check_cover(chart, act)
     _check_candidacy(session, chart, act)
     _check_medicines(session, chart, act)
@@ -149,6 +151,14 @@ def check_treated(session: TreatmentSession, chart: Chart, act: Act, policy: Sit
             observed=course.state.value,
             allowed=", ".join(_TREATED),
             next_step="A prescriber starts or resumes the course",
+        )
+    if says_stop(course):
+        raise GateClosed(
+            "The last benefit review says stop",
+            rule="S077",
+            observed=f"reviewed {course.reviews[-1].at:%Y-%m-%d %H:%M} UTC",
+            allowed="a review that goes on",
+            next_step="Stop the course, or review benefit again",
         )
     check_consent(course, act.at, version=chart.consent_version, policy=policy)
 
@@ -228,6 +238,16 @@ def _check_candidacy(session: TreatmentSession, chart: Chart, act: Act) -> None:
             allowed=f"version {session.policy_version}",
             next_step="Assess it again",
         )
+    for each in found.findings:
+        for name, value in each.observed:
+            if name == "age" and value != chart.age_years:
+                raise GateClosed(
+                    "Candidacy was assessed for another age",
+                    rule=each.rule,
+                    observed=f"{value} and {chart.age_years}",
+                    allowed="the age in the chart, known",
+                    next_step="Enter the birth date and assess it again",
+                )
     check_still_candidate(found)
 
 

@@ -101,6 +101,7 @@ class RuleAnswer:
     """
 
     rule: str
+    patient_id: str
     delivery: Delivery | None
     observed: tuple[tuple[str, Fact | None], ...]
     decision: Decision
@@ -192,11 +193,17 @@ def is_overridable(of: Rule, *, delivery: Delivery | None, policy: SitePolicy) -
 
 
 def answer_rule(
-    finding: Finding, act: Act, *, decision: Decision, policy: SitePolicy, cosigner: Act | None = None
+    finding: Finding,
+    act: Act,
+    *,
+    patient_id: str,
+    decision: Decision,
+    policy: SitePolicy,
+    cosigner: Act | None = None,
 ) -> RuleAnswer:
     """A prescriber's answer to a hit, with a reason; overriding an exclusion may need a second signature.
 
-    It holds for the delivery and the values that the finding was judged for.
+    It holds for this patient, and for the delivery and the values that the finding was judged for.
 
     Raises: NotPermitted unless a prescriber answers; MissingValue without a reason; NotOverridable where nobody may
         let it go on; SecondPerson without the co-signature the policy asks for; WrongOrder for one signed later.
@@ -205,7 +212,7 @@ def answer_rule(
     >>> from afterglow.clinic.policy import demo_policy
     >>> found = judge(rule("S010"), {"bp.systolic": 152, "bp.diastolic": 84}, demo_policy(), delivery=Delivery.IV)
     >>> act = Act(by="md1", roles=(Role.PRESCRIBER,), at=datetime(2026, 1, 5, tzinfo=UTC), reason="usual for her")
-    >>> answer_rule(found, act, decision=Decision.PROCEED, policy=demo_policy()).delivery.value
+    >>> answer_rule(found, act, patient_id="p1", decision=Decision.PROCEED, policy=demo_policy()).delivery.value
     'iv'
     """
     of = rule(finding.rule)
@@ -231,6 +238,7 @@ def answer_rule(
             _check_cosigner(of, act, cosigner)
     return RuleAnswer(
         rule=of.id,
+        patient_id=patient_id,
         delivery=finding.delivery,
         observed=finding.observed,
         decision=decision,
@@ -258,12 +266,8 @@ def open_findings(findings: Iterable[Finding], answers: Iterable[RuleAnswer]) ->
 
 
 def blocking_unknowns(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Unknown findings that must be settled: gates and labelled contraindications."""
-    return tuple(
-        each
-        for each in findings
-        if each.verdict is Verdict.UNKNOWN and (rule(each.rule).gate or rule(each.rule).is_labelled)
-    )
+    """Unknown findings that must be settled: gates, labelled contraindications and exclusions."""
+    return tuple(each for each in findings if each.verdict is Verdict.UNKNOWN and _must_be_known(each))
 
 
 def check_open(findings: Iterable[Finding], answers: Iterable[RuleAnswer], *, what: str) -> None:
@@ -306,6 +310,11 @@ def priority_of(finding: Finding) -> Priority:
     if finding.severity is Severity.NEEDS_CLINICIAN_REVIEW:
         return Priority.HIGH if rule(finding.rule).urgent else Priority.MEDIUM
     return Priority.LOW
+
+
+def _must_be_known(finding: Finding) -> bool:
+    of = rule(finding.rule)
+    return of.gate or of.is_labelled or finding.severity is Severity.EXCLUDE
 
 
 def _is_answered(finding: Finding, answer: RuleAnswer | None) -> bool:

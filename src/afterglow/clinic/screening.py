@@ -153,7 +153,9 @@ def answer_finding(
     judged = judged and finding.severity is severity_in(of, policy)
     if not judged or session.delivery not in of.applies_to:
         raise Conflict("The rule was not judged in this session", observed=f"{of.id}, policy {finding.policy_version}")
-    answer = answer_rule(finding, act, decision=decision, policy=policy, cosigner=cosigner)
+    answer = answer_rule(
+        finding, act, patient_id=session.patient_id, decision=decision, policy=policy, cosigner=cosigner
+    )
     return step(session, "answer_finding", act, written=(answer,), answers=(*session.answers, answer))
 
 

@@ -87,7 +87,7 @@ SESSION = StateTable(
             guard="every leave and monitoring rule is clear or answered; no escalation open",
         ),
         Row(states=(_O,), event="walk_out", to=_L, roles=_ROOM, reason=True),
-        Row(states=(_O,), event="transfer", to=_L, roles=_ROOM, guard="to emergency care", reason=True),
+        Row(states=(_A, _S, _C, _O), event="transfer", to=_L, roles=_ROOM, guard="to emergency care", reason=True),
         Row(states=(_L,), event="close", to=_END, roles=_ROOM, guard="drug to zero, note, events graded"),
         Row(states=_HERE, event="enter_reading", to=None, roles=_ROOM),
         Row(states=(*_HERE, _END), event="correct_reading", to=None, roles=_ROOM, reason=True),

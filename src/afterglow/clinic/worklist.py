@@ -10,7 +10,7 @@ from enum import StrEnum
 from afterglow.clinic.acting import Role, check_utc, days_between
 from afterglow.clinic.aftercare import judge_aftercare
 from afterglow.clinic.alerts import AlertStage, ClinicAlert
-from afterglow.clinic.course import CourseState, ReviewDecision, ReviewKind, TreatmentCourse, units_left
+from afterglow.clinic.course import CourseState, ReviewKind, TreatmentCourse, says_stop, units_left
 from afterglow.clinic.measures import DueMeasure
 from afterglow.clinic.policy import SitePolicy
 from afterglow.clinic.rulebook import rule
@@ -139,20 +139,13 @@ def _course_items(standing: Standing, at: datetime, policy: SitePolicy) -> Itera
         yield replace(item, overdue=each.overdue)
     if course.state in _STEPS:
         yield _step_item(standing, policy)
-    if _says_stop(course):
+    if says_stop(course):
         text = "the last benefit review says stop: stop the course, or review it again"
         yield _item(standing, WorkKind.COURSE_STEP, text, Role.PRESCRIBER, Priority.MEDIUM, None)
     if course.state in _OPEN_COURSE:
         yield from _schedule_items(standing, at, policy)
         yield from _cover_items(standing, at, policy)
         yield from _aftercare_items(standing, at, policy)
-
-
-def _says_stop(course: TreatmentCourse) -> bool:
-    """Whether the last review of this induction asks for an end that nobody has made."""
-    since = course.induced_at
-    held = [each for each in course.reviews if since is None or each.at >= since]
-    return bool(held) and held[-1].decision is ReviewDecision.STOP
 
 
 def _step_item(standing: Standing, policy: SitePolicy) -> WorkItem:

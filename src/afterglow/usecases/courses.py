@@ -100,6 +100,7 @@ def answer_candidacy(
     answer = answer_rule(
         finding,
         work.act(reason),
+        patient_id=course.patient_id,
         decision=decision,
         policy=work.policy(),
         cosigner=work.act_of(cosigner, reason),

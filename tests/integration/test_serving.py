@@ -38,6 +38,13 @@ def settings(tmp_path: Path) -> Settings:
     return made
 
 
+PROGRAM = (sys.executable, "-c", "from afterglow.cli import main; main()", "serve")
+
+
+def environment(folder: Path) -> dict[str, str]:
+    return {**os.environ, "AFTERGLOW_FOLDER": str(folder), "COLUMNS": "200"}
+
+
 @contextmanager
 def served(folder: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """The program, started as a clinic starts it, and its address."""
@@ -129,14 +136,17 @@ def test_a_proxy_that_ends_tls_may_stand_before_it() -> None:
     check_listening(Listening(host="10.0.0.5", proxy="10.0.0.4"))
 
 
-def test_a_port_that_is_taken_is_named(settings: Settings, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_port_that_is_taken_is_named(settings: Settings) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        port = taken.getsockname()[1]
-        with pytest.raises(InputError, match="cannot listen there"):
-            serving.serve(settings, Listening(port=port), started=lambda _: None)
-    assert "Traceback" not in capfd.readouterr().err
+        command = [*PROGRAM, "--port", str(taken.getsockname()[1])]
+        ended = subprocess.run(
+            command, env=environment(settings.folder), capture_output=True, text=True, timeout=60, check=False
+        )
+    assert ended.returncode == 2
+    assert "The server cannot listen there; found 127.0.0.1:" in ended.stderr
+    assert "Traceback" not in ended.stderr
 
 
 def test_the_clocks_go_on_and_anchor_the_trail(settings: Settings) -> None:

@@ -35,11 +35,13 @@ from afterglow.errors import (
     WrongOrder,
     WrongState,
 )
+from afterglow.settings import Settings
 from afterglow.store import audit
 from afterglow.store.records import Store
 from afterglow.usecases import courses, login, measures, passes, people, worklists
 from afterglow.usecases.desk import Desk
 from afterglow.usecases.passes import Purpose
+from afterglow.usecases.post import run_due
 from afterglow.usecases.work import program
 
 NURSE, COORDINATOR, PRESCRIBER = Role.NURSE, Role.COORDINATOR, Role.PRESCRIBER
@@ -96,6 +98,24 @@ def test_the_clock_takes_an_alert_to_the_next_owner(north: Store) -> None:
     shown = {each.id: each.now for each in measures.list_alerts(desk(north, NURSE)).shown}
     assert gone
     assert all(shown[each].owner is Role.MEDICAL_DIRECTOR for each in gone)
+
+
+def test_a_minute_in_which_nothing_is_due_leaves_nothing_in_the_trail(north: Store) -> None:
+    def events() -> int:
+        with north.read("north") as tx:
+            return audit.last_seq(tx)
+
+    measures.record(desk(north, NURSE), register(north), "PHQ-9", answers=THOUGHTS)
+    before = events()
+    assert run_due(north, Settings()) == (0, 0)
+    assert events() == before
+    later(north, 16)
+    escalated, _ = run_due(north, Settings())
+    assert escalated
+    after = events()
+    assert after > before
+    assert run_due(north, Settings()) == (0, 0)
+    assert events() == after
 
 
 def test_an_alert_is_raised_whatever_was_signed(store: Store) -> None:

@@ -163,7 +163,7 @@ def test_the_clocks_go_on_and_anchor_the_trail(settings: Settings) -> None:
 
 
 def test_a_fault_of_one_round_ends_no_other(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    def away(_: Settings) -> tuple[int, int]:
+    def away(_: object, __: Settings) -> tuple[int, int]:
         raise InputError("The database is away")
 
     monkeypatch.setattr(serving, "run_due", away)

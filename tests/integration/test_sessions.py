@@ -29,7 +29,7 @@ from tests.integration.care import (
 )
 from tests.integration.desks import at_work, now, without_policy
 
-from afterglow.clinic import Decision, Delivery, Reading, Role, SessionState
+from afterglow.clinic import Decision, Delivery, Reading, Role, SessionState, StopReason
 from afterglow.errors import (
     AfterglowError,
     Conflict,
@@ -412,3 +412,15 @@ def test_readings_entered_at_once_are_all_kept(north: Store, session: str) -> No
     page = sessions.read_session(desk(north, NURSE), session).shown
     assert {each.by for each in page.session.readings} >= {each.actor.person_id for each in desks}
     assert audit.verify(north, "north").faults == ()
+
+
+def test_a_session_that_stays_open_in_a_stopped_course_is_on_the_worklist(north: Store, session: str) -> None:
+    dosing(north, session)
+    course = sessions.read_session(desk(north, NURSE), session).shown.session.course_id
+    version = courses.read_course(desk(north, NURSE), course).shown.version
+    courses.stop(
+        desk(north, PRESCRIBER), course, why=StopReason.PATIENT_CHOICE, reason="wants no more", version=version
+    )
+    later(north, 20 * 60)
+    found = worklists.read_worklist(desk(north, NURSE)).shown
+    assert any("still dosing" in each.item.text for each in found)

@@ -74,6 +74,9 @@ def send_command() -> None:
     """
     from afterglow.settings import read_settings
     from afterglow.usecases.post import run_due
+    from afterglow.usecases.upkeep import opened
 
-    escalated, sent = run_due(read_settings())
+    settings = read_settings()
+    with opened(settings) as store:
+        escalated, sent = run_due(store, settings)
     console().print(f"{sent} messages sent, {escalated} alerts passed on.")

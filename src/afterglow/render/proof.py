@@ -288,7 +288,7 @@ def _beside_calendar(points: Sequence[PolicyPoint]) -> str:
     difference, error = own.days - fixed.days, math.hypot(own.days_se, fixed.days_se)
     verdict = (
         "no difference that this many patients could show"
-        if abs(difference) < 1.96 * error
+        if abs(difference) <= 1.96 * error
         else ("fewer days relapsed" if difference < 0 else "more days relapsed")
     )
     return (

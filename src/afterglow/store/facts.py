@@ -226,6 +226,13 @@ def load_all(
     return tuple(_head_of(tx, kind, row) for row in rows)
 
 
+def is_due(tx: Transaction, kind: type, *, states: Sequence[str], until: datetime) -> bool:
+    """Whether a thing of a kind, in one of some states, is due by then; opens none."""
+    own = (tx.mine(heads), heads.c.kind == kind_name(tx.store, kind))
+    query = select(heads.c.id).where(*own, heads.c.state.in_(states), heads.c.due_at <= until)
+    return tx.one(query.limit(1)) is not None
+
+
 def _insert(
     tx: Transaction,
     kind: str,

@@ -32,6 +32,7 @@ from afterglow.clinic import (
 from afterglow.errors import MissingValue, NotPermitted, OutOfRange, WrongOrder, echo
 from afterglow.scales import ScaleScore, instrument, scale_answers, score, score_subscales, score_total
 from afterglow.store import facts as store_facts
+from afterglow.store.records import Store
 from afterglow.usecases.desk import roles_of, use_case, view
 from afterglow.usecases.messages import tell_owner
 from afterglow.usecases.passes import purpose_of, spend
@@ -40,6 +41,7 @@ from afterglow.usecases.work import CARE, Loaded, Work, Written
 
 _ENTER = (Role.COORDINATOR, Role.NURSE, Role.PRESCRIBER, Role.THERAPIST)
 OPEN_ALERTS = ("open", "seen", "acted")
+_ESCALATING = ("open", "seen")
 ALERTING = timedelta(days=60)  # Assumption: our policy; an older score is history that somebody types in
 _SEX = "patient.sex_for_cutoff"
 
@@ -285,13 +287,19 @@ def give_to(work: Work, alert_id: str, *, to: Role, reason: str, version: int) -
 @use_case("alerts.escalate", roles=roles_of(ALERT, "escalate"))
 def escalate_due(work: Work) -> tuple[str, ...]:
     """The clock: every alert whose time is over goes to the next role; the ids of those."""
-    due = work.every(ClinicAlert, states=("open", "seen"), due_until=work.now)
+    due = work.every(ClinicAlert, states=_ESCALATING, due_until=work.now)
     for each in due:
         outcome = escalate(each.now, work.act(), policy=work.policy_or_defaults())
         _alert(work, each, outcome)
         tell_owner(work, outcome.now)
     work.about(alerts=len(due))
     return tuple(each.id for each in due)
+
+
+def is_escalation_due(store: Store, clinic_id: str) -> bool:
+    """Whether any alert's time is over; looks at what lists are made from, opens no patient's data."""
+    with store.read(clinic_id) as tx:
+        return store_facts.is_due(tx, ClinicAlert, states=_ESCALATING, until=tx.now)
 
 
 def raise_alerts(work: Work, patient_id: str, alerts: Iterable[ClinicAlert]) -> tuple[str, ...]:

@@ -15,10 +15,10 @@ from hashlib import sha256
 from urllib.parse import urlsplit
 
 from afterglow.settings import MailSecurity, Settings
+from afterglow.store.records import Store
 from afterglow.usecases.desk import Desk
-from afterglow.usecases.measures import escalate_due
+from afterglow.usecases.measures import escalate_due, is_escalation_due
 from afterglow.usecases.messages import Channel, OutgoingMessage, Send, send_due
-from afterglow.usecases.upkeep import opened
 from afterglow.usecases.work import program
 
 TIMEOUT_S = 20.0
@@ -43,16 +43,18 @@ def sender(settings: Settings, clock: Callable[[], datetime]) -> Send:
     return send
 
 
-def run_due(settings: Settings) -> tuple[int, int]:
+def run_due(store: Store, settings: Settings) -> tuple[int, int]:
     """What the clock asks for in every clinic: alerts go to their next owner, messages leave; how many of each.
+
+    It looks before it acts, so that a minute in which nothing is due leaves nothing in the audit trail.
 
     Raises: StoreFault.
     """
     escalated = sent = 0
-    with opened(settings) as store:
-        for clinic in store.clinics():
+    for clinic in store.clinics():
+        if is_escalation_due(store, clinic.id):
             escalated += len(escalate_due(Desk(store=store, actor=program(clinic.id))))
-            sent += send_due(store, clinic.id, sender(settings, store.clock))
+        sent += send_due(store, clinic.id, sender(settings, store.clock))
     return escalated, sent
 
 

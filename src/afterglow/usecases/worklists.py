@@ -136,7 +136,7 @@ def _standings(work: Work) -> Iterable[Standing]:
         mine = tuple(s for s in sessions[course.patient_id] if s.course_id == course.id)
         own_alerts = tuple(alerts[course.patient_id]) if course.patient_id not in first else ()  # told once
         first.add(course.patient_id)
-        if course.state is CourseState.STOPPED and not own_alerts and not any(s.left_at is not None for s in mine):
+        if course.state is CourseState.STOPPED and not own_alerts and not mine:
             continue
         yield _standing(work, course, mine, own_alerts, booked[course.patient_id], checked, sent)
 

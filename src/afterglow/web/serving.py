@@ -171,7 +171,7 @@ class Clocks:
         anchored = self._store.clock()
         while not self._end.wait(self._every.total_seconds()):
             try:
-                run_due(self._settings)
+                run_due(self._store, self._settings)
                 if self._store.clock() - anchored >= ANCHOR_EVERY:
                     for clinic in self._store.clinics():
                         anchor(self._store, clinic.id)

@@ -1,4 +1,4 @@
-"""The server: pages on one installation's store, and the clocks that run beside them.
+"""The server: pages and API on one installation's store, and the clocks that run beside them.
 
 Plain HTTP is refused except on this machine itself, or behind a proxy that ends TLS.
 """
@@ -22,6 +22,7 @@ from afterglow.store.audit import anchor
 from afterglow.store.records import Store
 from afterglow.usecases.post import run_due
 from afterglow.usecases.upkeep import opened
+from afterglow.web.api import Limits, add_api
 from afterglow.web.pages import add_pages
 
 EVERY = timedelta(minutes=1)
@@ -88,9 +89,10 @@ def is_loopback(host: str) -> bool:
         raise InputError("This is no address", observed=repr(host), allowed="as in 127.0.0.1 or ::1") from None
 
 
-def make_app(store: Store) -> FastAPI:
-    """The application: every page that exists, nothing else."""
+def make_app(store: Store, limits: Limits | None = None) -> FastAPI:
+    """The application: every page that exists, and the API; nothing else."""
     app = FastAPI(title="Afterglow", openapi_url=None, docs_url=None, redoc_url=None)
+    add_api(app, store, limits)
     add_pages(app, store)
     return app
 
@@ -108,7 +110,7 @@ def serve(settings: Settings, where: Listening, *, started: Callable[[str], None
     with opened(settings) as store:
         server = _Server(
             uvicorn.Config(
-                make_app(store),
+                make_app(store, Limits(per_minute=settings.api_per_minute)),
                 host=where.host,
                 port=where.port,
                 ssl_certfile=where.certificate,

@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 from fastapi import FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ValidationError
+from starlette.convertors import PathConvertor, register_url_convertor
 
 from afterglow.errors import (
     AfterglowError,
@@ -78,7 +79,16 @@ class Limits:
 def add_api(app: FastAPI, store: Store, limits: Limits | None = None) -> None:
     """Mount the API on an application, below `/api`."""
     api = _Api(store, limits or Limits())
-    app.add_api_route("/api/{rest:path}", api.answer, methods=_METHODS, include_in_schema=False, response_model=None)
+    app.add_api_route("/api/{rest:anything}", api.answer, methods=_METHODS, include_in_schema=False, response_model=None)
+
+
+class _Anything(PathConvertor):
+    """Also what no address should hold, such as a line's end: it is refused in the API's own words."""
+
+    regex = "(?s:.*)"
+
+
+register_url_convertor("anything", _Anything())
 
 
 class _Refused(Exception):  # noqa: N818  as the errors it carries
@@ -152,6 +162,8 @@ class _Api:
         if SIGNING in asked.headers:
             actor = signed_by(self._store, actor, asked.headers[SIGNING])
         desk = Desk(store=self._store, actor=actor, request_key=asked.headers.get("idempotency-key"))
+        if len(dict(asked.query)) < len(asked.query):
+            raise InputError("A field came twice", next_step="Send each field once")
         part, query = _split_part(asked.query) if route.listed else (None, asked.query)
         given = self._given(route, asked, query, actor)
         if thing is not None and route.thing is not None:
@@ -164,9 +176,9 @@ class _Api:
     def _known(self, asked: _Asked) -> Actor:
         """Who asks.
 
-        Raises: LoginRefused, as 401; _Refused where too much came from the token or the address.
+        Raises: LoginRefused, as 401; _Refused where too much came from the token, or from an address tokens that do not
+            hold. One that holds is let in from there all the same, so that nobody locks others out.
         """
-        self._refusals.check(asked.address)
         found = _BEARER.fullmatch(asked.headers.get("authorization", ""))
         try:
             if found is None:
@@ -179,7 +191,6 @@ class _Api:
         except LoginRefused:
             self._refusals.take(asked.address)
             raise
-        self._asks.check(found[1])
         self._asks.take(found[1])
         return actor
 
@@ -241,9 +252,18 @@ class _Buckets:
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
         self._lock = Lock()
 
-    def check(self, whose: str) -> None:
-        """Refuse where the bucket is empty."""
-        left = self._now(whose)
+    def take(self, whose: str) -> None:
+        """One out of the bucket.
+
+        Raises: _Refused where it is empty.
+        """
+        with self._lock:
+            now = time.monotonic()
+            before, at = self._left.pop(whose, (self._full, now))
+            left = min(self._full, before + (now - at) * self._rate)
+            self._left[whose] = (left - 1 if left >= 1 else left, now)
+            if len(self._left) > _KEPT_BUCKETS:
+                self._left.popitem(last=False)
         if left < 1:
             wait = math.ceil((1 - left) / self._rate)
             raise _Refused(
@@ -253,18 +273,6 @@ class _Buckets:
                 ),
                 Retry_After=str(wait),
             )
-
-    def take(self, whose: str) -> None:
-        """One out of the bucket."""
-        with self._lock:
-            self._left[whose] = (self._now(whose) - 1, time.monotonic())
-            self._left.move_to_end(whose)
-            if len(self._left) > _KEPT_BUCKETS:
-                self._left.popitem(last=False)
-
-    def _now(self, whose: str) -> float:
-        left, at = self._left.get(whose, (self._full, 0.0))
-        return min(self._full, left + (time.monotonic() - at) * self._rate)
 
 
 async def _body(request: Request) -> bytes:
@@ -300,10 +308,7 @@ def _read_body(model: type[M], asked: _Asked) -> M:
 
 
 def _read_query(model: type[BaseModel], query: Sequence[tuple[str, str]]) -> BaseModel:
-    """The fields of an address, each once."""
-    names = [name for name, _ in query]
-    if len(set(names)) < len(names):
-        raise InputError("A field came twice", next_step="Send each field once")
+    """The fields of an address."""
     try:
         return model.model_validate_strings(dict(query), strict=False)
     except ValidationError as fault:

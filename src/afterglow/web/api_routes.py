@@ -84,7 +84,7 @@ def find_route(path: str) -> tuple[Route | None, str | None]:
     >>> found.case.name, thing
     ('courses.start', '0019')
     """
-    parts = path.strip("/").split("/")
+    parts = path.removeprefix("/").split("/")
     if not 2 <= len(parts) <= 3:
         return None, None
     found = routes().get(f"{parts[0]}.{parts[-1]}")

@@ -27,7 +27,9 @@ ENDLESS = Limits(per_minute=10**9, refused_per_minute=10**9)
 NOWHERE = "0000000000000000ffffffffffffffff"
 
 
-def token(store: Store, *roles: Role, login: str = "", only: tuple[str, ...] = EVERYTHING, clinic: str = "north") -> str:
+def token(
+    store: Store, *roles: Role, login: str = "", only: tuple[str, ...] = EVERYTHING, clinic: str = "north"
+) -> str:
     """A token of a service with these roles."""
     administrator = desk(store, Role.ADMINISTRATOR, clinic=clinic)
     name = login or f"service-{roles[0].replace('_', '-')}"

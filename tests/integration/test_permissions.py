@@ -127,6 +127,7 @@ TABLE = (
     ("policies.read", "CPNTDQ", READS),
     ("policies.set_chairs", "CD", WRITES),
     ("policies.sign", "D", SIGNS),
+    ("research.courses", "R", READS),
     ("rooms.board", "CPNTDB", READS),
     ("sessions.amend_screening", "N", WRITES),
     ("sessions.answer", "P", SIGNS),

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sqlalchemy import Connection, Engine, Executable, Table, Update, insert, select, update
 
-from afterglow.errors import Conflict, InputError, InvalidData, NotFound, OutOfScope, Outdated, RecordsDamaged
+from afterglow.errors import Conflict, InputError, InvalidData, NotFound, Outdated, OutOfScope, RecordsDamaged
 from afterglow.settings import Settings
 from afterglow.store import chain, tables
 from afterglow.store.chain import Row

@@ -316,7 +316,7 @@ class Work:
     def hidden(self) -> frozenset[str]:
         """Patients whose charts are restricted, and closed to this person."""
         if self._hidden is None:
-            self._hidden = frozenset(self._closed()) if self.actor.has(*STAFF) else frozenset()
+            self._hidden = frozenset(self._closed()) if self.actor.has(*STAFF, Role.RESEARCHER) else frozenset()
         return self._hidden
 
     def _closed(self) -> Iterable[str]:

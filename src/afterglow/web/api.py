@@ -1,7 +1,8 @@
 """The API: JSON over HTTP beside the pages, on the same use cases and with no rules of its own.
 
-Each request goes one way: its token, its limits, its fields, the use case, the answer. A refusal is a problem (RFC 9457)
-with the project's codes. Nothing of a request is written to a log: addresses hold ids alone, and bodies stay here.
+Each request goes one way: its token, its limits, its fields, the use case, the answer. A refusal is a problem
+(RFC 9457) with the project's codes. Nothing of a request is written to a log: addresses hold ids alone, and bodies stay
+here.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ from afterglow.errors import (
     LoginRefused,
     MissingValue,
     NotFound,
-    OutOfRange,
     Outdated,
+    OutOfRange,
     StoreFault,
     TooManyTries,
     UnknownName,
@@ -79,7 +80,9 @@ class Limits:
 def add_api(app: FastAPI, store: Store, limits: Limits | None = None) -> None:
     """Mount the API on an application, below `/api`."""
     api = _Api(store, limits or Limits())
-    app.add_api_route("/api/{rest:anything}", api.answer, methods=_METHODS, include_in_schema=False, response_model=None)
+    app.add_api_route(
+        "/api/{rest:anything}", api.answer, methods=_METHODS, include_in_schema=False, response_model=None
+    )
 
 
 class _Anything(PathConvertor):
@@ -91,7 +94,7 @@ class _Anything(PathConvertor):
 register_url_convertor("anything", _Anything())
 
 
-class _Refused(Exception):  # noqa: N818  as the errors it carries
+class _Refused(Exception):
     """A refusal of the edge itself, where the status says more than the error's code."""
 
     def __init__(self, status: int, error: AfterglowError, **headers: str) -> None:
@@ -138,7 +141,7 @@ class _Api:
         except AfterglowError as refused:
             response = _problem(refused, _status(refused), _advice(refused))
         except Exception as fault:  # noqa: BLE001  its message may quote a patient's data, so its kind alone is told
-            _log.error("internal error %s at %s", type(fault).__name__, _where(fault))  # noqa: TRY400
+            _log.error("internal error %s at %s", type(fault).__name__, _where(fault))
             response = _problem(StoreFault(f"The program is at fault ({type(fault).__name__})"), 500, {})
         for name, value in _HEADERS.items():
             response.headers.setdefault(name, value)
@@ -179,19 +182,13 @@ class _Api:
         Raises: LoginRefused, as 401; _Refused where too much came from the token, or from an address tokens that do not
             hold. One that holds is let in from there all the same, so that nobody locks others out.
         """
-        found = _BEARER.fullmatch(asked.headers.get("authorization", ""))
         try:
-            if found is None:
-                raise LoginRefused(
-                    "A token is needed",
-                    allowed="'Authorization: Bearer TOKEN'; cookies are not looked at",
-                    next_step="Make a token with 'afterglow token add'",
-                )
-            actor = open_token(self._store, found[1])
+            held = _token(asked)
+            actor = open_token(self._store, held)
         except LoginRefused:
             self._refusals.take(asked.address)
             raise
-        self._asks.take(found[1])
+        self._asks.take(held)
         return actor
 
     def _signature(self, asked: _Asked, actor: Actor) -> Response:
@@ -286,6 +283,17 @@ async def _body(request: Request) -> bytes:
     return bytes(found)
 
 
+def _token(asked: _Asked) -> str:
+    found = _BEARER.fullmatch(asked.headers.get("authorization", ""))
+    if found is None:
+        raise LoginRefused(
+            "A token is needed",
+            allowed="'Authorization: Bearer TOKEN'; cookies are not looked at",
+            next_step="Make a token with 'afterglow token add'",
+        )
+    return found[1]
+
+
 def _check_method(asked: _Asked, allowed: str) -> None:
     if asked.method != allowed:
         refused = InputError("The method is refused", observed=asked.method, allowed=allowed)
@@ -334,14 +342,16 @@ def _seen_version(asked: _Asked) -> int:
     if said is None:
         missing = MissingValue(
             "A change says which version was seen",
-            allowed='\'If-Match: "3"\', as `ETag` or `version` gave it',
+            allowed="'If-Match: \"3\"', as `ETag` or `version` gave it",
             next_step="Read it, then change it",
             about="If-Match",
         )
         raise _Refused(428, missing)
     found = _VERSION.fullmatch(said.strip())
     if found is None:
-        raise InputError("The version is refused", observed=echo(said), allowed='one number, as in "3"', about="If-Match")
+        raise InputError(
+            "The version is refused", observed=echo(said), allowed='one number, as in "3"', about="If-Match"
+        )
     return int(found[1])
 
 

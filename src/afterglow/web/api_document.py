@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, SecretStr, TypeAdapter
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from afterglow.markdown import table
 from afterglow.usecases.desk import signature_of
@@ -175,10 +175,10 @@ def api_markdown() -> str:
 def _page() -> Iterator[str]:
     yield "# Routes of the API"
     yield ""
-    yield "Generated from the use cases; do not edit by hand. How to use it: [the API](../how-to/use-the-api.md); who may:"
-    yield "[permissions](permissions.md). Each field, type and answer: `/api/v1/openapi.json` of a running server."
-    yield "*v*: asks for `If-Match`. *k*: takes an `Idempotency-Key`. *s*: asks for a signature. *l*: comes in parts, with"
-    yield "`limit` and `cursor`. Fields in brackets may be left out."
+    yield "Generated from the use cases; do not edit by hand. How to use it: [the API](../how-to/use-the-api.md); who"
+    yield "may: [permissions](permissions.md). Each field, type and answer: `/api/v1/openapi.json` of a running server."
+    yield "*v*: asks for `If-Match`. *k*: takes an `Idempotency-Key`. *s*: asks for a signature. *l*: comes in parts,"
+    yield "with `limit` and `cursor`. Fields in brackets may be left out."
     yield ""
     for group in dict.fromkeys(name.split(".")[0] for name in routes()):
         yield f"## {group.capitalize()}"
@@ -194,9 +194,7 @@ def _page() -> Iterator[str]:
 
 
 def _line(route: Route) -> list[str]:
-    fields = [
-        f"`{name}`" if field.is_required() else f"[`{name}`]" for name, field in route.asked.model_fields.items()
-    ]
+    fields = [f"`{name}`" if field.is_required() else f"[`{name}`]" for name, field in route.asked.model_fields.items()]
     case = route.case
     marks = [
         *(["v"] if route.versioned else []),
@@ -213,13 +211,15 @@ def _operation(route: Route, forms: Mapping[Any, Any], name: str, examples: _Exa
     refusals = {status: {"$ref": f"#/components/responses/{_REFUSALS[status][0]}"} for status in _statuses(route)}
     answer: dict[str, Any] = {
         "description": "As asked",
-        "content": {"application/json": {"schema": forms[name, "answer"], "example": examples.of(forms[name, "answer"])}},
+        "content": {
+            "application/json": {"schema": forms[name, "answer"], "example": examples.of(forms[name, "answer"])}
+        },
     }
     if _has_version(route):
         answer["headers"] = {"ETag": {"description": "The version", "schema": {"type": "string"}}}
     operation: dict[str, Any] = {
         "operationId": case.name,
-        "tags": [name.split(".")[0]],
+        "tags": [name.split(".", maxsplit=1)[0]],
         "summary": case.summary,
         "description": f"For: {', '.join(role.replace('_', ' ') for role in case.roles if role in BEARERS)}.",
         "x-roles": list(case.roles),

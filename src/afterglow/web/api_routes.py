@@ -120,9 +120,8 @@ def _route(case: UseCase) -> Route:
 
 
 def _answer(given: Any, *, reads: bool, listed: bool) -> TypeAdapter[Any]:
-    if listed:
-        return TypeAdapter(Listed[get_args(given)[0]])  # type: ignore[misc]
-    return TypeAdapter(Page[given] if reads else given)
+    wrapped: Any = Listed if listed else Page
+    return TypeAdapter(wrapped[get_args(given)[0] if listed else given] if reads else given)
 
 
 def _by_place(each: inspect.Parameter) -> bool:
@@ -141,10 +140,14 @@ def _options(given: Any) -> tuple[Any, ...]:
     return get_args(given) or (given,)
 
 
+def _run_of(each: Any) -> Any:
+    return tuple.__class_getitem__((each, ...))
+
+
 def _plain(given: Any) -> Any:
     """The type as it is read from JSON: any run of things is a tuple."""
     if get_origin(given) in {get_origin(Iterable[int]), get_origin(Sequence[int])}:
-        return tuple[get_args(given)[0], ...]
+        return _run_of(get_args(given)[0])
     if get_origin(given) is not None and type(None) in get_args(given):
         options = [_plain(each) for each in get_args(given)]
         found: Any = options[0]

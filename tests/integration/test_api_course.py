@@ -180,20 +180,20 @@ def test_a_whole_course_from_registration_to_a_closed_session(clinic: Clinic_) -
     )["version"]
     assert clinic.tries("courses.find_suitable", course, version=version).json()["code"] == "permission.sign_again"
     version = does("courses.find_suitable", course, by="drew", version=version)["version"]
-    given = {"method": "paper", "off_label_stated": True, "given_by": "patient"}
+    given: dict[str, Any] = {"method": "paper", "off_label_stated": True, "given_by": "patient"}
     version = does("courses.take_consent", course, **given, version=version)["version"]
     version = does("courses.make_safety_plan", course, version=version)["version"]
-    cover = {"payer": "Blue", "units": 6, "starts_on": clinic.now.date().isoformat()}
+    cover: dict[str, Any] = {"payer": "Blue", "units": 6, "starts_on": clinic.now.date().isoformat()}
     cover["ends_on"] = (clinic.now + timedelta(days=90)).date().isoformat()
     version = does("courses.authorise", course, **cover, version=version)["version"]
     version = does("courses.await_cover", course, version=version)["version"]
     assert does("courses.start", course, by="drew", version=version)["state"] == "induction"
 
     at = (clinic.now + timedelta(minutes=60)).isoformat()
-    slot = {"chair_id": "c1", "starts_at": at, "dose_minutes": 40}
+    slot: dict[str, Any] = {"chair_id": "c1", "starts_at": at, "dose_minutes": 40}
     assert does("diary.conflicts", course, **slot)["shown"] == []
     session = does("diary.book", course, **slot)["id"]
-    vial = {"lot": "L1", "drug": "racemic_ketamine", "expires_on": "2036-01-01", "amount_ug": 500_000}
+    vial: dict[str, Any] = {"lot": "L1", "drug": "racemic_ketamine", "expires_on": "2036-01-01", "amount_ug": 500_000}
     does("drugs.receive", "v1", **vial, concentration_ug_per_ul=50)
     does("sessions.arrive", session)
     does("sessions.enter_reading", session, vitals=vitals())
@@ -217,7 +217,7 @@ def test_a_whole_course_from_registration_to_a_closed_session(clinic: Clinic_) -
         clinic.later(10)
         does("sessions.enter_reading", session, vitals=vitals(systolic_mmhg=132, dissociated=True))
     does("sessions.finish_dose", session, amounts_ug=[["v1", 40_000]])
-    done = {"checked": LEAVING, "aldrete": [2] * 5, "padss": [2] * 5}
+    done: dict[str, Any] = {"checked": LEAVING, "aldrete": [2] * 5, "padss": [2] * 5}
     version = does("sessions.read", session)["shown"]["version"]
     early = clinic.tries("sessions.clear_to_leave", session, **done, version=version)
     assert (early.status_code, early.json()["status"]) == (409, 409)
@@ -227,7 +227,7 @@ def test_a_whole_course_from_registration_to_a_closed_session(clinic: Clinic_) -
         does("sessions.enter_reading", session, vitals=vitals())
     version = does("sessions.read", session)["shown"]["version"]
     does("sessions.clear_to_leave", session, **done, version=version)
-    rest = {"container_id": "v1", "amount_ug": 10_000, "reason": "rest of the syringe"}
+    rest: dict[str, Any] = {"container_id": "v1", "amount_ug": 10_000, "reason": "rest of the syringe"}
     does("sessions.waste", session, by="nora", **rest, witness=clinic.signature("ida"))
     does("sessions.sign_note", session, by="nora")
     version = does("sessions.read", session)["shown"]["version"]

@@ -15,7 +15,7 @@ import re
 import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass, is_dataclass, replace
 from dataclasses import fields as fields_of
 from datetime import UTC, date, datetime
 from threading import Lock
@@ -126,16 +126,20 @@ class _Api:
     async def answer(self, request: Request) -> Response:
         """The answer to any request below `/api`."""
         try:
-            body = await _body(request)
             asked = _Asked(
                 method=request.method,
                 path=str(request.scope["path"]),
                 query=tuple(request.query_params.multi_items()),
                 headers=request.headers,
-                body=body,
+                body=b"",
                 address=request.client.host if request.client is not None else "",
             )
-            response = await run_in_threadpool(self._answer, asked)
+            if asked.path == f"{PREFIX}/openapi.json":
+                response = _document(asked)
+            else:
+                actor = await run_in_threadpool(self._known, asked)  # before anything of the body is taken
+                body = await _body(request, self._largest(asked.path))
+                response = await run_in_threadpool(self._answer, replace(asked, body=body), actor)
         except _Refused as refused:
             response = _problem(refused.error, refused.status, refused.headers)
         except AfterglowError as refused:
@@ -147,14 +151,15 @@ class _Api:
             response.headers.setdefault(name, value)
         return response
 
-    def _answer(self, asked: _Asked) -> Response:
+    def _largest(self, path: str) -> int:
+        """Bytes of a body; a file is a third longer as base64."""
+        route, _ = find_route(path.removeprefix(PREFIX))
+        return LARGEST_BODY + int(self._store.attachment_limit_mb * 1.4e6 if route is not None and route.large else 0)
+
+    def _answer(self, asked: _Asked, actor: Actor) -> Response:
         if not asked.path.startswith(f"{PREFIX}/"):
             raise NotFound("There is no such version of the API", allowed=PREFIX)
         below = asked.path.removeprefix(PREFIX)
-        if below == "/openapi.json":
-            _check_method(asked, "GET")
-            return Response(openapi(), media_type="application/json")
-        actor = self._known(asked)
         if below == SIGNATURES:
             _check_method(asked, "POST")
             return self._signature(asked, actor)
@@ -272,13 +277,18 @@ class _Buckets:
             )
 
 
-async def _body(request: Request) -> bytes:
+def _document(asked: _Asked) -> Response:
+    _check_method(asked, "GET")
+    return Response(openapi(), media_type="application/json")
+
+
+async def _body(request: Request, largest: int) -> bytes:
     """The body, no longer than the limit, however it comes."""
     found = bytearray()
     async for chunk in request.stream():
         found += chunk
-        if len(found) > LARGEST_BODY:
-            refused = OutOfRange("The body is too large", allowed=f"{LARGEST_BODY} bytes", next_step="Send it in parts")
+        if len(found) > largest:
+            refused = OutOfRange("The body is too large", allowed=f"{largest} bytes", next_step="Send it in parts")
             raise _Refused(413, refused, Connection="close")
     return bytes(found)
 
@@ -404,7 +414,7 @@ def _check_sense(value: Any, where: tuple[str, ...]) -> None:
 
 
 def _shown(route: Route, result: Any) -> Response:
-    body = route.answer.dump_json(result, fallback=_fallback)
+    body = route.answer.model_construct(result).model_dump_json(fallback=_fallback, warnings=False)
     response = Response(body, media_type="application/json")
     told = result.shown if isinstance(result, Page) else result
     version = getattr(told, "version", None)
@@ -417,6 +427,8 @@ def _fallback(value: Any) -> Any:
     """What the types alone do not tell how to write."""
     if isinstance(value, Mapping):
         return dict(value)
+    if hasattr(value, "tolist"):
+        return value.tolist()
     raise TypeError(type(value).__name__)
 
 

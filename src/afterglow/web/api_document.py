@@ -8,6 +8,8 @@ from functools import cache
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
 
 from afterglow.markdown import table
 from afterglow.usecases.desk import signature_of
@@ -84,7 +86,7 @@ _REFUSALS: dict[str, tuple[str, str]] = {
     "405": ("WrongMethod", "`Allow` says which"),
     "409": ("Refused", "a rule of care or what is there already stands against it"),
     "412": ("Outdated", "somebody changed it since it was looked at"),
-    "413": ("TooLarge", "the body is larger than 1 MB"),
+    "413": ("TooLarge", "the body is larger than 1 MB, or than a file may be"),
     "415": ("WrongType", "the body is no JSON"),
     "422": ("Malformed", "a field is missing, unknown or out of range"),
     "428": ("VersionNeeded", "`If-Match` is missing"),
@@ -135,9 +137,9 @@ def document() -> dict[str, Any]:
     for name, route in routes().items():
         asked += [
             ((name, "asked"), "validation", TypeAdapter(route.asked)),
-            ((name, "answer"), "serialization", route.answer),
+            ((name, "answer"), "serialization", TypeAdapter(route.answer)),
         ]
-    made, defs = TypeAdapter.json_schemas(asked, ref_template="#/components/schemas/{model}")
+    made, defs = TypeAdapter.json_schemas(asked, ref_template="#/components/schemas/{model}", schema_generator=_Schemas)
     schemas = {str(key): value for key, value in defs["$defs"].items()}
     forms = {key: value for (key, _), value in made.items()}
     examples = _Examples(schemas)
@@ -318,6 +320,15 @@ def _refusal(status: str, what: str, forms: Mapping[Any, Any]) -> dict[str, Any]
 def _has_version(route: Route) -> bool:
     given = signature_of(route.case.name).return_annotation
     return not route.listed and "version" in getattr(given, "__dataclass_fields__", {})
+
+
+class _Schemas(GenerateJsonSchema):
+    """With arrays, whose numbers are shown as lists; None stands for none."""
+
+    def is_instance_schema(self, schema: core_schema.IsInstanceSchema) -> JsonSchemaValue:
+        """The schema of an array."""
+        del schema
+        return {"type": "array", "items": {}}
 
 
 class _Examples:

@@ -13,7 +13,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, create_model
+from pydantic import BaseModel, ConfigDict, RootModel, create_model
 
 from afterglow.clinic import Role
 from afterglow.usecases import permissions  # noqa: F401  every use case is in the catalogue from here on
@@ -27,7 +27,15 @@ PREFIX = "/api/v1"
 BEARERS = frozenset({*LOGIN_ROLES, Role.ROOM})
 """Roles that somebody with a token may have; patients and the program itself have none."""
 _SEARCHES = {"patients.find"}
-_CONFIG = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, hide_input_in_errors=True)
+_CONFIG = ConfigDict(
+    extra="forbid", strict=True, allow_inf_nan=False, hide_input_in_errors=True, val_json_bytes="base64"
+)
+
+
+class Answer(RootModel[T], Generic[T]):
+    """What a use case gives, as JSON: files as base64, arrays as lists of numbers."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, ser_json_bytes="base64")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +64,7 @@ class Route:
         persons: fields that hold a second person's signature.
         versioned: it changes a version that the caller saw, and `If-Match` says which.
         listed: its answer comes in parts.
+        large: it takes a file.
     """
 
     case: UseCase
@@ -66,7 +75,8 @@ class Route:
     persons: tuple[str, ...]
     versioned: bool
     listed: bool
-    answer: TypeAdapter[Any]
+    large: bool
+    answer: type[RootModel[Any]]
 
 
 @cache
@@ -115,13 +125,16 @@ def _route(case: UseCase) -> Route:
         persons=persons,
         versioned=versioned,
         listed=listed,
+        large=any(bytes in _options(each.annotation) for each in given.values()),
         answer=_answer(signature.return_annotation, reads=case.reads, listed=listed),
     )
 
 
-def _answer(given: Any, *, reads: bool, listed: bool) -> TypeAdapter[Any]:
+def _answer(given: Any, *, reads: bool, listed: bool) -> type[RootModel[Any]]:
     wrapped: Any = Listed if listed else Page
-    return TypeAdapter(wrapped[get_args(given)[0] if listed else given] if reads else given)
+    kinds: Any = Answer
+    made: type[RootModel[Any]] = kinds[wrapped[get_args(given)[0] if listed else given] if reads else given]
+    return made
 
 
 def _by_place(each: inspect.Parameter) -> bool:

@@ -375,8 +375,8 @@ class _Examples:
                 return [self.of(each, name, depth + 1) for each in found["prefixItems"]]
             return [self.of(found["items"], name, depth + 1)] if depth < 4 and "items" in found else []
         if kind == "string":
-            dates = {"date-time": _AT, "date": "2026-12-01"}
-            return dates.get(found.get("format", ""), _ID if name.endswith("id") else name or "text")
+            forms = {"date-time": _AT, "date": "2026-12-01", "base64url": "aGVsbG8=", "duration": "PT2H"}
+            return forms.get(found.get("format", ""), _ID if name.endswith("id") else name or "text")
         return {"integer": 1, "number": 1.0, "boolean": True}.get(str(kind))
 
 

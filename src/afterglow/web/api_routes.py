@@ -1,7 +1,8 @@
 """The routes of the API, made of the use cases: one each, its fields and answer as the use case's own types say.
 
 A use case `group.what` that is about one thing is `/api/v1/group/{thing_id}/what`, any other `/api/v1/group/what`. What
-looks is a GET, what writes a POST; a search is a POST too, since names stand in no address.
+looks is a GET, what writes a POST. So is a look that is given more than words and numbers, and a search, since names
+stand in no address.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
+from enum import Enum
 from functools import cache
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar, get_args, get_origin
@@ -118,7 +121,7 @@ def _route(case: UseCase) -> Route:
     listed = case.reads and _is_list(signature.return_annotation)
     return Route(
         case=case,
-        method="GET" if case.reads and case.name not in _SEARCHES else "POST",
+        method="GET" if case.reads and _fits_address(case.name, given.values()) else "POST",
         path=f"{PREFIX}/{group}/{{{thing}}}/{what}" if thing else f"{PREFIX}/{group}/{what}",
         thing=thing,
         asked=create_model(f"{group}_{what}", __config__=_CONFIG, **fields),
@@ -143,6 +146,12 @@ def _by_place(each: inspect.Parameter) -> bool:
 
 def _needed(each: inspect.Parameter) -> bool:
     return each.default is inspect.Parameter.empty
+
+
+def _fits_address(name: str, given: Iterable[inspect.Parameter]) -> bool:
+    plain = (str, int, float, date, Enum, type(None))
+    options = [option for each in given for option in _options(each.annotation)]
+    return name not in _SEARCHES and all(isinstance(each, type) and issubclass(each, plain) for each in options)
 
 
 def _is_list(given: Any) -> bool:

@@ -47,6 +47,7 @@ TABLE = (
     ("courses.authorise", "CPN", WRITES),
     ("courses.await_cover", "CPN", WRITES),
     ("courses.candidacy", "PNTD", READS),
+    ("courses.decide_next", "P", WRITES),
     ("courses.find_suitable", "P", SIGNS),
     ("courses.induce_again", "P", SIGNS),
     ("courses.label", "PNTD", READS),

@@ -43,6 +43,7 @@ from afterglow.clinic import (
 from afterglow.protocol import RecordedScore, RecordedSession
 from afterglow.scales import ScaleAnswers, ScaleScore
 from afterglow.store.patients import Identifiers
+from afterglow.usecases.deciding import NextDecision
 from afterglow.usecases.measures import CheckIn, Measured
 from afterglow.usecases.messages import OutgoingMessage, Route
 from afterglow.usecases.passes import Pass
@@ -78,6 +79,7 @@ KINDS: Mapping[str, type] = MappingProxyType(
         "medicine_list": MedicineList,
         "medicine_trial": MedicineTrial,
         "movement": Movement,
+        "next_decision": NextDecision,
         "outgoing_message": OutgoingMessage,
         "pass": Pass,
         "person": Person,

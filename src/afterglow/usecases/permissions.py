@@ -8,6 +8,7 @@ from afterglow.clinic import Role
 from afterglow.markdown import table
 from afterglow.usecases import (  # noqa: F401  each enters its use cases into the catalogue
     courses,
+    deciding,
     diary,
     drugs,
     importing,

@@ -30,6 +30,7 @@ from afterglow.errors import GateClosed
 from afterglow.scales import Change, reliable_change
 from afterglow.store import facts, patients
 from afterglow.store.patients import Identifiers
+from afterglow.usecases.deciding import NextDecision
 from afterglow.usecases.desk import use_case, view
 from afterglow.usecases.measures import OPEN_ALERTS, CheckIn, ScoreLine, due_of, score_lines
 from afterglow.usecases.patients import KnownFact, TrialHistory, known_facts_of
@@ -59,7 +60,7 @@ class WorkLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChartPage:
-    """Everything of one patient; heads come with the version that a change needs."""
+    """Everything of one patient; heads come with the version that a change needs, decisions oldest first."""
 
     patient_id: str
     version: int
@@ -72,6 +73,7 @@ class ChartPage:
     allergies: Allergies | None
     trials: TrialHistory | None
     known: tuple[KnownFact, ...]
+    decisions: tuple[NextDecision, ...]
 
 
 @view("worklist.read", roles=(*CARE, Role.COORDINATOR))
@@ -103,6 +105,7 @@ def read_chart(work: Work, patient_id: str) -> ChartPage:
         allergies=None if allergies is None else allergies.now,
         trials=None if trials is None else trials.now,
         known=tuple(sorted(latest.values(), key=lambda each: each.name)),
+        decisions=tuple(each.fact for each in work.standing(NextDecision, patient_id=patient_id)),
     )
 
 
@@ -119,6 +122,15 @@ def note_form_sent(work: Work, session_id: str, *, reference: str = "") -> Writt
         )
     sent = FormSent(session_id=session_id, by=work.actor.person_id, reference=reference)
     return Written(id=work.write(sent, patient_id=session.patient_id, subject=session_id))
+
+
+def main_scale(indication: Indication) -> str:
+    """The scale that tells how a course goes.
+
+    >>> main_scale(Indication.PTSD)
+    'pcl5'
+    """
+    return _MAIN.get(indication, _DEPRESSION)
 
 
 def _standings(work: Work) -> Iterable[Standing]:
@@ -151,7 +163,7 @@ def _standing(
     sent: set[str | None],
 ) -> Standing:
     lines = score_lines(work, course.patient_id)
-    main = [each for each in lines if each.measured.instrument == _MAIN.get(course.indication, _DEPRESSION)]
+    main = [each for each in lines if each.measured.instrument == main_scale(course.indication)]
     next_at = min((each.starts_at for each in booked if each.starts_at >= work.now), default=None)
     since, policy = course.induced_at, work.policy_or_defaults()
     known = known_facts_of(work, course.patient_id, policy=policy)

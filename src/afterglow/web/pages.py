@@ -46,7 +46,7 @@ HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "Cache-Control": "no-store",
 }
-_STATIC = {"page.css": "text/css", "mark.svg": "image/svg+xml", "live.js": "text/javascript"}
+_STATIC = {"page.css": "text/css", "chart.css": "text/css", "mark.svg": "image/svg+xml", "live.js": "text/javascript"}
 _FONT = "inter-latin-wght-normal.woff2"
 _NAVIGATION = (("/today", "Today", "today.read"),)
 _TEMPLATES = Environment(
@@ -94,10 +94,10 @@ def status_of(error: AfterglowError) -> int:
 
 def add_pages(app: FastAPI, store: Store) -> None:
     """Mount the pages on an application: log in at `/login`, work at `/today`."""
-    from afterglow.web import entering, today  # noqa: PLC0415  both need what is above
+    from afterglow.web import chart, entering, today  # noqa: PLC0415  both need what is above
 
     app.state.store = store
-    for router in (_files(), entering.router, today.router):
+    for router in (_files(), entering.router, today.router, chart.router):
         app.include_router(router, include_in_schema=False)
 
 

@@ -1,0 +1,36 @@
+"""The patient's chart in the browser: what it shows, in every width and theme, and to whom."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.browser.conftest import Served
+from tests.browser.test_today import SHOTS, SIZES, Open, check_accessible, log_in, opened
+
+from afterglow.clinic import Role
+from afterglow.usecases.patients import find
+from tests.integration.desks import desk
+
+__all__ = ["opened"]
+
+
+def chart_of(served: Served, name: str = "Anna") -> str:
+    found = find(desk(served.store, Role.NURSE), name).shown
+    return f"/patients/{found[0].id}"
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_chart_is_accessible_and_is_seen(opened: Open, served: Served, theme: str) -> None:
+    page: Any = opened(color_scheme=theme)
+    log_in(page, served)
+    page.goto(chart_of(served))
+    assert page.text_content("h1") == "Anna Berger"
+    assert page.title() == "Chart – Afterglow"  # no name in a title
+    check_accessible(page)
+    for width, height in SIZES:
+        page.set_viewport_size({"width": width, "height": height})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        if SHOTS:
+            page.screenshot(path=Path(SHOTS) / f"chart-{width}-{theme}.png", full_page=True)

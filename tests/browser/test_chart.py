@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from tests.browser.conftest import Served
 from tests.browser.test_today import SHOTS, SIZES, Open, check_accessible, log_in, opened
+from tests.integration.desks import desk
 
 from afterglow.clinic import Role
 from afterglow.usecases.patients import find
-from tests.integration.desks import desk
 
 __all__ = ["opened"]
 

@@ -105,22 +105,45 @@ def claims_section(claims: Sequence[Claim], *, heading: str = "What is claimed, 
     return Section(heading=heading, blocks=(ClaimsLedger(claims=tuple(claims)),))
 
 
-def report_html(*, title: str, subtitle: str, sections: Sequence[Section], foot: str, tags: Sequence[str] = ()) -> str:
-    """The whole report as one HTML document.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What a report says; a document of its own, or the body of a page.
 
-    Args:
+    Attributes:
         title: the one first-level heading, and the document's title.
         subtitle: one sentence under it.
         sections: in reading order.
         foot: version, seed and origin; printed at the foot of every page.
         tags: short facts a reader must not miss, as "Calibration figure, not a prediction".
-    Returns: HTML that parses as XML too (after its doctype); the same arguments give the same bytes.
+    """
+
+    title: str
+    subtitle: str
+    sections: tuple[Section, ...]
+    foot: str
+    tags: tuple[str, ...] = ()
+
+
+def sections_html(sections: Sequence[Section]) -> Markup:
+    """Sections for a page that has a head and rules of its own; `block_rules` is what they look like there."""
+    return element("div", *(_section(one) for one in sections), NOTHING, class_="report")
+
+
+def block_rules() -> str:
+    """The CSS of `sections_html`, for what stands inside its `div` alone."""
+    return f".report {{\n{_data('blocks.css').decode()}}}\n"
+
+
+def report_html(report: Report) -> str:
+    """The whole report as one HTML document.
+
+    Returns: HTML that parses as XML too (after its doctype); the same report gives the same bytes.
 
     Examples:
-        >>> report_html(title="A & B", subtitle="", sections=[], foot="v0")[:15]
+        >>> report_html(Report(title="A & B", subtitle="", sections=(), foot="v0"))[:15]
         '<!doctype html>'
     """
-    style = _style(foot)
+    style = _style(report.foot)
     digest = base64.b64encode(hashlib.sha256(style.encode("utf-8", "replace")).digest()).decode()
     policy = (
         f"default-src 'none'; style-src 'sha256-{digest}'; font-src data:; img-src data:; "
@@ -133,15 +156,15 @@ def report_html(*, title: str, subtitle: str, sections: Sequence[Section], foot:
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
         element("meta", name="generator", content=GENERATOR),
-        element("title", escape(title)),
+        element("title", escape(report.title)),
         element("style", style),
     )
     body = element(
         "body",
         element("a", escape("Skip to the content"), class_="skip", href="#content"),
-        _header(title, subtitle, tags),
-        element("main", *(_section(one) for one in sections), NOTHING, id="content", tabindex="-1"),
-        element("footer", escape(foot)),
+        _header(report.title, report.subtitle, report.tags),
+        element("main", *(_section(one) for one in report.sections), NOTHING, id="content", tabindex="-1"),
+        element("footer", escape(report.foot)),
     )
     return f"<!doctype html>\n{element('html', head, body, lang='en')}\n"
 
@@ -162,7 +185,7 @@ def _style(foot: str) -> Markup:
         f"@media screen and (prefers-color-scheme: dark) {{ :root {{ color-scheme: dark;\n{css_variables('dark')} }} }}"
     )
     # A style element is not parsed for entities: nothing in it may open a tag, which `_css_string` sees to.
-    return Markup("\n".join([font, light, dark, _data("report.css").decode(), page]))
+    return Markup("\n".join([font, light, dark, _data("report.css").decode(), _data("blocks.css").decode(), page]))
 
 
 def _css_string(content: str) -> str:

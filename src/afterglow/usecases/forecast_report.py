@@ -11,7 +11,7 @@ from afterglow.forecast import Forecast, ForecastWarning, Trajectory, WarningCod
 from afterglow.render.chart import Column, Table
 from afterglow.render.forecast import forecast_chart
 from afterglow.render.outlook import interval_chart, relapse_chart
-from afterglow.render.report import Block, KeyFigures, Notice, Paragraph, Section, report_html
+from afterglow.render.report import Block, KeyFigures, Notice, Paragraph, Report, Section
 from afterglow.render.text import format_day, format_number
 from afterglow.scales import Definition, instrument, sources
 from afterglow.usecases.forecast_view import (
@@ -31,15 +31,15 @@ from afterglow.usecases.forecasting import ForecastAnswer, definition_used
 _ALWAYS = (WarningCode.PROVISIONAL, WarningCode.UPPER_BOUND, WarningCode.PERCENT_ONLY)
 
 
-def forecast_report(answer: ForecastAnswer) -> str:
+def forecast_report(answer: ForecastAnswer) -> Report:
     """A forecast as one HTML document."""
     found = answer.forecast
     day = format_day(answer.at(found.given.now_h).date(), weekday=True, year=True)
     forecast = _no_forecast(answer) if found.trajectory is None else _forecast(answer, found.trajectory)
-    return report_html(
+    return Report(
         title=f"Forecast from {day}",
         subtitle=_subtitle(answer),
-        sections=[*forecast, _rests_on(answer), _definitions(found)],
+        sections=(*forecast, _rests_on(answer), _definitions(found)),
         foot=f"Afterglow {__version__}, {found.model}, seed {found.given.seed}. Decision support, not advice.",
         tags=(f"{found.status.capitalize()} model",),
     )

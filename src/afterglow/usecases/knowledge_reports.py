@@ -15,9 +15,9 @@ from afterglow.render.report import (
     KeyFigures,
     Notice,
     Paragraph,
+    Report,
     Section,
     claims_section,
-    report_html,
 )
 from afterglow.render.rows import ForestData, ForestGroup, ForestRow, forest_chart
 from afterglow.render.text import format_number, format_percent, format_range
@@ -39,7 +39,7 @@ _FOOT = f"Afterglow {__version__}. Published figures, each with its source. Deci
 _HELD_OUT = {Role.HELD_OUT, Role.HELD_OUT_SHARED}
 
 
-def pool_report(answer: PoolAnswer) -> str:
+def pool_report(answer: PoolAnswer) -> Report:
     """An outcome pooled, its rows with role and source, what was left out, and published meta-analyses beside."""
     outcome, pooled = answer.pool.outcome, answer.pool.pooled
     sections = [
@@ -59,16 +59,16 @@ def pool_report(answer: PoolAnswer) -> str:
         sections.append(Section(heading="Left out, and why", blocks=(_excluded_table(answer),)))
     if answer.published:
         sections.append(Section(heading="Published meta-analyses", blocks=tuple(_published_blocks(answer))))
-    return report_html(
+    return Report(
         title=f"Pooled: {outcome.title}",
         subtitle=f"{METHOD_NAMES[pooled.method]} random effects, {answer.unit}; {answer.better}.",
-        sections=[*sections, _sources_section(answer.source_keys)],
+        sections=(*sections, _sources_section(answer.source_keys)),
         foot=_FOOT,
         tags=("Contains held-out figures: for display only",) if answer.held_out else (),
     )
 
 
-def claims_report() -> str:
+def claims_report() -> Report:
     """The claims ledger: the tally, each claim with verdict and evidence, and the sources."""
     from afterglow.usecases.claims_model import BESIDE_THE_LEDGER  # noqa: PLC0415  only the claims need the model
 
@@ -81,10 +81,10 @@ def claims_report() -> str:
         Section(heading=ledger.heading, blocks=(beside, *ledger.blocks, note)),
         Section(heading="Sources", blocks=(_claim_sources(found),)),
     ]
-    return report_html(
+    return Report(
         title="What ketamine therapy does, and what is only said of it",
         subtitle=f"{len(found)} popular claims, judged on what controlled evidence shows for the words used.",
-        sections=sections,
+        sections=tuple(sections),
         foot=_FOOT,
     )
 

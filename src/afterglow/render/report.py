@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Final, Literal
+from urllib.parse import quote
 
 from afterglow.errors import InvalidData
 from afterglow.render.chart import Chart, Table
@@ -124,9 +125,12 @@ class Report:
     tags: tuple[str, ...] = ()
 
 
-def sections_html(sections: Sequence[Section]) -> Markup:
-    """Sections for a page that has a head and rules of its own; `block_rules` is what they look like there."""
-    return element("div", *(_section(one) for one in sections), NOTHING, class_="report")
+def sections_html(sections: Sequence[Section], *, row_links: str | None = None) -> Markup:
+    """Sections for a page that has a head and rules of its own; `block_rules` is what they look like there.
+
+    With `row_links` each table's row leads to that address followed by its first cell.
+    """
+    return element("div", *(_section(one, row_links) for one in sections), NOTHING, class_="report")
 
 
 def block_rules() -> str:
@@ -228,12 +232,12 @@ def _header(title: str, subtitle: str, tags: Sequence[str]) -> Markup:
     return element("header", *pieces)
 
 
-def _section(section: Section) -> Markup:
-    blocks = [_block(block) for block in section.blocks]
+def _section(section: Section, row_links: str | None = None) -> Markup:
+    blocks = [_block(block, row_links) for block in section.blocks]
     return element("section", element("h2", escape(section.heading)), *blocks)
 
 
-def _block(block: Block) -> Markup:
+def _block(block: Block, row_links: str | None) -> Markup:
     match block:
         case Paragraph():
             return element("p", escape(block.text), class_="prose")
@@ -245,7 +249,7 @@ def _block(block: Block) -> Markup:
         case Chart():
             return _chart(block)
         case Table():
-            return element("div", _table(block), class_="card ledger")
+            return element("div", _table(block, row_links), class_="card ledger")
         case _:
             return _ledger(block)
 
@@ -276,7 +280,7 @@ def _chart(chart: Chart) -> Markup:
     )
 
 
-def _table(table: Table) -> Markup:
+def _table(table: Table, row_links: str | None = None) -> Markup:
     """The table in a box of its own that scrolls, by keyboard too, where a phone is too narrow for it."""
     classes = ["number" if column.numeric else None for column in table.columns]
     head = [
@@ -286,7 +290,7 @@ def _table(table: Table) -> Markup:
     rows = [
         element(
             "tr",
-            element("th", escape(row[0]), scope="row", class_=classes[0]),
+            element("th", _named(row[0], row_links), scope="row", class_=classes[0]),
             *(element("td", escape(cell), class_=class_) for cell, class_ in zip(row[1:], classes[1:], strict=True)),
         )
         for row in table.rows
@@ -298,6 +302,10 @@ def _table(table: Table) -> Markup:
         element("tbody", *rows, NOTHING),
     )
     return element("div", whole, class_="scroll", role="region", aria_label=table.caption, tabindex="0")
+
+
+def _named(cell: str, row_links: str | None) -> Markup:
+    return escape(cell) if row_links is None else element("a", escape(cell), href=row_links + quote(cell))
 
 
 # Verdicts: a shape, a word, a class. Shapes differ without colour.

@@ -16,6 +16,7 @@ from fastapi.routing import APIRoute
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from afterglow.errors import AfterglowError, LoginRefused, NotPermitted
+from afterglow.render.report import block_rules
 from afterglow.render.tokens import css_variables
 from afterglow.store.records import Clinic, Store
 from afterglow.usecases.desk import CATALOGUE, Desk
@@ -48,7 +49,7 @@ HEADERS = {
 }
 _STATIC = {"page.css": "text/css", "chart.css": "text/css", "mark.svg": "image/svg+xml", "live.js": "text/javascript"}
 _FONT = "inter-latin-wght-normal.woff2"
-_NAVIGATION = (("/today", "Today", "today.read"),)
+_NAVIGATION = (("/today", "Today", "today.read"), ("/evidence", "Evidence", None))
 _TEMPLATES = Environment(
     loader=PackageLoader("afterglow.web", "templates"),
     autoescape=select_autoescape(default=True),
@@ -94,10 +95,10 @@ def status_of(error: AfterglowError) -> int:
 
 def add_pages(app: FastAPI, store: Store) -> None:
     """Mount the pages on an application: log in at `/login`, work at `/today`."""
-    from afterglow.web import chart, entering, today  # noqa: PLC0415  both need what is above
+    from afterglow.web import chart, entering, evidence, today  # noqa: PLC0415  both need what is above
 
     app.state.store = store
-    for router in (_files(), entering.router, today.router, chart.router):
+    for router in (_files(), entering.router, today.router, chart.router, evidence.router):
         app.include_router(router, include_in_schema=False)
 
 
@@ -132,7 +133,7 @@ def page(request: Request, template: str, *, desk: Desk | None = None, status: i
     clinic = None if desk is None else clinic_of(desk.store, desk.actor.clinic_id)
     zone = ZoneInfo("UTC" if clinic is None else clinic.time_zone)
     now = datetime.now(UTC) if desk is None else desk.store.clock()
-    links = [(path, words) for path, words, name in _NAVIGATION if desk is not None and may(desk.actor, name)]
+    links = _links(desk)
     html = _TEMPLATES.get_template(template).render(
         path=request.url.path,
         clinic=clinic,
@@ -148,6 +149,13 @@ def page(request: Request, template: str, *, desk: Desk | None = None, status: i
         **shown,
     )
     return HTMLResponse(html, status_code=status)
+
+
+def _links(desk: Desk | None) -> list[tuple[str, str]]:
+    """The pages that whoever is at work may open."""
+    if desk is None:
+        return []
+    return [(path, words) for path, words, name in _NAVIGATION if name is None or may(desk.actor, name)]
 
 
 def refusal(request: Request, refused: AfterglowError) -> Response:
@@ -216,6 +224,8 @@ def _files() -> APIRouter:
             return Response(files("afterglow.render").joinpath("data", name).read_bytes(), 200, kept, "font/woff2")
         if name == "tokens.css":
             return Response(_tokens_css(), 200, kept, "text/css")
+        if name == "report.css":
+            return Response(block_rules(), 200, kept, "text/css")
         if name not in _STATIC:
             return error_page(request, 404, "There is no such file", "Check the address.")
         return Response(files("afterglow.web").joinpath("static", name).read_bytes(), 200, kept, _STATIC[name])

@@ -101,10 +101,13 @@ def last_events(tx: Transaction, *, after: int, most: int = 500) -> tuple[AuditE
 
 
 def last_seen(tx: Transaction, patient_id: str) -> datetime | None:
-    """When anybody last wrote about a patient; looking at a chart keeps no record alive."""
+    """When anybody last wrote about a patient; neither looking at a chart nor the program's clocks keep it alive."""
     events = tables.audit_events
     query = select(events.c.at).where(
-        tx.mine(events), events.c.patient_id == patient_id, events.c.action.not_in(("read", "read.spooled"))
+        tx.mine(events),
+        events.c.patient_id == patient_id,
+        events.c.action.not_in(("read", "read.spooled")),
+        events.c.action.not_like("jobs.%"),
     )
     row = tx.one(query.order_by(events.c.seq.desc()).limit(1))
     return None if row is None else row["at"]

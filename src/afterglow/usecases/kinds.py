@@ -44,6 +44,8 @@ from afterglow.protocol import RecordedScore, RecordedSession
 from afterglow.scales import ScaleAnswers, ScaleScore
 from afterglow.store.patients import Identifiers
 from afterglow.usecases.deciding import NextDecision
+from afterglow.usecases.forecast_queue import ForecastJob
+from afterglow.usecases.jobs import ForecastPicture, ForecastRecord
 from afterglow.usecases.measures import CheckIn, Measured
 from afterglow.usecases.messages import OutgoingMessage, Route
 from afterglow.usecases.passes import Pass
@@ -71,6 +73,9 @@ KINDS: Mapping[str, type] = MappingProxyType(
         "drug_use": DrugUse,
         "emergency_assessment": EmergencyAssessment,
         "finding": Finding,
+        "forecast": ForecastRecord,
+        "forecast_job": ForecastJob,
+        "forecast_picture": ForecastPicture,
         "form_sent": FormSent,
         "identifiers": Identifiers,
         "known_fact": KnownFact,

@@ -164,9 +164,9 @@ def trial_report(found: Trial) -> Report:
         *(("Caveat", caveat) for caveat in found.caveats),
         *(("Sources disagree", conflict) for conflict in found.conflicts),
     ]
-    rows = tuple((name, typeset(text)) for name, text in about if text)
+    facts = tuple((name, typeset(text)) for name, text in about if text)
     blocks: list[Block] = [
-        Table(caption="What it was", columns=(Column(heading="What"), Column(heading="As published")), rows=rows)
+        Table(caption="What it was", columns=(Column(heading="What"), Column(heading="As published")), rows=facts)
     ]
     if found.arms:
         columns = tuple(Column(heading=heading) for heading in ("Arm", "Given", "Schedule", "Patients", "Baseline"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
 
@@ -27,11 +27,13 @@ from afterglow.clinic import (
 )
 from afterglow.clinic.diary import Booking
 from afterglow.errors import GateClosed
+from afterglow.forecast import RelapseState
 from afterglow.scales import Change, reliable_change
 from afterglow.store import facts, patients
 from afterglow.store.patients import Identifiers
 from afterglow.usecases.deciding import NextDecision
 from afterglow.usecases.desk import use_case, view
+from afterglow.usecases.forecast_queue import ForecastJob, JobState
 from afterglow.usecases.measures import OPEN_ALERTS, CheckIn, ScoreLine, due_of, score_lines
 from afterglow.usecases.patients import KnownFact, TrialHistory, known_facts_of
 from afterglow.usecases.work import CARE, Loaded, Work, Written
@@ -140,6 +142,7 @@ def _standings(work: Work) -> Iterable[Standing]:
     booked = _by_patient(work.every(Booking, states=(BookingState.BOOKED,)))
     checked = {each.subject for each in facts.standing(work.tx, CheckIn)}
     sent = {each.subject for each in facts.standing(work.tx, FormSent)}
+    forecasts = {each.id: each for each in work.every(ForecastJob)}
     courses = work.every(TreatmentCourse, states=open_courses)
     stopped = work.every(TreatmentCourse, states=(CourseState.STOPPED,))
     first: set[str] = set()
@@ -150,7 +153,8 @@ def _standings(work: Work) -> Iterable[Standing]:
         first.add(course.patient_id)
         if course.state is CourseState.STOPPED and not own_alerts and not mine:
             continue
-        yield _standing(work, course, mine, own_alerts, booked[course.patient_id], checked, sent)
+        standing = _standing(work, course, mine, own_alerts, booked[course.patient_id], checked, sent)
+        yield _with_forecast(standing, forecasts.get(course.id))
 
 
 def _standing(
@@ -185,6 +189,19 @@ def _standing(
         checked_in=tuple(s.id for s in sessions if s.id in checked),
         forms_sent=tuple(s.id for s in sessions if s.id in sent),
         asked=tuple((name, value) for name, value in known.items() if name in ASKED_LATER),
+    )
+
+
+def _with_forecast(standing: Standing, job: Loaded[ForecastJob] | None) -> Standing:
+    """What the last forecast says that list; one that was refused says nothing."""
+    if job is None:
+        return standing
+    last, given_up = job.now.last, job.state == JobState.GIVEN_UP
+    return replace(
+        standing,
+        next_due_at=None if last is None else last.next_due_at,
+        relief_lost=last is not None and last.relapse is RelapseState.REACHED,
+        forecast_fault=(job.now.fault or "it failed") if given_up else None,
     )
 
 

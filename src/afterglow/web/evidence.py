@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from threading import Thread
 
 from fastapi import APIRouter, Request, Response
 
+from afterglow.errors import NotFound, UnknownName
 from afterglow.evidence import outcomes, trial
 from afterglow.render.report import Report, sections_html
 from afterglow.usecases.claims_model import claim_predictions
@@ -36,10 +39,12 @@ def show_first(request: Request) -> Response:
 def show_pooled(request: Request, name: str) -> Response:
     """One outcome pooled, as a forest plot.
 
-    Raises: UnknownName.
+    Raises: NotFound.
     """
     others = [(f"/evidence/pooled/{each.name}", each.title) for each in outcomes()]
-    return _shown(request, pool_report(pooled_outcome(name)), here="/evidence/pooled", others=others)
+    with _known("outcome", "/evidence/pooled lists them"):
+        found = pooled_outcome(name)
+    return _shown(request, pool_report(found), here="/evidence/pooled", others=others)
 
 
 @router.get("/trials")
@@ -52,9 +57,11 @@ def show_trials(request: Request) -> Response:
 def show_trial(request: Request, key: str) -> Response:
     """One trial with every figure.
 
-    Raises: UnknownName.
+    Raises: NotFound.
     """
-    return _shown(request, trial_report(trial(key)), here="/evidence/trials")
+    with _known("trial", "/evidence/trials lists them"):
+        found = trial(key)
+    return _shown(request, trial_report(found), here="/evidence/trials")
 
 
 def _shown(
@@ -77,6 +84,15 @@ def _shown(
         others=others or [],
         again_s=again_s,
     )
+
+
+@contextmanager
+def _known(what: str, where: str) -> Iterator[None]:
+    """An address whose name nobody knows leads nowhere."""
+    try:
+        yield
+    except UnknownName:
+        raise NotFound(f"There is no such {what}", next_step=where) from None
 
 
 @cache

@@ -11,6 +11,7 @@ from tests.browser.test_today import SHOTS, SIZES, Open, check_accessible, log_i
 from tests.integration.desks import desk
 
 from afterglow.clinic import Role
+from afterglow.usecases.jobs import run_jobs
 from afterglow.usecases.patients import find
 
 __all__ = ["opened"]
@@ -23,10 +24,12 @@ def chart_of(served: Served, name: str = "Anna") -> str:
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_the_chart_is_accessible_and_is_seen(opened: Open, served: Served, theme: str) -> None:
+    run_jobs(served.store)
     page: Any = opened(color_scheme=theme)
     log_in(page, served)
     page.goto(chart_of(served))
     assert page.text_content("h1") == "Anna Berger"
+    assert page.locator("text=Today, PHQ-9 is 19").count() == 2  # page and phone
     assert page.title() == "Chart – Afterglow"  # no name in a title
     check_accessible(page)
     for width, height in SIZES:

@@ -13,8 +13,8 @@ from afterglow.errors import MissingValue, NotPermitted, OutOfRange, WrongState
 from afterglow.quantities import DrugForm
 from afterglow.store.records import Store
 from afterglow.usecases import courses
+from afterglow.usecases.charts import read_chart
 from afterglow.usecases.deciding import NextStep, decide_next
-from afterglow.usecases.worklists import read_chart
 
 
 @pytest.fixture

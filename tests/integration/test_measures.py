@@ -38,7 +38,7 @@ from afterglow.errors import (
 from afterglow.settings import Settings
 from afterglow.store import audit
 from afterglow.store.records import Store
-from afterglow.usecases import courses, login, measures, passes, people, worklists
+from afterglow.usecases import charts, courses, login, measures, passes, people, worklists
 from afterglow.usecases.desk import Desk
 from afterglow.usecases.passes import Purpose
 from afterglow.usecases.post import run_due
@@ -274,7 +274,7 @@ def test_a_review_is_due_where_benefit_is_unknown(north: Store) -> None:
     patient, _ = in_induction(north)
     lines = worklists.read_worklist(desk(north, PRESCRIBER)).shown
     assert not [each for each in lines if ReviewKind.EARLY_NON_RESPONSE.replace("_", " ") in each.item.text]
-    assert worklists.read_chart(desk(north, PRESCRIBER), patient).shown.scores[0].measured.total == 17
+    assert charts.read_chart(desk(north, PRESCRIBER), patient).shown.scores[0].measured.total == 17
 
 
 def test_a_restricted_chart_is_in_nobody_elses_worklist(north: Store) -> None:
@@ -286,5 +286,5 @@ def test_a_restricted_chart_is_in_nobody_elses_worklist(north: Store) -> None:
     assert worklists.read_worklist(desk(north, NURSE)).shown == ()
     assert worklists.read_worklist(desk(north, NURSE, by="nora")).shown
     with pytest.raises(NotPermitted, match="Break the glass"):
-        worklists.read_chart(desk(north, NURSE), patient)
+        charts.read_chart(desk(north, NURSE), patient)
     assert replace(actor(north, NURSE), person_id="nora").has(NURSE)

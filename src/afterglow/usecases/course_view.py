@@ -6,18 +6,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from afterglow.clinic import CourseState, Indication, TreatmentCourse, TreatmentSession
+from afterglow.clinic import Indication, TreatmentSession
 from afterglow.render.axes import Calendar
 from afterglow.render.marks import DoseMark, ObservedPoint
 from afterglow.render.panels import Threshold
 from afterglow.render.scores import ScoresData
 from afterglow.render.text import format_number
 from afterglow.scales import Definition, instrument
+from afterglow.usecases.charts import ChartPage
 from afterglow.usecases.forecast_view import severity_bands
 from afterglow.usecases.forecasting import definition_used
 from afterglow.usecases.measures import ScoreLine
-from afterglow.usecases.work import Loaded
-from afterglow.usecases.worklists import ChartPage, main_scale
+from afterglow.usecases.worklists import main_scale
 
 _MG = 1000.0  # micrograms
 
@@ -37,21 +37,13 @@ class ScaleCourse:
     picture: ScoresData
 
 
-def course_shown(chart: ChartPage) -> Loaded[TreatmentCourse] | None:
-    """The course that a chart is about: the newest one that goes on, else the newest; None before the first."""
-    going = [each for each in chart.courses if each.now.state is not CourseState.STOPPED]
-    known = going or list(chart.courses)
-    return max(known, key=lambda each: (each.now.opened_at is not None, each.now.opened_at or 0), default=None)
-
-
 def scale_courses(chart: ChartPage, *, now: datetime, zone: str) -> tuple[ScaleCourse, ...]:
     """Every scale with a total, the one that the course is about first."""
     by_scale: dict[str, list[ScoreLine]] = {}
     for each in chart.scores:
         if each.measured.total is not None:
             by_scale.setdefault(each.measured.instrument, []).append(each)
-    shown = course_shown(chart)
-    main = main_scale(Indication.TRD if shown is None else shown.now.indication)
+    main = main_scale(Indication.TRD if chart.course is None else chart.course.now.indication)
     sessions = [each.now for each in chart.sessions if each.now.dose_started_at is not None]
     names = sorted(by_scale, key=lambda name: (name != main, -len(by_scale[name]), name))
     return tuple(_scale_course(name, by_scale[name], sessions, now=now, zone=zone) for name in names)

@@ -67,9 +67,9 @@ def _forecast(answer: ForecastAnswer, trajectory: Trajectory) -> list[Section]:
         *_notices(found.warnings),
     ]
     judged: list[Block] = [Paragraph(text=text) for text in sentences(answer)]
-    parts = parts_of_change(answer, trajectory)
+    parts = parts_table(answer, trajectory)
     if parts is not None:
-        judged.insert(0, _parts_table(answer, trajectory, parts))
+        judged.insert(0, parts)
     relapse, intervals = relapse_data(answer), interval_data(answer)
     outlook: list[Block] = [] if relapse is None else [relapse_chart(relapse)]
     outlook += [] if intervals is None else [interval_chart(intervals)]
@@ -105,7 +105,11 @@ def _notices(warnings: Iterable[ForecastWarning]) -> Iterator[Notice]:
             yield Notice(text=one.text, kind="note" if one.code in _ALWAYS else "warning")
 
 
-def _parts_table(answer: ForecastAnswer, trajectory: Trajectory, parts: dict[str, str]) -> Table:
+def parts_table(answer: ForecastAnswer, trajectory: Trajectory) -> Table | None:
+    """Where the last measured change comes from, adding up as shown; None without a score after the first session."""
+    parts = parts_of_change(answer, trajectory)
+    if parts is None:
+        return None
     unit = "% of baseline" if is_percent(answer) else "points"
     last = scores_shown(answer)[-1]
     day = int(np.argmin(np.abs(trajectory.times_h - last.time_h)))

@@ -269,12 +269,12 @@ class Transaction:
             )
 
 
-def open_store(settings: Settings, kinds: Mapping[str, type]) -> Store:
-    """The store of an installation.
+def open_store(settings: Settings, kinds: Mapping[str, type], *, synced: bool = True) -> Store:
+    """The store of an installation; `synced` as in `open_engine`.
 
     Raises: InputError, StoreOutdated, StoreUnavailable, KeysRefused.
     """
-    engine = open_engine(settings.url, busy_timeout_s=settings.busy_timeout_s)
+    engine = open_engine(settings.url, busy_timeout_s=settings.busy_timeout_s, synced=synced)
     check_schema(engine)
     return Store(
         engine=engine,

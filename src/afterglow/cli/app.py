@@ -21,6 +21,7 @@ from afterglow.cli import (
     modelling,
     prove,
     serve,
+    tokens,
     upkeep,
     validating,
 )
@@ -60,6 +61,7 @@ app.add_typer(upkeep.records_app, name="records")
 app.add_typer(upkeep.audit_app, name="audit")
 app.add_typer(clinic.user_app, name="user")
 app.add_typer(clinic.policy_app, name="policy")
+app.add_typer(tokens.token_app, name="token")
 app.add_typer(messages.messages_app, name="messages")
 app.add_typer(jobs.jobs_app, name="jobs")
 app.command("worklist")(clinic.worklist_command)

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sqlalchemy import Connection, Engine, Executable, Table, Update, insert, select, update
 
-from afterglow.errors import Conflict, InputError, InvalidData, NotFound, OutOfScope, RecordsDamaged
+from afterglow.errors import Conflict, InputError, InvalidData, NotFound, Outdated, OutOfScope, RecordsDamaged
 from afterglow.settings import Settings
 from afterglow.store import chain, tables
 from afterglow.store.chain import Row
@@ -172,7 +172,7 @@ class Transaction:
         Raises: Conflict if it is not: somebody changed it first.
         """
         if self.run(statement) != 1:
-            raise Conflict(f"{what} was changed by somebody else in the meantime", next_step="Load it again and repeat")
+            raise Outdated(f"{what} was changed by somebody else in the meantime", next_step="Load it again and repeat")
         self._tell(table, {"clinic_id": self.clinic_id, **row})
 
     def event(

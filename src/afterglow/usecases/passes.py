@@ -15,11 +15,20 @@ from enum import StrEnum
 from typing import Any
 
 from afterglow.clinic import Role
-from afterglow.errors import Conflict, LoginRefused, MissingValue, NotFound, NotPermitted, OutOfRange
+from afterglow.errors import (
+    Conflict,
+    LoginRefused,
+    MissingValue,
+    NotFound,
+    NotPermitted,
+    OutOfRange,
+    UnknownName,
+    echo,
+)
 from afterglow.store import facts
 from afterglow.store.logins import end_sessions, keyed_digest
 from afterglow.store.records import Store, Transaction, new_id
-from afterglow.usecases.desk import use_case, view
+from afterglow.usecases.desk import CATALOGUE, use_case, view
 from afterglow.usecases.work import STAFF, Actor, Work, Written
 
 _SECRET_BYTES = 32
@@ -133,18 +142,14 @@ def issue_room(work: Work, label: str, *, chairs: Iterable[str] = (), days: floa
     return issue(work, Pass(**begun, roles=(Role.ROOM,), only=("rooms",), chairs=tuple(chairs)))
 
 
-@use_case("passes.issue_token", roles=(*STAFF, Role.RESEARCHER), signs=True)
+@use_case("passes.issue_token", roles=(*STAFF, Role.RESEARCHER, Role.ADMINISTRATOR), signs=True)
 def issue_token(work: Work, label: str, *, only: Iterable[str], days: float = 90.0) -> Issued:
     """An API token of the person who makes it: for the use cases named, with the person's roles at most.
 
-    Raises: OutOfRange over 366 days; MissingValue without a label or use cases.
+    Raises: OutOfRange over 366 days; MissingValue without a label or use cases; UnknownName for what nobody does.
     """
-    named = tuple(only)
-    if not named:
-        raise MissingValue("A token names what it is for", next_step="Name use cases or groups of them", about="only")
-    begun = _begun(work, PassKind.TOKEN, label, days=days)
     roles = tuple(each for each in work.actor.roles if each is not Role.SYSTEM)
-    return issue(work, Pass(**begun, roles=roles, only=named, person_id=work.actor.person_id))
+    return token_of(work, work.actor.person_id, label, roles=roles, only=only, days=days)
 
 
 @use_case("passes.revoke", roles=(Role.COORDINATOR, Role.NURSE, Role.PRESCRIBER, Role.THERAPIST))
@@ -175,15 +180,15 @@ def revoke_device(work: Work, pass_id: str) -> Written:
 
 @view("passes.list_links", roles=(Role.COORDINATOR, Role.NURSE, Role.PRESCRIBER, Role.THERAPIST))
 def list_links(work: Work, patient_id: str) -> tuple[Pass, ...]:
-    """A patient's links, used and ended ones too."""
+    """A patient's links, used and ended ones too; never what they are checked against."""
     work.open_patient(patient_id)
-    return tuple(each.now for each in work.every(Pass, patient_id=patient_id))
+    return tuple(replace(each.now, digest="") for each in work.every(Pass, patient_id=patient_id))
 
 
 @view("passes.list_devices", roles=(Role.ADMINISTRATOR, Role.COMPLIANCE))
 def list_devices(work: Work) -> tuple[Pass, ...]:
-    """Every token, room screen and set-up; no patient's link."""
-    return tuple(each.now for each in work.every(Pass) if each.now.kind is not PassKind.LINK)
+    """Every token, room screen and set-up; no patient's link, and never what they are checked against."""
+    return tuple(replace(each.now, digest="") for each in work.every(Pass) if each.now.kind is not PassKind.LINK)
 
 
 def issue(work: Work, made: Pass) -> Issued:
@@ -194,6 +199,30 @@ def issue(work: Work, made: Pass) -> Issued:
     work.about(patient_id=kept.patient_id, subject=kept.id, pass_kind=kept.kind.value)
     token = SEPARATOR.join((work.actor.clinic_id, kept.id, secret))
     return Issued(id=kept.id, expires_at=kept.expires_at, token=token)
+
+
+def token_of(
+    work: Work, person_id: str, label: str, *, roles: tuple[Role, ...], only: Iterable[str], days: float
+) -> Issued:
+    """A token of a person or a service, for the use cases or groups named.
+
+    Raises: as `issue_token`.
+    """
+    named = tuple(dict.fromkeys(only))
+    if not named:
+        raise MissingValue("A token names what it is for", next_step="Name use cases or groups of them", about="only")
+    known = {*CATALOGUE, *(each.partition(".")[0] for each in CATALOGUE)}
+    if wrong := [each for each in named if each not in known]:
+        raise UnknownName(
+            "Nobody does this here",
+            observed=", ".join(map(echo, wrong)),
+            allowed='a use case ("measures.record") or a group of them ("measures")',
+            next_step="See docs/reference/api.md",
+            about="only",
+        )
+    return issue(
+        work, Pass(**_begun(work, PassKind.TOKEN, label, days=days), roles=roles, only=named, person_id=person_id)
+    )
 
 
 def set_up_pass(work: Work, person_id: str) -> Issued:
@@ -231,14 +260,19 @@ def find_pass(tx: Transaction, pass_id: str) -> Pass | None:
 
 
 def actor_of(clinic_id: str, found: Pass, *, roles: Iterable[Role] | None = None) -> Actor:
-    """Who acts by a pass; `roles` are the ones that the person behind a token has now."""
+    """Who acts by a pass; `roles` are the ones that the person behind a token has now.
+
+    By a token its person acts, so that nobody is a second person to the own tokens.
+    """
     held = found.roles if roles is None else tuple(each for each in found.roles if each in set(roles))
+    token = found.kind is PassKind.TOKEN and found.person_id is not None
     return Actor(
-        person_id=f"{found.kind}:{found.id}",
+        person_id=str(found.person_id) if token else f"{found.kind}:{found.id}",
         roles=held,
         clinic_id=clinic_id,
         patient_id=found.patient_id,
         only=found.only,
+        through=found.id if token else None,
     )
 
 

@@ -20,6 +20,7 @@ from afterglow.usecases import (  # noqa: F401  each enters its use cases into t
     patients,
     people,
     policies,
+    research,
     room,
     sessions,
     today,

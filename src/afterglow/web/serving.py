@@ -1,4 +1,4 @@
-"""The server: pages on one installation's store, and what runs beside them: clocks, and a worker for the forecasts.
+"""The server: pages and API on one installation's store, and what runs beside them: clocks, a worker for forecasts.
 
 It tells what it does in JSON lines on standard error: one for each request, with the template of its route, never the
 address itself. Plain HTTP is refused except on this machine itself, or behind a proxy that ends TLS.
@@ -28,6 +28,7 @@ from afterglow.store.audit import anchor
 from afterglow.store.records import Store
 from afterglow.usecases.post import run_due
 from afterglow.usecases.upkeep import opened
+from afterglow.web.api import Limits, add_api
 from afterglow.web.pages import add_pages, error_page
 from afterglow.web.worker import Worker
 
@@ -96,9 +97,12 @@ def is_loopback(host: str) -> bool:
         raise InputError("This is no address", observed=repr(host), allowed="as in 127.0.0.1 or ::1") from None
 
 
-def make_app(store: Store, *, more: Callable[[FastAPI], None] | None = None) -> FastAPI:
-    """The application: every page that exists, nothing else; `more` adds to it."""
+def make_app(
+    store: Store, limits: Limits | None = None, *, more: Callable[[FastAPI], None] | None = None
+) -> FastAPI:
+    """The application: every page that exists, and the API; `more` adds to it."""
     app = FastAPI(title="Afterglow", openapi_url=None, docs_url=None, redoc_url=None)
+    add_api(app, store, limits)
     add_pages(app, store)
     app.add_middleware(RequestLog)
     if more is not None:
@@ -129,7 +133,7 @@ def serve(
     with opened(settings) as store:
         server = _Server(
             uvicorn.Config(
-                make_app(store, more=more),
+                make_app(store, Limits(per_minute=settings.api_per_minute), more=more),
                 host=where.host,
                 port=where.port,
                 ssl_certfile=where.certificate,

@@ -83,12 +83,12 @@ class Candidacy:
 
     @property
     def open(self) -> tuple[Finding, ...]:
-        """Hits that wait for an answer."""
+        """Hits, and reviews of what is not known, that wait for an answer."""
         return open_findings(self.findings, self.answers)
 
     @property
     def blocking(self) -> tuple[Finding, ...]:
-        """Unknowns that must be settled."""
+        """Unknowns that must be settled: no answer stands in for them."""
         return blocking_unknowns(self.findings)
 
     @property

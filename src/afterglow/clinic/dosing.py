@@ -9,10 +9,11 @@ import math
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from afterglow.clinic.acting import CLINICAL, Act, Role, check_utc, login
+from afterglow.clinic.acting import CLINICAL, Act, Role, login
 from afterglow.clinic.policy import SitePolicy
 from afterglow.clinic.resistance import Indication
 from afterglow.clinic.rulebook import Delivery
+from afterglow.clinic.typed import typed
 from afterglow.errors import Conflict, GateClosed, MissingValue, OutOfRange, SecondPerson
 from afterglow.quantities import HOURS_PER_MINUTE, Dose, DrugForm, Rate
 from afterglow.therapy.exposure import check_doses
@@ -20,10 +21,12 @@ from afterglow.therapy.regimen import DoseAdministration, InfusionStep, Regimen
 
 DEVICE_UG = 28_000  # Source: spravato_ifu, 28 mg a device
 DEVICE_DOSES_MG = (28.0, 56.0, 84.0)  # one to three devices
+LONGEST_MIN = 14 * 24 * 60.0  # Assumption: two weeks; beyond it a typing slip
 _UG_PER_MG = 1000
 _INJECTED = (Delivery.IV, Delivery.IM, Delivery.SC)
 
 
+@typed
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateStep:
     """One stretch of a long infusion at a constant rate, free base; a rate of 0 is a pause.
@@ -39,6 +42,7 @@ class RateStep:
         _check_number(self.mg_per_h, "The rate of a step", "mg/h", zero=True)
 
 
+@typed
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DoseOrder:
     """What a prescriber ordered; exactly one of the three amounts is set.
@@ -65,7 +69,6 @@ class DoseOrder:
     second_signature_by: str | None = None
 
     def __post_init__(self) -> None:
-        check_utc(self.ordered_at, what="The time of an order")
         self._check_numbers()
         amounts = [self.dose_mg is not None, self.dose_mg_per_kg is not None, bool(self.steps)]
         if sum(amounts) != 1:
@@ -77,6 +80,12 @@ class DoseOrder:
             raise OutOfRange("Only an IV or SC dose is infused", observed=self.delivery.words)
         if self.delivery is Delivery.IV and not infused:
             raise MissingValue("An IV order needs the length of its infusion", next_step="Say over how many minutes")
+        if self.minutes > LONGEST_MIN:
+            raise OutOfRange(
+                "The length of an infusion is refused",
+                observed=f"{self.minutes:g} min",
+                allowed=f"up to {LONGEST_MIN:g} min",
+            )
         nasal = self.drug is DrugForm.ESKETAMINE and self.dose_mg in DEVICE_DOSES_MG
         if self.delivery is Delivery.ESK and not nasal:
             raise OutOfRange(
@@ -120,6 +129,7 @@ class DoseOrder:
         return round((self.dose_mg_per_kg or 0.0) * weight_kg * _UG_PER_MG)
 
 
+@typed
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BodyWeight:
     """A weight as measured."""
@@ -128,11 +138,11 @@ class BodyWeight:
     measured_at: datetime
 
     def __post_init__(self) -> None:
-        check_utc(self.measured_at, what="The time of a weight")
         if not 20 <= self.kg <= 350:  # Assumption: an adult's scale; outside it a typing slip
             raise OutOfRange("The weight is refused", observed=f"{self.kg:g} kg", allowed="20 to 350 kg")
 
 
+@typed
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedDose:
     """What was drawn up for one session.
@@ -178,6 +188,7 @@ class PreparedDose:
         return BodyWeight(kg=self.weight_kg, measured_at=self.weighed_at)
 
 
+@typed
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecondCheck:
     """Another person computed the same dose."""

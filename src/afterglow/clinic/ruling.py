@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from afterglow.clinic.acting import Act, Role, check_utc, login
+from afterglow.clinic.acting import Act, Role, login
 from afterglow.clinic.factbook import fact_label, say_condition
 from afterglow.clinic.policy import SitePolicy
 from afterglow.clinic.rulebook import Delivery, Rule, Severity, comparisons, rule, with_values
+from afterglow.clinic.typed import as_word, typed
 from afterglow.errors import GateClosed, MissingValue, NotOverridable, SecondPerson, WrongOrder
 from afterglow.predicates import Fact, evaluate
 
@@ -106,6 +107,7 @@ class Decision(StrEnum):
     DECLINE = "decline"
 
 
+@typed
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleAnswer:
     """A named clinician's answer to a rule that asks, for the values and the delivery it was given for.
@@ -128,7 +130,6 @@ class RuleAnswer:
     policy_version: int
 
     def __post_init__(self) -> None:
-        check_utc(self.at, what="The time of an answer")
         if not self.by.strip():
             raise MissingValue("An answer names who gave it")
 
@@ -233,7 +234,7 @@ def answer_rule(
     >>> answer_rule(found, act, patient_id="p1", decision=Decision.PROCEED, policy=demo_policy()).delivery.value
     'iv'
     """
-    of = rule(finding.rule)
+    of, decision = rule(finding.rule), as_word(Decision, decision, what="The decision")
     act.check_role(Role.PRESCRIBER, what="Answering a rule")
     reason = act.check_reason(what="Answering a rule")
     if finding.verdict is not Verdict.HIT and not finding.asks:

@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from afterglow.clinic.acting import Act, Outcome, Role, Row, StateTable, check_utc
+from afterglow.clinic.acting import Act, Outcome, Role, Row, StateTable
 from afterglow.clinic.dosing import DoseOrder, PreparedDose, SecondCheck
 from afterglow.clinic.policy import SitePolicy
 from afterglow.clinic.rulebook import Delivery
 from afterglow.clinic.ruling import RuleAnswer
+from afterglow.clinic.typed import typed
 from afterglow.errors import Conflict, OutOfRange
 from afterglow.predicates import Fact
 from afterglow.quantities import DrugForm
@@ -118,6 +119,7 @@ class DrugUseKind(StrEnum):
     RETURNED = "returned"
 
 
+@typed
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrugUse:
     """An amount of drug of one container in a session, free base; `device` counts nasal devices from 1."""
@@ -132,6 +134,7 @@ class DrugUse:
     device: int | None = None
 
 
+@typed
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
     """One set of discrete readings; what was not read is None and says nothing.
@@ -162,6 +165,7 @@ class Reading:
     reason: str | None = None
 
 
+@typed
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdverseEvent:
     """An adverse event of a session; grade 1 to 5 (CTCAE general grades, source ctcae5), None until graded.
@@ -184,6 +188,7 @@ class AdverseEvent:
     reason: str | None = None
 
 
+@typed
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedNote:
     """Who signed the session's note, and when; its text is kept elsewhere."""
@@ -192,6 +197,7 @@ class SignedNote:
     at: datetime
 
 
+@typed
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InfusionRun:
     """A stretch in which the drug ran; `until` is None while it runs."""
@@ -200,6 +206,7 @@ class InfusionRun:
     until: datetime | None = None
 
 
+@typed
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmergencyAssessment:
     """A prescriber saw the patient after an emergency was over; it lets nobody give more drug, only leave."""
@@ -218,6 +225,7 @@ class Leaving(StrEnum):
     TRANSFERRED = "transferred"  # to emergency care
 
 
+@typed
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TreatmentSession:
     """One visit with treatment.
@@ -269,7 +277,6 @@ class TreatmentSession:
     rems_due_at: datetime | None = None
 
     def __post_init__(self) -> None:
-        check_utc(self.planned_at, what="The time of a session")
         if min(self.number, self.week) < 1:
             raise OutOfRange(
                 "Sessions and weeks count from 1",

@@ -110,15 +110,16 @@ class Act:
             )
 
 
-def check_witness(act: Act, witness: Act | None, *, what: str) -> None:
-    """Refuse without a second clinician under another login, at the same time (K02).
+def check_witness(act: Act, witness: Act | None, *, what: str) -> Act:
+    """The witness: a second clinician under another login, at the same time (K02).
 
     Raises: SecondPerson, NotPermitted; WrongOrder for a witness who signed more than 15 minutes before or after.
 
     >>> from datetime import UTC
     >>> at = datetime(2026, 1, 5, 9, tzinfo=UTC)
     >>> nurse, other = (Act(by=by, roles=(Role.NURSE,), at=at) for by in ("rn1", "rn2"))
-    >>> check_witness(nurse, other, what="Waste")
+    >>> check_witness(nurse, other, what="Waste").by
+    'rn2'
     """
     if witness is None:
         raise SecondPerson(f"{what} needs a witness", rule="K02", observed="one person", allowed="two logins")
@@ -131,6 +132,7 @@ def check_witness(act: Act, witness: Act | None, *, what: str) -> None:
             allowed=f"within {minutes_between(act.at, act.at + _TOGETHER):g} min",
             next_step="The witness sees it and signs then",
         )
+    return witness
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

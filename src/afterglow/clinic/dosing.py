@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TypeVar
 
 from afterglow.clinic.acting import CLINICAL, Act, Role, login
 from afterglow.clinic.policy import SitePolicy
@@ -24,6 +25,7 @@ DEVICE_DOSES_MG = (28.0, 56.0, 84.0)  # one to three devices
 LONGEST_MIN = 14 * 24 * 60.0  # Assumption: two weeks; beyond it a typing slip
 _UG_PER_MG = 1000
 _INJECTED = (Delivery.IV, Delivery.IM, Delivery.SC)
+O = TypeVar("O", "DoseOrder", "RateChange")
 
 
 @typed
@@ -123,10 +125,51 @@ class DoseOrder:
         if self.dose_mg is not None:
             return round(self.dose_mg * _UG_PER_MG)
         if self.steps:
-            return round(sum(step.mg_per_h * step.hours for step in self.steps) * _UG_PER_MG)
+            return _steps_ug(self.steps)
         if weight_kg is None:
             raise MissingValue("A dose per kg needs a weight", next_step="Weigh the patient")
         return round((self.dose_mg_per_kg or 0.0) * weight_kg * _UG_PER_MG)
+
+
+@typed
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateChange:
+    """New rates of an infusion that runs, as a prescriber ordered them; they hold once the pump was set and checked.
+
+    Args:
+        id: also of the order that it makes: what ran until then, and these steps.
+        steps: from when the pump is set, to the end.
+        ran_h: how long drug had run when it was ordered.
+        second_signature_by: login of a second prescriber, where the dose asks for one.
+        set_by, set_at: who set the pump, and when; None while it waits.
+        checked_by: login of who computed rate and rest independently.
+    Raises: MissingValue without a step that gives drug.
+    """
+
+    id: str
+    steps: tuple[RateStep, ...]
+    ran_h: float
+    ordered_by: str
+    ordered_at: datetime
+    reason: str
+    second_signature_by: str | None = None
+    set_by: str | None = None
+    set_at: datetime | None = None
+    checked_by: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.rest_ug:
+            raise MissingValue(
+                "A new rate gives drug",
+                observed=f"{len(self.steps)} steps, 0 micrograms",
+                allowed="a step over 0 mg/h",
+                next_step="Hold or stop the dose to give none",
+            )
+
+    @property
+    def rest_ug(self) -> int:
+        """What is given from the setting of the pump to the end."""
+        return _steps_ug(self.steps)
 
 
 @typed
@@ -201,8 +244,8 @@ class SecondCheck:
     at: datetime
 
 
-def sign_second(order: DoseOrder, act: Act) -> DoseOrder:
-    """The order with a second prescriber's signature.
+def sign_second(order: O, act: Act) -> O:
+    """The order, of a dose or of a new rate, with a second prescriber's signature.
 
     Raises: NotPermitted, SecondPerson; WrongOrder before the order was made.
 
@@ -358,6 +401,10 @@ def _check_same(prepared: PreparedDose, check: SecondCheck, policy: SitePolicy) 
                 allowed=f"within {100 * tolerance:g} %" if allowed else "the same",
                 next_step="Both compute again from order, weight and vial",
             )
+
+
+def _steps_ug(steps: tuple[RateStep, ...]) -> int:
+    return round(sum(step.mg_per_h * step.hours for step in steps) * _UG_PER_MG)
 
 
 def _check_number(value: float, what: str, unit: str, *, zero: bool = False) -> None:

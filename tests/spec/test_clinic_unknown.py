@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from tests import clinic_cases as cases
-from tests.clinic_cases import POLICY, at, prescriber
+from tests.clinic_cases import POLICY, at, nurse, prescriber
 
 from afterglow.clinic import (
     Candidacy,
@@ -21,8 +21,11 @@ from afterglow.clinic import (
     answer_rule,
     assess_candidacy,
     check_candidate,
+    clear_to_leave,
+    enter_reading,
     go,
     judge_gates,
+    judge_monitoring,
     medicine_facts,
     rules,
 )
@@ -146,3 +149,30 @@ def test_a_monitoring_rule_that_cannot_be_judged_asks_too() -> None:
     groups = (Group.MONITORING, Group.ESCALATION)
     asking = [each for each in rules().values() if each.group in groups and judge(each, {}, POLICY).asks]
     assert {each.severity for each in asking} == {Severity.NEEDS_CLINICIAN_REVIEW}
+
+
+def test_an_answer_to_a_missed_40_minute_pressure_lets_the_patient_leave_later() -> None:
+    session = cases.observing(Delivery.ESK)
+    for minute in (15, 35, 75, 105, 135):  # none from 25 to 50 min after the first device
+        typed = cases.reading(140, minute, taken_at=at(minute))
+        session = enter_reading(session, typed, nurse(140), policy=POLICY).now
+    asked = [each for each in judge_monitoring(session, at(141), policy=POLICY) if each.asks]
+    assert {each.rule for each in asked} == {"S030", "S037"}
+    with pytest.raises(GateClosed, match="S030"):
+        clear_to_leave(session, cases.leave_check(150), nurse(150), policy=POLICY)
+    act = prescriber(141, reason="seen at 40 min, pressure not written down")
+    for each in asked:
+        session = answer_finding(session, each, act, decision=Decision.PROCEED, policy=POLICY).now
+    left = clear_to_leave(session, cases.leave_check(150), nurse(150), policy=POLICY).now
+    assert left.cleared
+
+
+@pytest.mark.parametrize(("since", "same"), [(51, True), (300, True), (50, False)])
+def test_a_clock_that_went_on_is_the_same_while_it_compares_the_same(since: float, *, same: bool) -> None:
+    def found(minutes: float) -> Finding:
+        facts = {"session.minutes_since_first_device": minutes, "readings.bp_in_40_min_window": False}
+        return judge(rules()["S030"], facts, POLICY, delivery=Delivery.ESK)
+
+    given = answer_rule(found(60), prescriber(reason="seen"), patient_id="p1", decision=Decision.PROCEED, policy=POLICY)
+    now = replace(found(60), observed=found(since).observed)
+    assert (open_findings((now,), (given,)) == ()) is same

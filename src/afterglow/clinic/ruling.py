@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from afterglow.clinic.acting import Act, Role, login
-from afterglow.clinic.factbook import fact_label, say_condition
+from afterglow.clinic.factbook import fact_kinds, fact_label, say_condition
 from afterglow.clinic.policy import SitePolicy
 from afterglow.clinic.rulebook import Delivery, Rule, Severity, comparisons, rule, with_values
 from afterglow.clinic.typed import as_word, typed
@@ -348,12 +348,29 @@ def _is_answered(finding: Finding, answer: RuleAnswer | None) -> bool:
     return (
         answer is not None
         and answer.decision is Decision.PROCEED
-        and answer.observed == finding.observed
+        and _is_same(finding, answer)
         and answer.delivery == finding.delivery
         and finding.overridable
         and bool(answer.reason.strip())
         and (not finding.cosigned or login(answer.cosigned_by or answer.by) != login(answer.by))
     )
+
+
+def _is_same(finding: Finding, answer: RuleAnswer) -> bool:
+    """Whether the values are those that were answered; a clock that went on is the same while it compares the same."""
+    of, kinds = rule(finding.rule), fact_kinds()
+    before = dict(answer.observed)
+    if before.keys() != dict(finding.observed).keys():
+        return False
+    for name, value in finding.observed:
+        old = before[name]
+        if kinds[name].runs and value is not None and old is not None:
+            asked = [each for each in comparisons(of.when) if each.fact == name]
+            if any(evaluate(each, {name: value}) != evaluate(each, {name: old}) for each in asked):
+                return False
+        elif old != value:
+            return False
+    return True
 
 
 def _check_cosigner(of: Rule, act: Act, cosigner: Act | None) -> None:

@@ -171,7 +171,7 @@ def test_candidacy_tells_what_is_missing_and_what_is_met(north: Store) -> None:
         courses.find_suitable(desk(north, PRESCRIBER), course, version=2)
     with pytest.raises(NotFound, match="No rule of candidacy"):
         courses.answer_candidacy(desk(north, PRESCRIBER), course, "S010", decision=Decision.PROCEED, reason="x")
-    with pytest.raises(NotOverridable, match="nothing to answer"):
+    with pytest.raises(NotOverridable, match="must be known"):
         courses.answer_candidacy(desk(north, PRESCRIBER), course, "C001", decision=Decision.PROCEED, reason="x")
 
 

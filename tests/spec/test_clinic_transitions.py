@@ -9,6 +9,7 @@ from afterglow.clinic import ALERT, BOOKING, CONTAINER, COURSE, SESSION, Act, Ro
 from afterglow.errors import MissingValue, NotPermitted, WrongState
 
 # State -> event -> state after it; "=" stays.
+RATE = ("order_rate", "set_rate", "countersign_order")
 READ = ("enter_reading", "correct_reading", "record_event")
 IN_USE = {
     "draw": "opened",
@@ -65,12 +66,12 @@ TABLES: dict[StateTable, dict[str, dict[str, str]]] = {
             "finish_dose": "observing",
             "stop": "observing",
             **dict.fromkeys((*READ, "answer_finding", "assess_emergency"), "="),
-            **dict.fromkeys(("give_device", "take_drug", "account_drug"), "="),
+            **dict.fromkeys(("give_device", "take_drug", "account_drug", *RATE), "="),
         },
         "held": {
             "resume": "dosing",
             "stop": "observing",
-            **dict.fromkeys((*READ, "answer_finding", "assess_emergency", "take_drug", "account_drug"), "="),
+            **dict.fromkeys((*READ, "answer_finding", "assess_emergency", "take_drug", "account_drug", *RATE), "="),
         },
         "observing": {
             "clear_to_leave": "left",
@@ -109,7 +110,7 @@ WITH_REASON = {
     "course": {"pause", "relapse", "recover"},
     "session": {
         *("miss", "cancel", "no_go", "amend_screening", "back_to_screen", "hold", "stop", "walk_out", "transfer"),
-        *("correct_reading", "answer_finding", "assess_emergency", "account_drug"),
+        *("correct_reading", "answer_finding", "assess_emergency", "account_drug", "order_rate"),
     },
     "container": {"put_back", "put_back_all", "waste", "explain", "explain_empty"},
     "booking": {"move", "cancel", "no_show"},

@@ -214,7 +214,7 @@ def test_with_everything_known_and_clear_a_candidate_goes_on() -> None:
         ("pregnancy__test", None, "C029"),
         ("workup__w08__age_days", None, None),  # no ECG asked of her
         ("workup__w14__age_days", 31, "W14"),
-        ("hx__dementia_or_delirium", None, None),  # unknown, and shown, but not a gate
+        ("hx__dementia_or_delirium", None, "C020"),  # unknown, and no gate: a prescriber answers for it
         ("hx__dementia_or_delirium", True, "C020"),
         ("consent__current", False, None),  # comes after candidacy
     ],
@@ -232,7 +232,8 @@ def test_what_stands_in_the_way(name: str, value: bool | int | None, refused_by:
 def test_nothing_known_means_everything_unknown_and_nothing_hit() -> None:
     found = assess_candidacy({}, patient_id="p1", delivery=Delivery.IV, policy=POLICY, at=at(0))
     assert not found.hits
-    assert not found.open
+    assert {each.verdict for each in found.open} == {Verdict.UNKNOWN}
+    assert not {each.rule for each in found.open} & {each.rule for each in found.blocking}
     assert "history: avm" in found.missing
     with pytest.raises(UnknownName):
         assess_candidacy({"hx.avn": True}, patient_id="p1", delivery=Delivery.IV, policy=POLICY, at=at(0))

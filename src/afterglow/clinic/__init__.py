@@ -25,8 +25,8 @@ _PUBLIC = {
         "resistance": "Indication LabelRow LabelStatus MaudsleySeverity MaudsleyStage MedicineTrial Resistance "
         "TrialOutcome TrialVerdict dose_notes judge_resistance judge_trial label_row label_rows "
         "label_status maudsley_stage resistance_facts staging",
-        "dosing": "BodyWeight DoseOrder PreparedDose RateStep SecondCheck check_dose check_second prepare_dose "
-        "sign_second",
+        "dosing": "BodyWeight DoseOrder PreparedDose RateChange RateStep SecondCheck check_dose check_second "
+        "prepare_dose sign_second",
         "dose_rules": "dose_facts fastest_rate in_label_table is_within_order",
         "candidacy": "Candidacy WorkupStatus assess_candidacy check_candidate check_still_candidate",
         "course": "Authorisation BenefitReview COURSE Consent ConsentMethod CourseState Plan ReviewDecision "
@@ -41,6 +41,7 @@ _PUBLIC = {
         "reading_facts reading_limits",
         "monitoring": "Clocks DueReading DueState clocks due_readings earliest_leave first_dose_at is_falling "
         "judge_monitoring monitoring_facts phase",
+        "titration": "judge_rate order_rate rates_of set_rate",
         "gates": "Chart chart_facts check_gates judge_gates treatment_week",
         "closing": "close form_due_at give_back grade_event record_event sign_note waste",
         "screening": "amend_screening answer_finding arrive attach_dose back_to_screen cancel countersign_order go "
@@ -124,6 +125,7 @@ __all__ = [
     "Plan",
     "PreparedDose",
     "Priority",
+    "RateChange",
     "RateStep",
     "Reading",
     "Resistance",
@@ -235,6 +237,7 @@ __all__ = [
     "judge_gates",
     "judge_leaving",
     "judge_monitoring",
+    "judge_rate",
     "judge_reading",
     "judge_resistance",
     "judge_trial",
@@ -256,6 +259,7 @@ __all__ = [
     "move_course",
     "open_findings",
     "order_dose",
+    "order_rate",
     "phase",
     "policy_at",
     "policy_digest",
@@ -264,6 +268,7 @@ __all__ = [
     "prepare_dose",
     "priority_of",
     "ran_minutes",
+    "rates_of",
     "read_alert",
     "read_score",
     "reading_facts",
@@ -283,6 +288,7 @@ __all__ = [
     "screen",
     "sessions_in_induction",
     "set_plan",
+    "set_rate",
     "setting",
     "sign_note",
     "sign_policy",
@@ -415,6 +421,7 @@ if TYPE_CHECKING:
         BodyWeight,
         DoseOrder,
         PreparedDose,
+        RateChange,
         RateStep,
         SecondCheck,
         check_dose,
@@ -596,6 +603,12 @@ if TYPE_CHECKING:
         TreatmentSession,
         policy_digest,
         standing_readings,
+    )
+    from afterglow.clinic.titration import (
+        judge_rate,
+        order_rate,
+        rates_of,
+        set_rate,
     )
     from afterglow.clinic.worklist import (
         Standing,

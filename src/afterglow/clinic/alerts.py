@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from afterglow.clinic.acting import CLINICAL, Act, Outcome, Role, Row, StateTable, check_utc
+from afterglow.clinic.acting import CLINICAL, Act, Outcome, Role, Row, StateTable
 from afterglow.clinic.policy import SitePolicy
 from afterglow.clinic.ruling import Finding, Priority, Verdict, priority_of
+from afterglow.clinic.typed import as_word, typed
 from afterglow.errors import GateClosed, InputError, MissingValue, TooEarly
 from afterglow.scales import AlertSeverity, AlertState, AlertStatus
 
@@ -45,6 +46,7 @@ ALERT = StateTable(
 )
 
 
+@typed
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClinicAlert:
     """Something that somebody must see and act upon.
@@ -169,6 +171,7 @@ def hand_over(alert: ClinicAlert, act: Act, *, to: Role) -> Outcome[ClinicAlert]
     Raises: WrongState, NotPermitted; MissingValue for a role that cannot own alerts; GateClosed for a high alert that
         would go down.
     """
+    to = as_word(Role, to, what="The owner of an alert")
     if to not in _REACH:
         raise MissingValue("An alert has a clinical owner", observed=to, allowed=", ".join(_REACH))
     owner_and_above = _REACH[_REACH.index(alert.owner) :]
@@ -237,7 +240,6 @@ def _raise(
     at: datetime,
     policy: SitePolicy,
 ) -> ClinicAlert:
-    check_utc(at, what="The time an alert is raised")
     return ClinicAlert(
         id=alert_id,
         patient_id=patient_id,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from afterglow.clinic.acting import Act, Outcome, check_utc, check_witness, login
+from afterglow.clinic.acting import Act, Outcome, check_witness, login
 from afterglow.clinic.containers import Container, check_amount, put_back
 from afterglow.clinic.policy import SitePolicy
 from afterglow.clinic.registers import event_grades
@@ -187,9 +187,6 @@ def _check_grade(grade: int | None) -> None:
 
 
 def _check_event_times(event: AdverseEvent, act: Act) -> None:
-    check_utc(event.started_at, what="The start of an event")
-    if event.ended_at is not None:
-        check_utc(event.ended_at, what="The end of an event")
     times = [each for each in (event.started_at, event.ended_at, act.at) if each is not None]
     if times != sorted(times):
         raise WrongOrder(

@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from afterglow.clinic.acting import CLINICAL, Act, Outcome, Role, Row, StateTable, check_witness
 from afterglow.clinic.policy import SitePolicy
+from afterglow.clinic.typed import typed
 from afterglow.errors import MissingValue, OutOfRange, Unbalanced
 from afterglow.quantities import DrugForm
 
@@ -82,6 +83,7 @@ CONTAINER = StateTable(
 )
 
 
+@typed
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Movement:
     """A fact: drug that came in or went out of a container; positive in, negative out.
@@ -106,6 +108,7 @@ class Movement:
     counted_ug: int | None = None
 
 
+@typed
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Container:
     """One vial, device, film or bottle of one lot.
@@ -170,7 +173,6 @@ def receive(
     act.check_role(*CLINICAL, Role.COMPLIANCE, what="Receiving drug")
     if not (container_id and lot):
         raise MissingValue("A container has an id and a lot")
-    _check_expiry(expires_on, act)
     volume_ul = _volume_ul(amount_ug, concentration_ug_per_ul)
     container = Container(
         id=container_id,
@@ -181,6 +183,7 @@ def receive(
         balance_ug=0,
         balance_ul=0,
     )
+    _check_expiry(expires_on, act)
     return _moved(container, act, "received", amount_ug, volume_ul, state=ContainerState.SEALED)
 
 

@@ -40,6 +40,7 @@ class FactKind:
         text: its name in words.
         words: allowed words; empty for the others.
         low, high: closed bounds of a number.
+        runs: it grows by itself during a session; an answer holds while its comparisons stay as they were.
     """
 
     kind: type
@@ -47,6 +48,7 @@ class FactKind:
     words: tuple[str, ...] = ()
     low: float = -math.inf
     high: float = math.inf
+    runs: bool = False
 
 
 @cache
@@ -74,7 +76,7 @@ def fact_kinds() -> Mapping[str, FactKind]:
         told[name] = row.close(FactKind(kind=str, text=row.text("text"), words=row.texts("words")))
     for row in file.records("numbers"):
         name, (low, high) = row.text("name"), row.pair("range", float)
-        told[name] = row.close(FactKind(kind=float, text=row.text("text"), low=low, high=high))
+        told[name] = row.close(FactKind(kind=float, text=row.text("text"), low=low, high=high, runs=row.flag("runs")))
     file.close(told)
     found = {name: _kind_of(name, values, told) for name, values in sorted(asked.items())}
     unused = set(told) - set(found) - {"workup.age_days"}

@@ -10,6 +10,7 @@ from functools import cache
 
 from afterglow.clinic.policy import SitePolicy
 from afterglow.clinic.rulebook import DATA, Delivery, sources
+from afterglow.clinic.typed import typed
 from afterglow.errors import InvalidData, MissingValue, OutOfRange, WrongOrder
 from afterglow.predicates import Fact, Truth
 from afterglow.provenance import Provenance
@@ -57,6 +58,7 @@ class TrialOutcome(StrEnum):
     UNKNOWN = "unknown"
 
 
+@typed
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MedicineTrial:
     """One trial of a medicine as recorded.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from afterglow.clinic.acting import Role, check_utc, days_between
+from afterglow.clinic.acting import Role, days_between
 from afterglow.clinic.aftercare import judge_aftercare
 from afterglow.clinic.alerts import AlertStage, ClinicAlert
 from afterglow.clinic.course import CourseState, ReviewKind, TreatmentCourse, says_stop, units_left
@@ -16,6 +16,7 @@ from afterglow.clinic.policy import SitePolicy
 from afterglow.clinic.rulebook import rule
 from afterglow.clinic.ruling import Priority, Verdict, priority_of
 from afterglow.clinic.session import SessionState, TreatmentSession
+from afterglow.clinic.typed import check_utc, typed
 from afterglow.predicates import Fact
 from afterglow.scales import Change
 
@@ -72,6 +73,7 @@ class WorkItem:
     overdue: bool
 
 
+@typed
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
     """What the worklist looks at for one patient.

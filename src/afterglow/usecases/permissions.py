@@ -23,6 +23,7 @@ from afterglow.usecases import (  # noqa: F401  each enters its use cases into t
     research,
     room,
     sessions,
+    titration,
     today,
     worklists,
 )

@@ -16,7 +16,7 @@ from afterglow.trials.likelihood import FitRow, class_priors, fit_rows
 
 Fits = Mapping[Condition, Calibration]
 
-VERSION = "0.3.0"
+VERSION = "0.4.0"
 """Of the population that this code makes; raised with every change of its numbers."""
 
 _LEARNT = 0.9  # posterior spread under this part of the prior's counts as informed by the figures
@@ -55,6 +55,9 @@ def calibrated_text(fits: Fits) -> str:
             "autocorrelation_steps": None if chain is None else _rounded(chain.autocorrelation),
             "accepted": None if chain is None else _rounded(chain.accepted),
             "surface_error": None if chain is None else _rounded(chain.surface_error),
+            "skewness": None if chain is None else _rounded(chain.skewness),
+            "normal_widths": None if chain is None else [_rounded(one) for one in chain.normal_widths],
+            "chi_square": _rounded(found.chi_square),
             "figures": sum(not row.prior for fit in fits.values() for row in fit.rows),
             "class_priors": sum(row.prior for row in found.rows),
         },

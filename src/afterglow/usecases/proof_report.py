@@ -377,12 +377,10 @@ def _worlds_said(answer: ProofAnswer) -> list[str]:
     for one in answer.settings:
         if one.setting.world is World.AS_MODELLED:
             continue
-        shares = ", ".join(f"{100 * row.inside90:.0f} % at {row.lead_days} days" for row in one.leads)
+        shares = ", ".join(f"{100 * row.inside90:.0f} % after {_days(row.lead_days)}" for row in one.leads)
         better = [FORECASTS[int(np.argmin(row.crps))] for row in one.leads]
-        closest = ", ".join(f"{name} at {row.lead_days}" for name, row in zip(better, one.leads, strict=True))
-        said.append(
-            f"- {one.setting.name.capitalize()}: inside the 90 % band {shares}; closest by CRPS: {closest} days."
-        )
+        closest = ", ".join(f"{name} after {_days(row.lead_days)}" for name, row in zip(better, one.leads, strict=True))
+        said.append(f"- {one.setting.name.capitalize()}: inside the 90 % band {shares}; closest by CRPS: {closest}.")
     return said
 
 

@@ -218,10 +218,8 @@ def _course(one: Course) -> ScatterPanel:
         x_label="days since the first session" if relapse else "time since the first session",
         y_label="relapsed, %" if relapse else f"change of {first.scale}, points",
         points=tuple(
-            ScatterPoint(
-                label=figure_name(f), x=f.time_h / unit, y=f.value, low=low, high=high, control=f.arm.given is None
-            )
-            for f, low, high in _at_figures(one)
+            ScatterPoint(label=figure_name(f), x=f.time_h / unit, y=f.value, control=f.arm.given is None)
+            for f in one.figures
         ),
         course=tuple((t / unit, p.lo90, p.value, p.hi90) for t, p in zip(one.times_h, one.predicted, strict=True)),
         y_ends=(0.0, 100.0) if relapse else (0.0,),

@@ -123,10 +123,10 @@ def _draw(data: ScatterData, canvas: Canvas) -> Drawing:
 
 def _panel(panel: ScatterPanel, box: Box) -> Markup:
     place = math.log10 if panel.log_x else float
-    xs = [place(p.x) for p in panel.points] + [place(at[0]) for at in (*panel.line, *panel.course, *panel.x_ticks)]
+    xs = [p.x for p in panel.points] + [x for x, _ in (*panel.line, *panel.x_ticks)] + [x for x, *_ in panel.course]
     ys = [v for p in panel.points for v in (p.y, p.low, p.high) if v is not None]
     ys += [y for _, y in panel.line] + [v for at in panel.course for v in at[1:]] + [*panel.levels, *panel.y_ends]
-    across, up = _scale(xs, box.left + 8.0, box.right - 8.0), _scale(ys, box.bottom, box.top)
+    across, up = _scale(list(map(place, xs)), box.left + 8.0, box.right - 8.0), _scale(ys, box.bottom, box.top)
     ticks = _ticks(up)
     pieces = [
         text(panel.heading, box.left, box.top - 24.0, tone="ink", bold=True),

@@ -123,8 +123,8 @@ def calibration_markdown(fits: Fits) -> str:
         "",
         (
             "From active arms only the sum of drug and expectancy is identified; control arms part the two. How "
-            "session frequency adds up (labile and consolidated half-life, consolidated share) is barely informed: no trial "
-            "compared frequencies."
+            "session frequency adds up (labile and consolidated half-life, consolidated share) is barely informed: no "
+            "trial compared frequencies."
         ),
         "",
         "## Values that go together",

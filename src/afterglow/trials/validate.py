@@ -282,7 +282,7 @@ def predicted(got: Reported, f: ScoredFigure) -> tuple[FloatArray, FloatArray, I
         errors: FloatArray = np.sqrt(got.variance / (f.n or 1))
         return got.mean, errors, mean_interval(got.mean, errors)
     n = np.maximum(got.at_risk * (f.arm.n or 1) if f.n is None else np.full(len(got.mean), f.n), 1.0)
-    errors = 100.0 * np.sqrt(got.variance / n)
+    errors = 100.0 * np.sqrt(np.maximum(got.variance, 0.0) / n)  # a chance of nothing may be rounded below it
     return 100.0 * got.mean, errors, proportion_interval(got.mean, np.round(n))
 
 

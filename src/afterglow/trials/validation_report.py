@@ -34,9 +34,9 @@ def validation_markdown(
         "",
         (
             f"`afterglow validate`, population {found.model}, seed {found.seed}. Every applicable figure of the "
-            "evidence beside its prediction; which figures count was fixed before the first run (decision 0010), and every look "
-            "at the held-out table is logged (decision 0012). Held-out figures are never fitted. More pictures: "
-            "`afterglow validate --report OUT.html`."
+            "evidence beside its prediction; which figures count was fixed before the first run (decision 0010), and "
+            "every look at the held-out table is logged (decision 0012). Held-out figures are never fitted. More "
+            "pictures: `afterglow validate --report OUT.html`."
         ),
         "",
         "## What was reached",
@@ -162,8 +162,8 @@ def _limits(found: Validation) -> list[str]:
             (
                 "*Differences of large trials.* Active minus control is learnt from trials of 67 and 72 people, which "
                 "show -5 to -11 points, and from pooled results that contain them. Those are pulled above what they "
-                "print (see [calibration](calibration.md), class-level results), so the trials of 200 are predicted too large. A "
-                "small-trial shift was tried and does not mend it (decision 0018)."
+                "print (see [calibration](calibration.md), class-level results), so the trials of 200 are predicted "
+                "too large. A small-trial shift was tried and does not mend it (decision 0018)."
             ),
         ),
     ]
@@ -200,9 +200,9 @@ def _trade_off(groups: Mapping[str, Summary], again: Mapping[str, Summary]) -> s
         f"({_gain(again['all'].gain)} than the lookup, {again['all'].sharpness:.1f} times sampling), with them "
         f"{_share(groups['all'].coverage)} ({_gain(groups['all'].gain)}, {groups['all'].sharpness:.1f} times). They "
         "say what five trials cannot (saline arms, clinics, four-week control arms) and so narrow the intervals; "
-        "where a pooled result carries the optimism of its small trials, they narrow them around a wrong value. Inside: "
-        f"{'; '.join(f'{name} {both(name)}' for name in compared)}. They were chosen before the first look and stay; "
-        "taking them out now would be choosing by the held-out table."
+        "where a pooled result carries the optimism of its small trials, they narrow them around a wrong value. "
+        f"Inside: {'; '.join(f'{name} {both(name)}' for name in compared)}. They were chosen before the first look "
+        "and stay; taking them out now would be choosing by the held-out table."
     )
 
 

@@ -99,7 +99,7 @@ def test_the_page_holds_everything_in_text(answer: ProofAnswer) -> None:
         assert setting.name in text
     for world in World:
         if world is not World.AS_MODELLED:
-            assert re.search(rf"- {world.value.capitalize()}: inside the 90 % band \d+ % at 1 days", text)
+            assert re.search(rf"- {world.value.capitalize()}: inside the 90 % band \d+ % after 1 day,", text)
     assert "no trial in the evidence compared how often they are given" in text
 
 

@@ -182,7 +182,7 @@ def test_a_refusal_that_is_about_no_row_names_no_line() -> None:
         (
             "{condition: ptsd, drug: racemic_ketamine, route: im, dose: 0.5 mg/kg, days: [0]}",
             "plan.condition",
-            "found ptsd; allowed: depression",
+            "found PTSD; allowed: depression",
         ),
     ],
 )

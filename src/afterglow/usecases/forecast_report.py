@@ -51,7 +51,7 @@ def _subtitle(answer: ForecastAnswer) -> str:
     if given.planned.starts_h:
         said.append(f"{len(given.planned.starts_h)} planned")
     last = (*given.given.administrations, *given.planned.administrations)[-1:]
-    condition = given.condition.replace("_", " ").capitalize()
+    condition = given.condition.heading
     return "; ".join([condition, ", ".join(said), *(str(one) for one in last)])
 
 

@@ -229,7 +229,7 @@ def _check_scales(course: CourseRecord) -> None:
         if not follows(known, course.condition):
             fitting = [instrument(name) for name in instruments()]
             raise NoModel(
-                f"{score.scale} cannot be linked to a forecast of {course.condition.replace('_', ' ')}",
+                f"{score.scale} cannot be linked to a forecast of {course.condition.words}",
                 observed=f"a scale of {known.domain}",
                 allowed=", ".join(
                     one.short_name for one in fitting if follows(one, course.condition) and one.range is not None
@@ -243,8 +243,8 @@ def _check_plan(course: CourseRecord, plan: TrialProtocol) -> None:
     if plan.condition is not course.condition:
         raise InputError(
             "The plan is for another condition than the course",
-            observed=plan.condition.replace("_", " "),
-            allowed=course.condition.replace("_", " "),
+            observed=plan.condition.words,
+            allowed=course.condition.words,
             next_step="Give the plan of this patient, or correct the condition",
             about="plan.condition",
         )

@@ -66,6 +66,7 @@ _STATIC = {
     "mark.svg": "image/svg+xml",
     "live.js": "text/javascript",
     "shell.js": "text/javascript",
+    "patient.css": "text/css",
 }
 _FONT = "inter-latin-wght-normal.woff2"
 _NAVIGATION = (("/today", "Today", "today.read"),)
@@ -95,7 +96,7 @@ class PageRoute(APIRoute):
                         await run_in_threadpool(_prove_again, request, typed)
                 response = await inner(request)
             except AfterglowError as refused:
-                response = await run_in_threadpool(refusal, request, refused, typed)
+                response = await run_in_threadpool(self.refused, request, refused, typed)
             except RequestValidationError:
                 response = error_page(request, 422, "The form came incomplete", "Go back and send it again.")
             except HTTPException:
@@ -109,6 +110,10 @@ class PageRoute(APIRoute):
             return response
 
         return handle
+
+    def refused(self, request: Request, refused: AfterglowError, typed: Mapping[str, str]) -> Response:
+        """The page of a refusal."""
+        return refusal(request, refused, typed)
 
 
 def status_of(error: AfterglowError) -> int:
@@ -124,11 +129,11 @@ def status_of(error: AfterglowError) -> int:
 
 def add_pages(app: FastAPI, store: Store) -> None:
     """Mount the pages on an application: log in at `/login`, work at `/today`."""
-    from afterglow.web import entering, finding, today  # noqa: PLC0415  each needs what is above
+    from afterglow.web import entering, finding, patient, today  # noqa: PLC0415  each needs what is above
 
     app.state.store = store
     app.add_exception_handler(HTTPException, _no_such_page)
-    for router in (_files(), entering.router, today.router, finding.router):
+    for router in (_files(), entering.router, today.router, finding.router, patient.router):
         app.include_router(router, include_in_schema=False)
 
 

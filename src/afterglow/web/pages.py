@@ -67,6 +67,7 @@ _STATIC = {
     "live.js": "text/javascript",
     "shell.js": "text/javascript",
     "patient.css": "text/css",
+    "link.js": "text/javascript",
 }
 _FONT = "inter-latin-wght-normal.woff2"
 _NAVIGATION = (("/today", "Today", "today.read"),)

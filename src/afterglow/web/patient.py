@@ -1,7 +1,7 @@
 """A patient's own pages, opened by a link on a phone: one question a screen, own progress, and help always in sight.
 
-The link's token stands in the address of the first request alone: it goes into a cookie, and is exchanged for a session
-when the patient says Start. Nothing here needs a script.
+The link's token stands behind the # of its address, where no server sees it. It goes into a cookie, and is
+exchanged for a session when the patient says Start. Without scripts the link is pasted; everything after that needs none.
 """
 
 from __future__ import annotations
@@ -83,12 +83,21 @@ class PatientRoute(PageRoute):
 router = APIRouter(route_class=PatientRoute)
 
 
-@router.get("/l/{token}")
-def arrive(request: Request, token: str) -> Response:
-    """Take the token out of the address; nothing is opened yet, so a robot that follows links opens nothing."""
+@router.get("/link")
+def ask_link(request: Request) -> Response:
+    """Where every link leads: its token stands behind the #, which no server sees; a script hands it over at once.
+
+    Without a script the patient pastes the link.
+    """
+    return _shown(request, "patient_link.html", clinic_id=None)
+
+
+@router.post("/link")
+def arrive(request: Request, token: Text = "") -> Response:
+    """Keep the token in a cookie; nothing is opened yet, so a robot that follows links opens nothing."""
     response = RedirectResponse(_HOME, status_code=303)
     response.delete_cookie(PATIENT_COOKIE, path=_HOME)
-    _keep(request, response, LINK_COOKIE, token[:256], lasts_s=_LINK_LASTS_S)
+    _keep(request, response, LINK_COOKIE, _cookie_safe(token.rpartition("#")[2]), lasts_s=_LINK_LASTS_S)
     return response
 
 
@@ -343,6 +352,11 @@ def _end_page(request: Request, words: tuple[str, str], *, clinic_id: str | None
     return _shown(request, "patient_end.html", clinic_id=known, status=status, heading=words[0], text=words[1])
 
 
+def _cookie_safe(text: str) -> str:
+    """A typed token without what no token holds."""
+    return "".join(each for each in text.strip() if each.isascii() and (each.isalnum() or each in "~_-"))[:256]
+
+
 def _clinic(request: Request, clinic_id: str | None) -> Clinic | None:
     """The clinic by its id, or the only one there is."""
     known = store_of(request).clinics()
@@ -350,6 +364,6 @@ def _clinic(request: Request, clinic_id: str | None) -> Clinic | None:
 
 
 def _keep(request: Request, response: Response, name: str, value: str, *, lasts_s: int | None = None) -> None:
-    """A cookie that no script reads; lax, since a link in a message leads here from elsewhere."""
+    """A cookie that no script reads and no other site's link sends along."""
     secure = request.url.scheme == "https"
-    response.set_cookie(name, value, max_age=lasts_s, path=_HOME, httponly=True, samesite="lax", secure=secure)
+    response.set_cookie(name, value, max_age=lasts_s, path=_HOME, httponly=True, samesite="strict", secure=secure)

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.browser.conftest import Served
-from tests.browser.test_today import SHOTS, SIZES, Open, check_accessible, log_in, opened
+from tests.browser.conftest import Open, Served, log_in, look
 from tests.integration.desks import desk
 
 from afterglow.clinic import Role
 from afterglow.usecases.jobs import run_jobs
 from afterglow.usecases.patients import find
-
-__all__ = ["opened"]
 
 
 def chart_of(served: Served, name: str = "Anna") -> str:
@@ -31,9 +27,4 @@ def test_the_chart_is_accessible_and_is_seen(opened: Open, served: Served, theme
     assert page.text_content("h1") == "Anna Berger"
     assert page.locator("text=Today, PHQ-9 is 19").count() == 2  # page and phone
     assert page.title() == "Chart – Afterglow"  # no name in a title
-    check_accessible(page)
-    for width, height in SIZES:
-        page.set_viewport_size({"width": width, "height": height})
-        if SHOTS:
-            page.screenshot(path=Path(SHOTS) / f"chart-{width}-{theme}.png", full_page=True)
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    look(page, "chart", theme)

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.browser.conftest import Served
-from tests.browser.test_today import SHOTS, SIZES, Open, check_accessible, log_in, opened
-
-__all__ = ["opened"]
+from tests.browser.conftest import Open, Served, log_in, look
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -24,16 +20,9 @@ def test_the_evidence_is_accessible_and_is_seen(opened: Open, served: Served, th
         ("/evidence/trials", "Trials, cohorts and labels"),
         ("/evidence/trials/murrough2013_ajp", "murrough2013_ajp"),
     ):
-        page.set_viewport_size({"width": 1440, "height": 1000})
         page.goto(path)
         assert page.text_content("h1").startswith(heading)
-        check_accessible(page)
-        for width, height in SIZES:
-            page.set_viewport_size({"width": width, "height": height})
-            assert page.evaluate("document.documentElement.scrollWidth") <= width, (path, width)
-            if SHOTS:
-                name = path.strip("/").replace("/", "-")
-                page.screenshot(path=Path(SHOTS) / f"{name}-{width}-{theme}.png", full_page=True)
+        look(page, path.strip("/").replace("/", "-"), theme)
 
 
 def test_a_trial_leads_from_the_list_and_an_unknown_one_says_so(opened: Open, served: Served) -> None:

@@ -20,7 +20,7 @@ from afterglow.trials.arms import scored_figures
 from afterglow.trials.calibration_report import Fits
 from afterglow.trials.leaving_out import LeftOut
 from afterglow.trials.validate import validate
-from afterglow.usecases import validating
+from afterglow.usecases import validating, validation_charts
 
 QUICK = ("daly2018", "daly2019_sustain1", "murrough2013_bp", "fava2020")
 
@@ -120,7 +120,7 @@ def test_validate_prints_misses_first_and_writes_page_and_report(tmp_path: Path)
 def test_a_chart_without_rows_is_left_out() -> None:
     percentages = [f for f in scored_figures() if f.trial.key == "phillips2019"]
     rows = validate(figures=percentages, n_draws=4, patients_per_draw=4).rows
-    assert [chart.title for chart in validating._arms(rows)] == ["Percentages"]
+    assert [chart.title for chart in validation_charts._arms(rows)] == ["Percentages"]
 
 
 def test_numbers_that_do_not_exist_are_null() -> None:

@@ -47,12 +47,12 @@ from afterglow.store.patients import Identifiers
 from afterglow.usecases.deciding import NextDecision
 from afterglow.usecases.forecast_queue import ForecastJob
 from afterglow.usecases.jobs import ForecastPicture, ForecastRecord
-from afterglow.usecases.measures import CheckIn, Measured
+from afterglow.usecases.measures import Answering, CheckIn, Measured
 from afterglow.usecases.messages import OutgoingMessage, Route
 from afterglow.usecases.passes import Pass
 from afterglow.usecases.patients import KnownFact, TrialHistory
 from afterglow.usecases.people import Person
-from afterglow.usecases.policies import ConsentForm
+from afterglow.usecases.policies import ConsentForm, HelpLines
 from afterglow.usecases.work import BrokenGlass, PatientAccess
 from afterglow.usecases.worklists import FormSent
 
@@ -62,6 +62,7 @@ KINDS: Mapping[str, type] = MappingProxyType(
         "allergies": Allergies,
         "authorisation": Authorisation,
         "benefit_review": BenefitReview,
+        "answering": Answering,
         "booking": Booking,
         "broken_glass": BrokenGlass,
         "alert": ClinicAlert,
@@ -78,6 +79,7 @@ KINDS: Mapping[str, type] = MappingProxyType(
         "forecast_job": ForecastJob,
         "forecast_picture": ForecastPicture,
         "form_sent": FormSent,
+        "help_lines": HelpLines,
         "identifiers": Identifiers,
         "known_fact": KnownFact,
         "leave_check": LeaveCheck,

@@ -97,9 +97,7 @@ def is_loopback(host: str) -> bool:
         raise InputError("This is no address", observed=repr(host), allowed="as in 127.0.0.1 or ::1") from None
 
 
-def make_app(
-    store: Store, limits: Limits | None = None, *, more: Callable[[FastAPI], None] | None = None
-) -> FastAPI:
+def make_app(store: Store, limits: Limits | None = None, *, more: Callable[[FastAPI], None] | None = None) -> FastAPI:
     """The application: every page that exists, and the API; `more` adds to it."""
     app = FastAPI(title="Afterglow", openapi_url=None, docs_url=None, redoc_url=None)
     add_api(app, store, limits)

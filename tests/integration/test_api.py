@@ -429,11 +429,14 @@ def test_a_part_goes_on_after_its_line_wherever_that_stands_now(north: Store, nu
 # What is refused
 
 
-def code_of(error: Any) -> str:
-    return str(error.code)
+def code_of(error: type[AfterglowError]) -> str:
+    return error.code
 
 
-@pytest.mark.parametrize("error", sorted(tree(), key=code_of), ids=code_of)
+ERRORS: list[type[AfterglowError]] = sorted(tree(AfterglowError), key=code_of)
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=code_of)
 def test_every_error_has_its_status_and_is_a_problem(error: type[AfterglowError]) -> None:
     made = error("It is refused", observed="1 mg", allowed="2 mg", next_step="Stop", about="dose")
     answer = api._problem(made, api._status(made), api._advice(made))

@@ -6,7 +6,7 @@ import heapq
 import random
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,9 +16,9 @@ import pyotp
 
 from afterglow import __version__
 from afterglow.clinic import Chair, Delivery, Priority, Role
-from afterglow.demo.cast import CHAIRS, CLINIC_NAME, PATIENTS, STAFF
+from afterglow.demo.cast import CHAIRS, CLINIC_NAME, PATIENTS, STAFF, Patient
 from afterglow.demo.hands import Clock, Hands
-from afterglow.demo.scores import courses
+from afterglow.demo.scores import Course, courses
 from afterglow.demo.sheet import FILE, Sheet, write_sheet
 from afterglow.demo.stories import live
 from afterglow.errors import Conflict
@@ -66,6 +66,7 @@ def build_demo(
     seed: int = 1,
     now: datetime | None = None,
     fresh: bool = False,
+    patients: tuple[Patient, ...] = PATIENTS,
     told: Callable[[float], None] = lambda _share: None,
 ) -> Built:
     """Build the demo clinic in a folder of its own.
@@ -75,6 +76,7 @@ def build_demo(
         seed: same seed and same `now`: the same people, doses, readings and scores; ids and keys are always new.
         now: what is today in the demo; the time now if None.
         fresh: a demo clinic that lies there is thrown away first; nothing else ever is.
+        patients: whose stories are lived.
         told: is told which share of the time is lived through.
     Raises: Conflict where anything else lies in the folder, or a demo clinic without `fresh`.
     """
@@ -92,11 +94,11 @@ def build_demo(
         lived.add_clinic(clinic, by="program")
         hands = Hands(store=lived, clinic_id=clinic.id, clock=clock, now=now, zone=zone, chance=random.Random(seed))  # noqa: S311  no secret
         _open_clinic(hands, sheet)
-        _live_all(hands, seed, told)
+        _live_all(hands, courses(patients, seed=seed), patients, told)
         write_sheet(folder, sheet)
         events = anchor(lived, clinic.id).seq
     return Built(
-        sheet=sheet, patients=len(PATIENTS), sessions=hands.sat, events=events, seconds=time.monotonic() - began
+        sheet=sheet, patients=len(patients), sessions=hands.sat, events=events, seconds=time.monotonic() - began
     )
 
 
@@ -180,9 +182,10 @@ def _open_clinic(hands: Hands, sheet: Sheet) -> None:
         messages.confirm_route(hands.desk("adam"), role, code)
 
 
-def _live_all(hands: Hands, seed: int, told: Callable[[float], None]) -> None:
+def _live_all(
+    hands: Hands, drawn: Mapping[str, Course], patients: tuple[Patient, ...], told: Callable[[float], None]
+) -> None:
     """Every story, interleaved by the clock, until now."""
-    drawn = courses(PATIENTS, seed=seed)
     waiting: list[tuple[datetime, int, Iterator[datetime]]] = []
 
     def go_on(story: Iterator[datetime], place: int) -> None:
@@ -190,7 +193,7 @@ def _live_all(hands: Hands, seed: int, told: Callable[[float], None]) -> None:
         if at is not None and at <= hands.now:
             heapq.heappush(waiting, (max(at, hands.clock.now), place, story))
 
-    for place, patient in enumerate(PATIENTS):
+    for place, patient in enumerate(patients):
         go_on(live(hands, patient, drawn[patient.name]), place)
     begun = hands.clock.now
     while waiting:
@@ -200,7 +203,7 @@ def _live_all(hands: Hands, seed: int, told: Callable[[float], None]) -> None:
         go_on(story, place)
         if hands.raised:
             hands.raised = False
-            go_on(_answer_alerts(hands), len(PATIENTS) + len(waiting))
+            go_on(_answer_alerts(hands), len(patients) + len(waiting))
     hands.clock.now = hands.now
 
 

@@ -43,6 +43,7 @@ from afterglow.clinic import (
 from afterglow.protocol import RecordedScore, RecordedSession
 from afterglow.scales import ScaleAnswers, ScaleScore
 from afterglow.store.patients import Identifiers
+from afterglow.usecases.contacts import Contact
 from afterglow.usecases.forecast_queue import ForecastJob
 from afterglow.usecases.jobs import ForecastPicture, ForecastRecord
 from afterglow.usecases.measures import CheckIn, Measured
@@ -66,6 +67,7 @@ KINDS: Mapping[str, type] = MappingProxyType(
         "check_in": CheckIn,
         "consent": Consent,
         "consent_form": ConsentForm,
+        "contact": Contact,
         "container": Container,
         "diary": Diary,
         "dose_order": DoseOrder,

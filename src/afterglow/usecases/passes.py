@@ -52,11 +52,11 @@ class Purpose(StrEnum):
 
 
 OPENS: dict[Purpose, tuple[str, ...]] = {
-    Purpose.ANSWER_SCALE: ("measures.answer", "measures.ask"),
-    Purpose.CHECK_IN: ("measures.check_in",),
-    Purpose.SEE_PROGRESS: ("measures.progress",),
+    Purpose.ANSWER_SCALE: ("measures.answer", "measures.ask", "contacts.stop"),
+    Purpose.CHECK_IN: ("measures.check_in", "contacts.stop"),
+    Purpose.SEE_PROGRESS: ("measures.progress", "contacts.stop"),
 }
-"""The use cases of each purpose."""
+"""The use cases of each purpose; any link can end messages."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,9 +107,14 @@ def issue_link(work: Work, patient_id: str, purpose: Purpose, *, about: str | No
 
     Raises: OutOfRange over 30 days; MissingValue for a scale's link without its scale.
     """
+    work.open_patient(patient_id)
+    return issue_to(work, patient_id, purpose, about=about, days=days)
+
+
+def issue_to(work: Work, patient_id: str, purpose: Purpose, *, about: str | None, days: float) -> Issued:
+    """A link for a patient, within another use case; raises as `issue_link`."""
     if purpose is Purpose.ANSWER_SCALE and about is None:
         raise MissingValue("A link for a scale names the scale", about="about")
-    work.open_patient(patient_id)
     return issue(
         work,
         Pass(
@@ -240,6 +245,22 @@ def actor_of(clinic_id: str, found: Pass, *, roles: Iterable[Role] | None = None
         patient_id=found.patient_id,
         only=found.only,
     )
+
+
+def take_back(work: Work, pass_id: str) -> None:
+    """Take a link back that may be used or taken back already, within another use case."""
+    found = work.find(Pass, pass_id)
+    if found is not None and found.state == "good":
+        _revoke(work, pass_id)
+
+
+def link_address(pages: str, token: str) -> str:
+    """Where a link leads: its token stands behind the #, which no browser sends and no log sees.
+
+    >>> link_address("https://clinic.example/", "north~1~secret")
+    'https://clinic.example/link#north~1~secret'
+    """
+    return f"{pages.rstrip('/')}/link#{token}"
 
 
 def spend(work: Work) -> None:

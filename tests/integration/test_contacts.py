@@ -174,7 +174,7 @@ def test_the_address_of_the_pages_is_checked() -> None:
 
 
 def test_what_is_due_is_told_at_day_then_after_two_and_five_days_then_never(north: Store) -> None:
-    patient_id, course_id = agreed(north)
+    _, course_id = agreed(north)
     care.book(north, course_id, minutes=4 * 24 * 60)  # its scale is due a day before
     post, told = Post(north), []
     for day in range(14):
@@ -186,7 +186,6 @@ def test_what_is_due_is_told_at_day_then_after_two_and_five_days_then_never(nort
         assert contacts.remind_all(north) == 0  # night
     assert told == [3, 5, 8]
     assert all(each.links == (LinkWanted(purpose=Purpose.ANSWER_SCALE, about="phq9"),) for each in post.left)
-    measures.answer(as_patient(north, post.tokens()[0]), patient_id, "PHQ-9", ANSWERS)
 
 
 def test_several_things_due_are_one_message_and_one_a_day(north: Store) -> None:

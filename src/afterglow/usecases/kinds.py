@@ -48,6 +48,7 @@ from afterglow.usecases.forecast_queue import ForecastJob
 from afterglow.usecases.jobs import ForecastPicture, ForecastRecord
 from afterglow.usecases.measures import CheckIn, Measured
 from afterglow.usecases.messages import OutgoingMessage, Route
+from afterglow.usecases.papers import ChartNote
 from afterglow.usecases.passes import Pass
 from afterglow.usecases.patients import KnownFact, TrialHistory
 from afterglow.usecases.people import Person
@@ -64,6 +65,7 @@ KINDS: Mapping[str, type] = MappingProxyType(
         "booking": Booking,
         "broken_glass": BrokenGlass,
         "alert": ClinicAlert,
+        "chart_note": ChartNote,
         "check_in": CheckIn,
         "consent": Consent,
         "consent_form": ConsentForm,

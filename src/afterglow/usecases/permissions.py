@@ -15,6 +15,7 @@ from afterglow.usecases import (  # noqa: F401  each enters its use cases into t
     jobs,
     measures,
     messages,
+    papers,
     passes,
     patients,
     people,

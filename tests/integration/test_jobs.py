@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from threading import Barrier, Thread
 from typing import Any
 
@@ -12,9 +13,13 @@ from sqlalchemy import delete
 from tests.integration import care
 from tests.integration.care import desk, in_induction, later, now, open_clinic
 from tests.integration.desks import actor, at_work
+from tests.integration.stores import new_store
+from typer.testing import CliRunner
 
+from afterglow import logs
+from afterglow.cli.app import app
 from afterglow.clinic import Delivery, Indication, Role, StopReason, WorkKind
-from afterglow.errors import Conflict, OutOfRange, Place
+from afterglow.errors import Conflict, OutOfRange, Place, StoreUnavailable
 from afterglow.forecast import RelapseState
 from afterglow.protocol import RecordedScore
 from afterglow.protocol.course_file import read_session
@@ -448,3 +453,57 @@ def test_an_erased_patient_is_nobodys_job(north: Store) -> None:
     assert jobs.list_jobs(desk(north, Role.ADMINISTRATOR)).shown == ()
     assert audit.verify(north, "north").faults == ()
     assert course_id
+
+
+def test_a_worker_goes_on_until_it_is_told_to_end(north: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, course_id = in_induction(north)
+    waits: list[float] = []
+
+    def wait(seconds: float) -> bool:
+        waits.append(seconds)
+        return len([each for each in waits if each]) > 2
+
+    whole, rounds = jobs.run_jobs, []
+
+    def first_away(store: Store, **end: Any) -> int:
+        rounds.append(1)
+        if len(rounds) == 1:
+            raise StoreUnavailable("The records are away")
+        return whole(store, **end)
+
+    monkeypatch.setattr(jobs, "run_jobs", first_away)
+    jobs.keep_running(north, wait=wait)
+    assert len(rounds) == 3
+    assert len(records(north, course_id)) == 1
+    monkeypatch.setattr(jobs, "run_jobs", whole)
+    measures.record(desk(north, Role.NURSE), job_patient(north, course_id), "PHQ-9", total=12)
+    jobs.run_jobs(north, end=lambda: True)
+    assert job(north, course_id)[0] == JobState.WAITING
+
+
+def job_patient(store: Store, course_id: str) -> str:
+    return str(courses.read_course(desk(store, Role.NURSE), course_id).shown.patient_id)
+
+
+def test_the_operator_lists_and_runs_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AFTERGLOW_FOLDER", str(tmp_path))
+    monkeypatch.setenv("AFTERGLOW_CLINIC", "north")
+    monkeypatch.setenv("COLUMNS", "200")
+    store = at_work(new_store(f"sqlite:///{tmp_path / 'records.db'}", tmp_path))
+    run = CliRunner().invoke
+    assert run(app, ["jobs", "list"]).output == "There are no jobs.\n"
+    open_clinic(store)
+    _, course_id = in_induction(store)
+    (line,) = [each for each in run(app, ["jobs", "list"]).output.splitlines() if course_id in each]
+    assert line.split()[1:3] == ["waiting", "0"]
+    assert run(app, ["jobs", "run", "--once"]).output == "1 forecast done.\n"
+    assert run(app, ["jobs", "run", "--once"]).output == "0 forecasts done.\n"
+    assert "done" in run(app, ["jobs", "list"]).output
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(jobs, "keep_running", interrupted)
+    assert run(app, ["jobs", "run"]).output == "Ended.\n"
+    logs.stop()
+    store.engine.dispose()

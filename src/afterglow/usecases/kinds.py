@@ -44,11 +44,13 @@ from afterglow.clinic import (
 from afterglow.protocol import RecordedScore, RecordedSession
 from afterglow.scales import ScaleAnswers, ScaleScore
 from afterglow.store.patients import Identifiers
+from afterglow.usecases.contacts import Contact
 from afterglow.usecases.deciding import NextDecision
 from afterglow.usecases.forecast_queue import ForecastJob
 from afterglow.usecases.jobs import ForecastPicture, ForecastRecord
 from afterglow.usecases.measures import Answering, CheckIn, Measured
 from afterglow.usecases.messages import OutgoingMessage, Route
+from afterglow.usecases.papers import ChartNote
 from afterglow.usecases.passes import Pass
 from afterglow.usecases.patients import KnownFact, TrialHistory
 from afterglow.usecases.people import Person
@@ -66,9 +68,11 @@ KINDS: Mapping[str, type] = MappingProxyType(
         "booking": Booking,
         "broken_glass": BrokenGlass,
         "alert": ClinicAlert,
+        "chart_note": ChartNote,
         "check_in": CheckIn,
         "consent": Consent,
         "consent_form": ConsentForm,
+        "contact": Contact,
         "container": Container,
         "diary": Diary,
         "dose_order": DoseOrder,

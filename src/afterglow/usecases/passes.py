@@ -62,11 +62,11 @@ class Purpose(StrEnum):
 
 
 OPENS: dict[Purpose, tuple[str, ...]] = {
-    Purpose.ANSWER_SCALE: ("measures.answer", "measures.ask", "measures.tap"),
-    Purpose.CHECK_IN: ("measures.check_in", "measures.ask", "measures.tap"),
-    Purpose.SEE_PROGRESS: ("measures.progress", "measures.ask"),
+    Purpose.ANSWER_SCALE: ("measures.answer", "measures.ask", "measures.tap", "contacts.stop"),
+    Purpose.CHECK_IN: ("measures.check_in", "measures.ask", "measures.tap", "contacts.stop"),
+    Purpose.SEE_PROGRESS: ("measures.progress", "measures.ask", "contacts.stop"),
 }
-"""The use cases of each purpose."""
+"""The use cases of each purpose; any link can end messages."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,11 +125,16 @@ def issue_link(work: Work, patient_id: str, purpose: Purpose, *, about: str | No
 
     Raises: OutOfRange over 30 days; MissingValue for a scale's link without its scale; UnknownName for no scale.
     """
+    work.open_patient(patient_id)
+    return issue_to(work, patient_id, purpose, about=about, days=days)
+
+
+def issue_to(work: Work, patient_id: str, purpose: Purpose, *, about: str | None, days: float) -> Issued:
+    """A link for a patient, within another use case; raises as `issue_link`."""
     if purpose is Purpose.ANSWER_SCALE and about is None:
         raise MissingValue("A link for a scale names the scale", about="about")
     if purpose is Purpose.ANSWER_SCALE and about is not None:
         about = instrument(about).id
-    work.open_patient(patient_id)
     return issue(
         work,
         Pass(
@@ -285,6 +290,22 @@ def actor_of(clinic_id: str, found: Pass, *, roles: Iterable[Role] | None = None
         only=found.only,
         through=found.id if token else None,
     )
+
+
+def take_back(work: Work, pass_id: str) -> None:
+    """Take a link back that may be used or taken back already, within another use case."""
+    found = work.find(Pass, pass_id)
+    if found is not None and found.state == "good":
+        _revoke(work, pass_id)
+
+
+def link_address(pages: str, token: str) -> str:
+    """Where a link leads: its token stands behind the #, which no browser sends and no log sees.
+
+    >>> link_address("https://clinic.example/", "north~1~secret")
+    'https://clinic.example/link#north~1~secret'
+    """
+    return f"{pages.rstrip('/')}/link#{token}"
 
 
 def spend(work: Work) -> None:

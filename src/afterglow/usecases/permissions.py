@@ -9,6 +9,7 @@ from afterglow.markdown import table
 from afterglow.usecases import (  # noqa: F401  each enters its use cases into the catalogue
     answering,
     charts,
+    contacts,
     courses,
     deciding,
     diary,
@@ -17,6 +18,7 @@ from afterglow.usecases import (  # noqa: F401  each enters its use cases into t
     jobs,
     measures,
     messages,
+    papers,
     passes,
     patients,
     people,

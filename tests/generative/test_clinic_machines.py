@@ -615,7 +615,7 @@ class Alerts(RuleBasedStateMachine):
         alert, act = self.alerts[name], cases.act(role, minute, reason="seen the patient")
         moves: dict[str, Callable[[], Outcome[ClinicAlert]]] = {
             "read": lambda: read_alert(alert, act, patient_id=patient),
-            "act": lambda: act_on(alert, act),
+            "act": lambda: act_on(alert, act, policy=POLICY),
             "close": lambda: close_alert(alert, act),
             "escalate": lambda: escalate(alert, act, policy=POLICY),
             "hand_over": lambda: hand_over(alert, act, to=Role.PRESCRIBER),
@@ -625,7 +625,12 @@ class Alerts(RuleBasedStateMachine):
             self.done[name].append((event, minute))
             assert not (event == "read" and patient != "p1")
             assert not (event == "escalate" and act.at < alert.respond_by)
-            assert self.alerts[name].respond_by >= alert.respond_by or event == "escalate"
+            now = self.alerts[name]
+            assert now.respond_by == alert.respond_by or event in {"act", "escalate"}
+            order = [Role.NURSE, Role.PRESCRIBER, Role.MEDICAL_DIRECTOR]
+            owns = role in order and order.index(role) >= order.index(alert.owner)
+            assert owns or event != "close"
+            assert owns or event != "act" or now.respond_by == alert.respond_by
 
     @invariant()
     def every_alert_that_was_raised_is_there_as_its_history_says(self) -> None:

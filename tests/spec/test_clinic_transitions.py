@@ -102,7 +102,7 @@ TABLES: dict[StateTable, dict[str, dict[str, str]]] = {
     ALERT: {
         "open": {"read": "seen", "escalate": "=", "hand_over": "="},
         "seen": {"act": "acted", "escalate": "=", "hand_over": "="},
-        "acted": {"act": "acted", "close": "closed"},
+        "acted": {"act": "acted", "close": "closed", "escalate": "=", "hand_over": "="},
         "closed": {},
     },
 }

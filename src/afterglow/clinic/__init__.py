@@ -53,7 +53,7 @@ _PUBLIC = {
         "booking_warnings end_booking find_conflicts move_booking",
         "measures": "Cadence DueMeasure ScoreReading cadences due_measures read_score",
         "alerts": "ALERT AlertStage ClinicAlert act_on alert_from_finding alerts_from_score close_alert "
-        "escalate hand_over read_alert response_time",
+        "closing_time escalate hand_over raise_alert read_alert response_time",
         "worklist": "Standing WorkItem WorkKind list_work",
         "reference": "clinic_markdown",
     }.items()
@@ -194,6 +194,7 @@ __all__ = [
     "clocks",
     "close",
     "close_alert",
+    "closing_time",
     "correct_reading",
     "count",
     "countersign_order",
@@ -267,6 +268,7 @@ __all__ = [
     "policy_settings",
     "prepare_dose",
     "priority_of",
+    "raise_alert",
     "ran_minutes",
     "rates_of",
     "read_alert",
@@ -335,8 +337,10 @@ if TYPE_CHECKING:
         alert_from_finding,
         alerts_from_score,
         close_alert,
+        closing_time,
         escalate,
         hand_over,
+        raise_alert,
         read_alert,
         response_time,
     )

@@ -25,9 +25,10 @@ from afterglow.clinic import (
     due_measures,
     escalate,
     hand_over,
+    raise_alert,
     read_alert,
     read_score,
-    response_time,
+    rule,
 )
 from afterglow.errors import MissingValue, NotPermitted, OutOfRange, WrongOrder, echo
 from afterglow.scales import ScaleScore, instrument, scale_answers, score, score_subscales, score_total
@@ -41,7 +42,6 @@ from afterglow.usecases.work import CARE, Loaded, Work, Written
 
 _ENTER = (Role.COORDINATOR, Role.NURSE, Role.PRESCRIBER, Role.THERAPIST)
 OPEN_ALERTS = ("open", "seen", "acted")
-_ESCALATING = ("open", "seen")
 ALERTING = timedelta(days=60)  # Assumption: our policy; an older score is history that somebody types in
 _SEX = "patient.sex_for_cutoff"
 
@@ -254,19 +254,19 @@ def mark_read(work: Work, alert_id: str, *, patient_id: str, version: int) -> Wr
 
 @use_case("alerts.act", roles=roles_of(ALERT, "act"))
 def act_upon(work: Work, alert_id: str, *, action: str, version: int) -> Written:
-    """What was done about an alert.
+    """What was done about an alert; by somebody below its owner as cover, and the owner's clock runs on.
 
     Raises: WrongState unless it was read; MissingValue, Conflict.
     """
     loaded = work.load(ClinicAlert, alert_id, version=version)
-    return _alert(work, loaded, act_on(loaded.now, work.act(action)))
+    return _alert(work, loaded, act_on(loaded.now, work.act(action), policy=work.policy_or_defaults()))
 
 
 @use_case("alerts.close", roles=roles_of(ALERT, "close"))
 def close(work: Work, alert_id: str, *, version: int) -> Written:
-    """Close an alert that was read and acted upon.
+    """Close an alert that was read and acted upon; its owner does, or a role above.
 
-    Raises: WrongState, Conflict.
+    Raises: WrongState, NotPermitted, Conflict.
     """
     loaded = work.load(ClinicAlert, alert_id, version=version)
     return _alert(work, loaded, close_alert(loaded.now, work.act()))
@@ -287,7 +287,7 @@ def give_to(work: Work, alert_id: str, *, to: Role, reason: str, version: int) -
 @use_case("alerts.escalate", roles=roles_of(ALERT, "escalate"))
 def escalate_due(work: Work) -> tuple[str, ...]:
     """The clock: every alert whose time is over goes to the next role; the ids of those."""
-    due = work.every(ClinicAlert, states=_ESCALATING, due_until=work.now)
+    due = work.every(ClinicAlert, states=OPEN_ALERTS, due_until=work.now)
     for each in due:
         outcome = escalate(each.now, work.act(), policy=work.policy_or_defaults())
         _alert(work, each, outcome)
@@ -299,7 +299,7 @@ def escalate_due(work: Work) -> tuple[str, ...]:
 def is_escalation_due(store: Store, clinic_id: str) -> bool:
     """Whether any alert's time is over; looks at what lists are made from, opens no patient's data."""
     with store.read(clinic_id) as tx:
-        return store_facts.is_due(tx, ClinicAlert, states=_ESCALATING, until=tx.now)
+        return store_facts.is_due(tx, ClinicAlert, states=OPEN_ALERTS, until=tx.now)
 
 
 def raise_alerts(work: Work, patient_id: str, alerts: Iterable[ClinicAlert]) -> tuple[str, ...]:
@@ -412,22 +412,22 @@ def _record(work: Work, patient_id: str, made: Measured, *, at: datetime | None,
 
 
 def _call_alert(work: Work, patient_id: str, made: CheckIn, fact_id: str) -> ClinicAlert:
-    priority = Priority.HIGH if made.low_mood_or_thoughts else Priority.MEDIUM
     said = (
         ("unwell", made.unwell),
         ("low mood or thoughts", made.low_mood_or_thoughts),
         ("drove or fell", made.drove_or_fell),
     )
-    return ClinicAlert(
-        id=f"{fact_id}.check_in",
+    words = ", ".join(words for words, yes in said if yes)
+    return raise_alert(
+        alert_id=f"{fact_id}.check_in",
         patient_id=patient_id,
         about="S072",
-        text=f"24-hour check-in: {', '.join(words for words, yes in said if yes)}",
+        text=f"24-hour check-in: {words}.",
+        source=f"rule S072; {rule('S072').basis}",
         action="Call the patient",
-        priority=priority,
-        owner=Role.PRESCRIBER if priority is Priority.HIGH else Role.NURSE,
-        raised_at=work.now,
-        respond_by=work.now + response_time(priority, work.policy_or_defaults()),
+        priority=Priority.HIGH if made.low_mood_or_thoughts else Priority.MEDIUM,
+        at=work.now,
+        policy=work.policy_or_defaults(),
     )
 
 

@@ -53,7 +53,7 @@ _PUBLIC = {
         "booking_warnings end_booking find_conflicts move_booking",
         "measures": "Cadence DueMeasure ScoreReading cadences due_measures read_score",
         "alerts": "ALERT AlertStage ClinicAlert act_on alert_from_finding alerts_from_score close_alert "
-        "closing_time escalate hand_over raise_alert read_alert response_time",
+        "closing_time escalate hand_over owns_alert raise_alert read_alert response_time",
         "worklist": "Standing WorkItem WorkKind list_work",
         "reference": "clinic_markdown",
     }.items()
@@ -261,6 +261,7 @@ __all__ = [
     "open_findings",
     "order_dose",
     "order_rate",
+    "owns_alert",
     "phase",
     "policy_at",
     "policy_digest",
@@ -340,6 +341,7 @@ if TYPE_CHECKING:
         closing_time,
         escalate,
         hand_over,
+        owns_alert,
         raise_alert,
         read_alert,
         response_time,

@@ -7,6 +7,7 @@ that is recorded, and the owner's clock runs on until the owner, or a role above
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -184,7 +185,7 @@ def act_on(alert: ClinicAlert, act: Act, *, policy: SitePolicy) -> Outcome[Clini
     >>> owned.covered, (owned.respond_by - owned.stepped_at).total_seconds() / 60
     (False, 240.0)
     """
-    covers, began = not _owns(alert, act), alert.stage is AlertStage.ACTED and not alert.covered
+    covers, began = not owns_alert(alert, act.roles), alert.stage is AlertStage.ACTED and not alert.covered
     respond_by = alert.respond_by if covers or began else act.at + closing_time(alert.priority, policy)
     return _stepped(
         alert,
@@ -309,9 +310,14 @@ def _say(role: Role) -> str:
     return role.replace("_", " ")
 
 
-def _owns(alert: ClinicAlert, act: Act) -> bool:
-    """Whether somebody owns an alert or stands above its owner."""
-    return act.has(*_REACH[_REACH.index(alert.owner) :])
+def owns_alert(alert: ClinicAlert, roles: Iterable[Role]) -> bool:
+    """Whether somebody of these roles owns an alert or stands above its owner: who closes it.
+
+    >>> from afterglow.clinic.examples import alert
+    >>> owns_alert(alert(), (Role.NURSE,)), owns_alert(alert(), (Role.MEDICAL_DIRECTOR,))
+    (False, True)
+    """
+    return bool(set(roles) & set(_REACH[_REACH.index(alert.owner) :]))
 
 
 def _score_priority(severity: AlertSeverity, *, urgent: bool) -> Priority:

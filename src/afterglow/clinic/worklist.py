@@ -169,7 +169,7 @@ def _aftercare_items(standing: Standing, at: datetime, policy: SitePolicy) -> It
         if each.verdict is Verdict.HIT:
             yield _item(standing, WorkKind.AFTERCARE, each.sentence, Role.PRESCRIBER, priority_of(each), None)
         elif each.verdict is Verdict.UNKNOWN:
-            text = f"Nobody asked: {', '.join(each.settles)}."
+            text = "Nobody has asked about urinary symptoms yet."
             yield _item(standing, WorkKind.AFTERCARE, text, Role.NURSE, Priority.LOW, None)
 
 

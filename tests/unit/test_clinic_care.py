@@ -737,16 +737,18 @@ def test_units_are_used_from_what_ends_first_and_self_pay_uses_none() -> None:
     soon = Authorisation(id="soon", payer="p", units=1, starts_on=today, ends_on=today)
     now = course(authorisations=(late, soon))
     assert units_left(now, today) == 6
-    now = use_unit(now, nurse(), on=today).now
-    assert [each.used for each in now.authorisations] == [0, 1]
+    now = use_unit(now, nurse(), on=today, session_id="s1").now
+    assert [(each.used, each.sessions) for each in now.authorisations] == [(0, ()), (1, ("s1",))]
+    with pytest.raises(Conflict, match="used its unit already"):
+        use_unit(now, nurse(), on=today, session_id="s1")
     assert units_left(now, today + timedelta(days=1)) == 5
     own = Authorisation(id="own", payer="self", units=None, self_pay=True, starts_on=today)
     paying = course(authorisations=(own,))
-    assert (units_left(paying, today), use_unit(paying, nurse(), on=today).written) == (None, ())
+    assert (units_left(paying, today), use_unit(paying, nurse(), on=today, session_id="s1").written) == (None, ())
     with pytest.raises(GateClosed):
-        use_unit(course(), nurse(), on=today)
+        use_unit(course(), nurse(), on=today, session_id="s1")
     with pytest.raises(NotPermitted):
-        use_unit(now, cases.act(Role.COORDINATOR), on=today)
+        use_unit(now, cases.act(Role.COORDINATOR), on=today, session_id="s2")
     with pytest.raises(MissingValue):
         Authorisation(id="x", payer="p", units=None, starts_on=today)
 
@@ -1387,7 +1389,7 @@ def test_what_is_recorded_later_is_not_dated_earlier() -> None:
 
 def test_the_same_cover_under_another_id_is_refused_and_units_are_whole() -> None:
     cover = Authorisation(id="a1", payer="p", units=8, starts_on=at(0).date())
-    now = use_unit(add_authorisation(course(), cover, nurse()).now, nurse(), on=at(0).date()).now
+    now = use_unit(add_authorisation(course(), cover, nurse()).now, nurse(), on=at(0).date(), session_id="s1").now
     with pytest.raises(Conflict, match="like this"):
         add_authorisation(now, replace(cover, id="a2"), nurse())
     assert add_authorisation(now, replace(cover, id="a2", units=4), nurse()).now

@@ -34,7 +34,7 @@ _PUBLIC = {
         "check_consent give_consent has_consent make_safety_plan move_course record_review "
         "reviews_due set_plan units_left use_unit withdraw_consent",
         "containers": "CONTAINER Container ContainerState LotBalance Movement count explain lot_balance "
-        "receive waste_rest",
+        "receive waste_drawn waste_rest",
         "session": "AdverseEvent DrugUse DrugUseKind EmergencyAssessment InfusionRun Leaving Reading SESSION "
         "SessionState SignedNote TreatmentSession policy_digest standing_readings",
         "readings": "assess_emergency baseline correct_reading enter_reading escalations judge_reading latest_facts "
@@ -310,6 +310,7 @@ __all__ = [
     "visit_stages",
     "walk_out",
     "waste",
+    "waste_drawn",
     "waste_rest",
     "withdraw_consent",
     "workup_items",
@@ -372,6 +373,7 @@ if TYPE_CHECKING:
         explain,
         lot_balance,
         receive,
+        waste_drawn,
         waste_rest,
     )
     from afterglow.clinic.course import (

@@ -94,7 +94,9 @@ def test_thoughts_of_death_raise_an_alert_that_is_read_acted_on_and_closed(north
         measures.act_upon(nurse, alert.id, action=" ", version=2)
     measures.give_to(nurse, alert.id, to=PRESCRIBER, reason="prescriber asked", version=2)
     measures.act_upon(nurse, alert.id, action="called, safe tonight", version=3)
-    done = measures.close(nurse, alert.id, version=4)
+    with pytest.raises(NotPermitted, match="Closing an alert of the prescriber"):
+        measures.close(nurse, alert.id, version=4)
+    done = measures.close(desk(north, PRESCRIBER), alert.id, version=4)
     assert done.state == AlertStage.CLOSED
     assert alert.id not in {each.id for each in measures.list_alerts(nurse).shown}
 

@@ -95,7 +95,8 @@ def test_an_infusion_from_arrival_to_close(north: Store, session: str) -> None:
     page = sessions.read_session(desk(north, NURSE), session).shown
     assert page.session.state is SessionState.CLOSED
     assert page.session.cleared is True
-    assert drugs.read_lot(desk(north, NURSE), "L1").shown.used_ug == 50_000
+    lot = drugs.read_lot(desk(north, NURSE), "L1").shown
+    assert (lot.used_ug, lot.wasted_ug, lot.in_stock_ug) == (40_000, 10_000, 450_000)
     course = courses.read_course(desk(north, NURSE), page.session.course_id).shown.now
     assert [each.used for each in course.authorisations] == [1]
     assert audit.verify(north, "north").faults == ()

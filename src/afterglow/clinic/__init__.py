@@ -34,7 +34,7 @@ _PUBLIC = {
         "check_consent give_consent has_consent make_safety_plan move_course record_review "
         "reviews_due set_plan units_left use_unit withdraw_consent",
         "containers": "CONTAINER Container ContainerState LotBalance Movement count explain lot_balance "
-        "receive waste_rest",
+        "receive waste_drawn waste_rest",
         "session": "AdverseEvent DrugUse DrugUseKind EmergencyAssessment InfusionRun Leaving Reading SESSION "
         "SessionState SignedNote TreatmentSession policy_digest standing_readings",
         "readings": "assess_emergency baseline correct_reading enter_reading escalations judge_reading latest_facts "
@@ -53,7 +53,7 @@ _PUBLIC = {
         "booking_warnings end_booking find_conflicts move_booking next_free",
         "measures": "Cadence DueMeasure ScoreReading cadences due_measures read_score",
         "alerts": "ALERT AlertStage ClinicAlert act_on alert_from_finding alerts_from_score close_alert "
-        "escalate hand_over read_alert response_time",
+        "closing_time escalate hand_over owns_alert raise_alert read_alert response_time",
         "worklist": "Standing WorkItem WorkKind list_work",
         "reference": "clinic_markdown",
     }.items()
@@ -194,6 +194,7 @@ __all__ = [
     "clocks",
     "close",
     "close_alert",
+    "closing_time",
     "correct_reading",
     "count",
     "countersign_order",
@@ -261,6 +262,7 @@ __all__ = [
     "open_findings",
     "order_dose",
     "order_rate",
+    "owns_alert",
     "phase",
     "policy_at",
     "policy_digest",
@@ -268,6 +270,7 @@ __all__ = [
     "policy_settings",
     "prepare_dose",
     "priority_of",
+    "raise_alert",
     "ran_minutes",
     "rates_of",
     "read_alert",
@@ -308,6 +311,7 @@ __all__ = [
     "visit_stages",
     "walk_out",
     "waste",
+    "waste_drawn",
     "waste_rest",
     "withdraw_consent",
     "workup_items",
@@ -336,8 +340,11 @@ if TYPE_CHECKING:
         alert_from_finding,
         alerts_from_score,
         close_alert,
+        closing_time,
         escalate,
         hand_over,
+        owns_alert,
+        raise_alert,
         read_alert,
         response_time,
     )
@@ -367,6 +374,7 @@ if TYPE_CHECKING:
         explain,
         lot_balance,
         receive,
+        waste_drawn,
         waste_rest,
     )
     from afterglow.clinic.course import (

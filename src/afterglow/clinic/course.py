@@ -165,7 +165,12 @@ class Consent:
 @typed
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authorisation:
-    """Cover for sessions: from a payer with units and an end, or agreed self-pay (no units)."""
+    """Cover for sessions: from a payer with units and an end, or agreed self-pay (no units).
+
+    Args:
+        used: units, of `sessions` and of others that were not told.
+        sessions: ids of the sessions that used one.
+    """
 
     id: str
     payer: str
@@ -174,6 +179,7 @@ class Authorisation:
     starts_on: date
     ends_on: date | None = None
     self_pay: bool = False
+    sessions: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.self_pay != (self.units is None):
@@ -451,7 +457,11 @@ def add_authorisation(course: TreatmentCourse, authorisation: Authorisation, act
     _check_open_course(course, what="Authorisation")
     if authorisation.id in {each.id for each in course.authorisations}:
         raise Conflict("This authorisation was recorded already", observed=echo(authorisation.id))
-    same = [each for each in course.authorisations if replace(each, id=authorisation.id, used=0) == authorisation]
+    same = [
+        each
+        for each in course.authorisations
+        if replace(each, id=authorisation.id, used=0, sessions=()) == authorisation
+    ]
     if same and not authorisation.self_pay:
         raise Conflict(
             "An authorisation like this was recorded already",
@@ -471,22 +481,25 @@ def units_left(course: TreatmentCourse, on: date) -> int | None:
     return None if None in left else sum(each for each in left if each is not None)
 
 
-def use_unit(course: TreatmentCourse, act: Act, *, on: date) -> Outcome[TreatmentCourse]:
+def use_unit(course: TreatmentCourse, act: Act, *, on: date, session_id: str) -> Outcome[TreatmentCourse]:
     """One session used one unit: of the authorisation that ends first; self-pay uses none.
 
     Args:
         course: as it is.
         act: who gave the drug.
         on: the day at the clinic.
-    Raises: NotPermitted; GateClosed if none is left.
+        session_id: which session used it; a session uses one.
+    Raises: NotPermitted; Conflict for a session that used one already; GateClosed if none is left.
     """
     act.check_role(Role.NURSE, Role.PRESCRIBER, what="Using a unit")
+    if any(session_id in each.sessions for each in course.authorisations):
+        raise Conflict("This session used its unit already", observed=echo(session_id), allowed="one for a session")
     if units_left(course, on) is None:
         return Outcome(now=course, written=())
     _check_cover(course, on)
     usable = [each for each in course.authorisations if each.left(on)]
     first = min(usable, key=lambda each: each.ends_on or date.max)
-    used = replace(first, used=first.used + 1)
+    used = replace(first, used=first.used + 1, sessions=(*first.sessions, session_id))
     now = replace(course, authorisations=tuple(used if each is first else each for each in course.authorisations))
     return Outcome(now=now, written=(used,))
 

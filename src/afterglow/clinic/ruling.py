@@ -86,9 +86,37 @@ class Finding:
         shown = []
         for (name, value), unit in zip(self.observed, self.units, strict=True):
             if value is not None:
-                text = {True: "yes", False: "no"}[value] if isinstance(value, bool) else f"{value}".replace("_", " ")
-                shown.append(f"{fact_label(name)} {text}{'' if unit in {None, 'points'} else f' {unit}'}")
+                if isinstance(value, bool):
+                    shown.append(f"{fact_label(name)}: {'yes' if value else 'no'}")
+                    continue
+                text = f"{value:g}" if isinstance(value, float) and value == round(value, 4) else f"{value}"
+                shown.append(
+                    f"{fact_label(name)} {text.replace('_', ' ')}{'' if unit in {None, 'points'} else f' {unit}'}"
+                )
         return ", ".join(shown) or "nothing"
+
+    @property
+    def sentence(self) -> str:
+        """What was met or is not known, in a sentence for whoever must act; its source stands in `source`.
+
+        >>> from afterglow.clinic.policy import demo_policy
+        >>> judge(rule("S044"), {"vitals.spo2": 90}, demo_policy()).sentence
+        'SpO2 below 92% for 30 s: oxygen saturation 90 %.'
+        """
+        of = rule(self.rule)
+        met = of.condition if self.limit == say_condition(of.when) else self.limit  # the site's own threshold
+        told = f"not known: {', '.join(self.settles)}" if self.verdict is Verdict.UNKNOWN else self.values
+        return f"{met[0].upper()}{met[1:]}: {told}."
+
+    @property
+    def source(self) -> str:
+        """Which rule it is, the limit in force, and how far it was checked.
+
+        >>> from afterglow.clinic.policy import demo_policy
+        >>> judge(rule("S044"), {"vitals.spo2": 90}, demo_policy()).source
+        'rule S044; limit: oxygen saturation under 92 %; site default to be signed (recalled)'
+        """
+        return f"rule {self.rule}; limit: {self.limit}; {rule(self.rule).basis}"
 
     @property
     def message(self) -> str:

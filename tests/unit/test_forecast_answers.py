@@ -178,7 +178,7 @@ def test_another_seed_moves_the_answer_by_little() -> None:
     found = [forecast(replace(RESPONDER, seed=seed)) for seed in range(8)]
     medians = np.array([one.trajectory.median[-92:] for one in found if one.trajectory is not None])
     assert len(medians) == 8
-    assert np.ptp(medians, axis=0).max() < 0.6  # reached: 0.55
+    assert np.ptp(medians, axis=0).max() < 0.5  # reached: 0.31; fixed seeds, so unchanged code never fails
     responses = [one.p_response for one in found if one.p_response is not None]
     assert np.ptp(responses) < 0.06
     relapses = np.array([[chance for _, chance in one.relapse.p_by_day] for one in found if one.relapse is not None])

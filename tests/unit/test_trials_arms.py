@@ -202,6 +202,7 @@ SPRAYS = "{drug: esketamine, route: intranasal, dose: 84 mg, days: "
         ("{drug: racemic_ketamine, route: iv, dose: 0.5 mg/kg, infusion: 40 min, days: [0]}", []),
         ("{drug: racemic_ketamine, route: iv, dose: 1.5 mg/kg, infusion: 40 min, days: [0]}", ["0.1 to 1 mg/kg"]),
         ("{drug: racemic_ketamine, route: iv, dose: 0.5 mg/kg, infusion: 2 h, days: [0]}", ["infusion of 2 h.*40 min"]),
+        ("{drug: racemic_ketamine, route: iv, dose: 0.5 mg/kg, infusion: 50 min, days: [0]}", []),
         ("{drug: racemic_ketamine, route: iv, dose: 0.5 mg/kg, infusion: bolus, days: [0]}", ["infusion of 0.*40 min"]),
         (
             (

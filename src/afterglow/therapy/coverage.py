@@ -12,7 +12,8 @@ from afterglow.therapy.regimen import DoseAdministration, Regimen, Route
 from afterglow.therapy.setting import Condition
 from afterglow.therapy.variation import REFERENCE_WEIGHT_KG
 
-_ROUNDING = 0.01  # of a dose or an infusion: 35 mg for 70 kg are 0.5 mg/kg
+_ROUNDING = 0.01  # of a dose: 35 mg for 70 kg are 0.5 mg/kg
+_INFUSED = 0.25  # Assumption: of an infusion's length; 50 minutes instead of 40 are no other treatment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +144,7 @@ def _dose(sessions: list[DoseAdministration], found: CoveredTreatment, weight_kg
 def _infusion(sessions: list[DoseAdministration], found: CoveredTreatment) -> Iterator[str]:
     off = [given.duration_h - found.infusion_h for given in sessions]
     worst = max(off, key=abs)
-    if abs(worst) > _ROUNDING * found.infusion_h:
+    if abs(worst) > _INFUSED * found.infusion_h + 1e-9:
         yield (
             f"An infusion of {format_duration(found.infusion_h + worst)} lies outside what calibration figures cover, "
             f"{format_duration(found.infusion_h)}: an extrapolation."

@@ -1,4 +1,4 @@
-"""Predicted courses of published arms with the figures that lie on them: visual predictive checks and relapse curves.
+"""Predicted curves of published arms with the figures that lie on them: visual predictive checks and relapse curves.
 
 An arm whose page prints a change from baseline is followed in changes, one whose patients are looked at for relapse in
 the share that has relapsed. The bands are those of `validate`: what a trial of that size would report.
@@ -21,13 +21,13 @@ from afterglow.trials.reported import arm_runs, run_draws
 from afterglow.trials.validate import predicted
 
 N_DRAWS, PATIENTS_PER_DRAW = 256, 64
-_POINTS = 20  # of a course
+_POINTS = 20  # of a curve
 _FIRST_H = 2.0  # expectancy has no onset in the model: earlier hours are not to be read
 _FOLLOWED = (Statistic.MEAN_CHANGE, Statistic.RELAPSE_PCT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Course:
+class ArmCurve:
     """One statistic of one arm over time.
 
     Args:
@@ -41,7 +41,7 @@ class Course:
     predicted: tuple[Interval, ...]
 
 
-def courses(
+def arm_curves(
     figures: Sequence[ScoredFigure],
     *,
     seed: int = 0,
@@ -49,12 +49,12 @@ def courses(
     n_draws: int = N_DRAWS,
     patients_per_draw: int = PATIENTS_PER_DRAW,
     progress: Callable[[float], None] | None = None,
-) -> tuple[Course, ...]:
-    """The courses of every arm with a published change or relapse, in the order of the figures.
+) -> tuple[ArmCurve, ...]:
+    """The curves of every arm with a published change or relapse, in the order of the figures.
 
     Args:
         figures: others are passed over, differences of arms too.
-        seed: same seed, same courses.
+        seed: same seed, same curves.
         populations: from a condition to its population.
         n_draws: draws of the population for each arm.
         patients_per_draw: virtual patients of each.
@@ -62,7 +62,7 @@ def courses(
 
     >>> from afterglow.trials.arms import scored_figures
     >>> some = [f for f in scored_figures() if f.trial.key == "murrough2013_ajp" and f.scale == "MADRS"]
-    >>> [(c.figures[0].arm.arm, len(c.figures)) for c in courses(some, n_draws=8, patients_per_draw=8)]
+    >>> [(c.figures[0].arm.arm, len(c.figures)) for c in arm_curves(some, n_draws=8, patients_per_draw=8)]
     [('ket05', 1), ('midaz', 1)]
     """
     groups: dict[tuple[tuple[str, str], str, Statistic, str | None], list[ScoredFigure]] = {}
@@ -78,7 +78,7 @@ def courses(
             populations(first.condition), run, seed=seed, n_draws=n_draws, patients_per_draw=patients_per_draw
         )
         found.append(
-            Course(
+            ArmCurve(
                 figures=tuple(sorted(some, key=lambda f: f.time_h)),
                 times_h=tuple(read.time_h for read in reads),
                 predicted=tuple(predicted(got[read], first)[2] for read in reads),
@@ -90,7 +90,7 @@ def courses(
 
 
 def _times(arm: ArmDesign, some: Sequence[ScoredFigure]) -> list[float]:
-    """Times of the course: for relapse from the first visit that looks for it, else closer where it moves faster."""
+    """Times of the curve: for relapse from the first visit that looks for it, else closer where it moves faster."""
     own, last = {f.time_h for f in some}, max(f.time_h for f in some)
     if some[0].statistic is Statistic.RELAPSE_PCT and arm.relapse is not None:
         first = (arm.relapse.judged_day + arm.relapse.every_days * arm.relapse.consecutive) * HOURS_PER_DAY

@@ -13,7 +13,7 @@ from afterglow.therapy.population import Population, prior_population, updated_p
 from afterglow.therapy.setting import Condition
 from afterglow.trials.calibrate import calibrate
 from afterglow.trials.calibration_report import Fits, calibrated_text
-from afterglow.trials.curves import Course, courses
+from afterglow.trials.curves import ArmCurve, arm_curves
 from afterglow.trials.leaving_out import declared_with, leave_out
 from afterglow.trials.validate import Row, Summary, Validation, validate
 
@@ -22,11 +22,11 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValidationAnswer:
-    """A validation, its repetition with a population that saw no class-level priors, and the courses of the arms."""
+    """A validation, its repetition with a population that saw no class-level priors, and the curves of the arms."""
 
     shipped: Validation
     without_priors: Validation
-    courses: tuple[Course, ...]
+    curves: tuple[ArmCurve, ...]
 
 
 def validate_model(*, seed: int = 0, progress: Callable[[float], None] | None = None) -> ValidationAnswer:
@@ -39,8 +39,8 @@ def validate_model(*, seed: int = 0, progress: Callable[[float], None] | None = 
         populations=populations_after({Condition.DEPRESSION: fit}),
         progress=lambda done: tell(0.6 + 0.3 * done),
     )
-    over_time = courses([r.scored for r in shipped.rows], seed=seed, progress=lambda done: tell(0.9 + 0.1 * done))
-    return ValidationAnswer(shipped=shipped, without_priors=again, courses=over_time)
+    over_time = arm_curves([r.scored for r in shipped.rows], seed=seed, progress=lambda done: tell(0.9 + 0.1 * done))
+    return ValidationAnswer(shipped=shipped, without_priors=again, curves=over_time)
 
 
 def populations_after(fits: Fits) -> Callable[[Condition], Population]:

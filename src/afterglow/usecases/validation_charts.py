@@ -15,7 +15,7 @@ from afterglow.render.rows import ObservedPredictedData, PredictionGroup, Predic
 from afterglow.render.scatter import ScatterData, ScatterPanel, ScatterPoint, scatter_chart
 from afterglow.render.tokens import resolve_colours
 from afterglow.trials.arms import ScoredFigure
-from afterglow.trials.curves import Course
+from afterglow.trials.curves import ArmCurve
 from afterglow.trials.moments import Statistic
 from afterglow.trials.validate import HELD_OUT, Kind, Row
 from afterglow.trials.validation_report import figure_name, reason, validation_markdown
@@ -40,12 +40,12 @@ def validation_charts(answer: ValidationAnswer) -> Mapping[str, Chart]:
         for suffix, held_out in (("_held_out", True), ("", False)):
             some = [
                 one
-                for one in answer.courses
+                for one in answer.curves
                 if one.figures[0].statistic is statistic and (one.figures[0].trial.role in HELD_OUT) is held_out
             ]
             if some:
                 title = f"{words}, arm by arm: {'held out' if held_out else 'calibration and context'}"
-                charts[name + suffix] = _courses(title, some)
+                charts[name + suffix] = _curves(title, some)
     return {**charts, "dose": _dose_and_time(found.rows)}
 
 
@@ -92,8 +92,14 @@ def validation_report(answer: ValidationAnswer) -> Report:
             blocks=(figures, *(Notice(text=f"{figure_name(r.scored)}: {reason(r)}") for r in misses)),
         ),
         Section(heading="Checks of every held-out figure", blocks=(charts["checks"],)),
-        Section(heading="Visual predictive check, arm by arm", blocks=(charts["changes_held_out"], charts["changes"])),
-        Section(heading="Relapse curves with observed points", blocks=(charts["relapse_held_out"], charts["relapse"])),
+        *(
+            Section(heading=heading, blocks=blocks)
+            for heading, names in (
+                ("Visual predictive check, arm by arm", ("changes_held_out", "changes")),
+                ("Relapse curves with observed points", ("relapse_held_out", "relapse")),
+            )
+            if (blocks := tuple(charts[name] for name in names if name in charts))
+        ),
         Section(heading="Calibration figures: dose and time", blocks=(charts["dose"],)),
         Section(heading="Arm by arm, held out", blocks=tuple(_arms(found.held_out))),
         Section(
@@ -185,8 +191,8 @@ def _checks(rows: tuple[Row, ...]) -> Chart:
     )
 
 
-def _courses(title: str, some: Sequence[Course]) -> Chart:
-    """A panel an arm: the predicted course with its 90 % interval, and what was observed."""
+def _curves(title: str, some: Sequence[ArmCurve]) -> Chart:
+    """A panel an arm: the predicted curve with its 90 % interval, and what was observed."""
     inside = [low <= f.value <= high for one in some for f, low, high in _at_figures(one)]
     return scatter_chart(
         ScatterData(
@@ -195,19 +201,19 @@ def _courses(title: str, some: Sequence[Course]) -> Chart:
                 f"{sum(inside)} of {len(inside)} observed points lie inside the predicted 90 % interval of a trial of "
                 "that size. Points at other times than printed are predictions alone."
             ),
-            panels=tuple(_course(one) for one in some),
+            panels=tuple(_curve(one) for one in some),
         )
     )
 
 
-def _at_figures(one: Course) -> Iterator[tuple[ScoredFigure, float, float]]:
+def _at_figures(one: ArmCurve) -> Iterator[tuple[ScoredFigure, float, float]]:
     """Each figure with the ends of the interval at its time."""
     for f in one.figures:
         at = one.predicted[one.times_h.index(f.time_h)]
         yield f, at.lo90, at.hi90
 
 
-def _course(one: Course) -> ScatterPanel:
+def _curve(one: ArmCurve) -> ScatterPanel:
     first = one.figures[0]
     relapse = first.statistic is Statistic.RELAPSE_PCT
     unit = HOURS_PER_DAY if relapse else 1.0
@@ -221,7 +227,7 @@ def _course(one: Course) -> ScatterPanel:
             ScatterPoint(label=figure_name(f), x=f.time_h / unit, y=f.value, control=f.arm.given is None)
             for f in one.figures
         ),
-        course=tuple((t / unit, p.lo90, p.value, p.hi90) for t, p in zip(one.times_h, one.predicted, strict=True)),
+        band=tuple((t / unit, p.lo90, p.value, p.hi90) for t, p in zip(one.times_h, one.predicted, strict=True)),
         y_ends=(0.0, 100.0) if relapse else (0.0,),
         log_x=not relapse,
         x_ticks=() if relapse else tuple(tick for tick in _TIMES if tick[0] <= last * 1.01),

@@ -34,7 +34,7 @@ from afterglow.store import audit, facts
 from afterglow.store import patients as kept
 from afterglow.store.patients import Identifiers
 from afterglow.store.records import Store
-from afterglow.usecases import measures, patients, worklists
+from afterglow.usecases import charts, measures, patients, worklists
 from afterglow.usecases.desk import Desk
 from afterglow.usecases.importing import import_history
 from afterglow.usecases.work import Actor
@@ -100,7 +100,7 @@ class Bare:
 
     def insert(self, connection: Any, key: str, body: str) -> None:
         mark = "?" if self._sqlite else "%s"
-        connection.execute(f"INSERT INTO bare VALUES ({mark}, {mark})", (key, body))  # noqa: S608  a mark
+        connection.execute(f"INSERT INTO bare VALUES ({mark}, {mark})", (key, body))
 
 
 def desk(store: Store, role: Role, *, by: str = "bench-1") -> Desk:
@@ -152,7 +152,7 @@ def _writes(store: Store, bare: Bare, *, each: int) -> Line:
 
 
 def _p95(made: Callable[[int], Callable[[int], object]], each: int) -> float:
-    chance = random.Random(1)  # noqa: S311  no secret
+    chance = random.Random(1)
     pauses = [[chance.uniform(*PAUSE_S) for _ in range(each)] for _ in range(USERS)]
 
     def person(place: int) -> list[float]:
@@ -184,13 +184,13 @@ def _chart(store: Store, bare: Bare, *, sessions: int) -> Line:
     mark = "?" if bare.url.startswith("sqlite") else "%s"
 
     def select() -> None:
-        found = connection.execute(f"SELECT * FROM heads WHERE patient_id = {mark}", (patient,)).fetchall()  # noqa: S608
+        found = connection.execute(f"SELECT * FROM heads WHERE patient_id = {mark}", (patient,)).fetchall()
         assert len(found) == sessions
 
     nurse = desk(store, Role.NURSE)
     line = Line(
         what=f"chart with {sessions} sessions and {sessions * READINGS} readings, median",
-        ours_ms=_median(lambda: worklists.read_chart(nurse, patient), 9),
+        ours_ms=_median(lambda: charts.read_chart(nurse, patient), 9),
         floor_ms=_median(select, 9),
         limit="100",
     )
@@ -200,7 +200,7 @@ def _chart(store: Store, bare: Bare, *, sessions: int) -> Line:
 
 def _import(store: Store, bare: Bare, folder: Path, *, count: int) -> Line:
     """A clinic's history from files: everything read, checked and written in one transaction."""
-    chance, began = random.Random(2), date(2025, 1, 6)  # noqa: S311  no secret
+    chance, began = random.Random(2), date(2025, 1, 6)
     files: dict[str, list[str]] = {"p": ["MRN,Name,DOB"], "s": ["MRN,When,Scale,Sum"], "d": ["MRN,When,Dose,Over"]}
     for number in range(count):
         files["p"].append(f"I{number},Import {number} Person,{1950 + number % 50}-03-02")
@@ -254,7 +254,7 @@ def _verify(store: Store, bare: Bare) -> Line:
 
     def select() -> None:
         for table in ("audit_events", "facts", "heads", "patients"):
-            connection.execute(f"SELECT * FROM {table}").fetchall()  # noqa: S608  a constant
+            connection.execute(f"SELECT * FROM {table}").fetchall()
 
     floor = _median(select, 3)
     began = time.perf_counter()

@@ -190,7 +190,7 @@ def test_scores_follow_the_story_and_answers_add_up() -> None:
 
 def test_the_door_opens_for_made_up_clinics_on_this_machine_alone(folder: Path, tmp_path: Path) -> None:
     check_door(Listening(host="::1"))
-    for wrong in (Listening(host="0.0.0.0"), Listening(host="127.0.0.1", proxy="10.0.0.1")):  # noqa: S104
+    for wrong in (Listening(host="0.0.0.0"), Listening(host="127.0.0.1", proxy="10.0.0.1")):
         with pytest.raises(InputError, match="this machine alone"):
             check_door(wrong)
     sheet = read_sheet(folder)

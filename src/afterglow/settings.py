@@ -71,6 +71,11 @@ class Settings(BaseSettings):
     mail_from: str | None = Field(
         default=None, pattern=r"^[^@\s<>]+@[^@\s<>]+$", description="Address that mail comes from."
     )
+    public_url: str | None = Field(
+        default=None,
+        pattern=r"^https://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~/-]*)?$",
+        description="Address of the pages as patients reach them, `https://...`; none: no link is sent to a patient.",
+    )
     webhook_secret: SecretStr | None = Field(
         default=None, min_length=16, description="Signs what is sent to webhooks; 16 characters or more."
     )

@@ -23,10 +23,12 @@ from afterglow.errors import (
     StoreFault,
     UnknownName,
 )
+from afterglow.logs import note
 from afterglow.store import audit
 from afterglow.store.codec import decode, encode
 from afterglow.store.records import Store
 from afterglow.store.requests import recall, remember, request_digest
+from afterglow.usecases.forecast_queue import ask_touched
 from afterglow.usecases.work import Actor, Work, Written, check_signed
 
 T = TypeVar("T")
@@ -240,6 +242,7 @@ def _named(call: F, function: Callable[..., Any], case: UseCase) -> F:
 
 
 def _check_permitted(case: UseCase, desk: Desk) -> None:
+    note(actor=desk.actor.person_id, use_case=case.name)
     with _refusals_told(case, desk):
         actor = desk.actor
         scoped = actor.only is None or any(case.name == each or case.name.startswith(f"{each}.") for each in actor.only)
@@ -286,6 +289,7 @@ def _written(
                 return answer  # type: ignore[no-any-return]
         work = Work(tx=tx, actor=actor)
         result = function(work, *args, **kwargs)
+        ask_touched(tx)
         through = {} if actor.through is None else {"token": actor.through}
         tx.event(case.name, patient_id=work.patient_id, subject=work.subject, **work.detail, **through)
         if key is not None:

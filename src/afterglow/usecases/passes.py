@@ -25,6 +25,7 @@ from afterglow.errors import (
     UnknownName,
     echo,
 )
+from afterglow.scales import instrument
 from afterglow.store import facts
 from afterglow.store.logins import end_sessions, keyed_digest
 from afterglow.store.records import Store, Transaction, new_id
@@ -61,11 +62,11 @@ class Purpose(StrEnum):
 
 
 OPENS: dict[Purpose, tuple[str, ...]] = {
-    Purpose.ANSWER_SCALE: ("measures.answer", "measures.ask"),
-    Purpose.CHECK_IN: ("measures.check_in",),
-    Purpose.SEE_PROGRESS: ("measures.progress",),
+    Purpose.ANSWER_SCALE: ("measures.answer", "measures.ask", "measures.tap", "contacts.stop"),
+    Purpose.CHECK_IN: ("measures.check_in", "measures.ask", "measures.tap", "contacts.stop"),
+    Purpose.SEE_PROGRESS: ("measures.progress", "measures.ask", "contacts.stop"),
 }
-"""The use cases of each purpose."""
+"""The use cases of each purpose; any link can end messages."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +102,14 @@ class Pass:
         return self.revoked_at is None and self.used_at is None and self.issued_at <= at < self.expires_at
 
 
+class LinkEnd(StrEnum):
+    """Why a link opens nothing any more."""
+
+    USED = "used"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Issued:
     """A new pass; `token` is shown once and never again."""
@@ -114,11 +123,18 @@ class Issued:
 def issue_link(work: Work, patient_id: str, purpose: Purpose, *, about: str | None = None, days: float = 3.0) -> Issued:
     """A link for a patient: one purpose, good for some days.
 
-    Raises: OutOfRange over 30 days; MissingValue for a scale's link without its scale.
+    Raises: OutOfRange over 30 days; MissingValue for a scale's link without its scale; UnknownName for no scale.
     """
+    work.open_patient(patient_id)
+    return issue_to(work, patient_id, purpose, about=about, days=days)
+
+
+def issue_to(work: Work, patient_id: str, purpose: Purpose, *, about: str | None, days: float) -> Issued:
+    """A link for a patient, within another use case; raises as `issue_link`."""
     if purpose is Purpose.ANSWER_SCALE and about is None:
         raise MissingValue("A link for a scale names the scale", about="about")
-    work.open_patient(patient_id)
+    if purpose is Purpose.ANSWER_SCALE and about is not None:
+        about = instrument(about).id
     return issue(
         work,
         Pass(
@@ -276,6 +292,22 @@ def actor_of(clinic_id: str, found: Pass, *, roles: Iterable[Role] | None = None
     )
 
 
+def take_back(work: Work, pass_id: str) -> None:
+    """Take a link back that may be used or taken back already, within another use case."""
+    found = work.find(Pass, pass_id)
+    if found is not None and found.state == "good":
+        _revoke(work, pass_id)
+
+
+def link_address(pages: str, token: str) -> str:
+    """Where a link leads: its token stands behind the #, which no browser sends and no log sees.
+
+    >>> link_address("https://clinic.example/", "north~1~secret")
+    'https://clinic.example/link#north~1~secret'
+    """
+    return f"{pages.rstrip('/')}/link#{token}"
+
+
 def spend(work: Work) -> None:
     """What a link was for is done: it opens nothing more."""
     kind, _, pass_id = work.actor.person_id.partition(":")
@@ -283,6 +315,39 @@ def spend(work: Work) -> None:
         loaded = work.load(Pass, pass_id)
         work.change(loaded, replace(loaded.now, used_at=work.now), state="used")
         end_sessions(work.tx, work.actor.person_id)
+
+
+def link_of(work: Work) -> Pass:
+    """The link by which a patient is here.
+
+    Raises: NotPermitted for whoever has no link.
+    """
+    kind, _, pass_id = work.actor.person_id.partition(":")
+    if kind != PassKind.LINK:
+        raise NotPermitted("This is for a patient's link")
+    return work.load(Pass, pass_id).now
+
+
+def why_ended(store: Store, token: str) -> tuple[str, LinkEnd | Pass] | None:
+    """The clinic of a link's token, and the link itself, or why it has ended; None for a token that never was one.
+
+    Only who holds the whole token is told, so nobody learns of links by guessing.
+    """
+    try:
+        clinic_id, pass_id, secret = _split(token)
+    except LoginRefused:
+        return None
+    digest = _digest(store, clinic_id, pass_id, secret)
+    if not any(each.id == clinic_id for each in store.clinics()):
+        return None
+    with store.read(clinic_id) as tx:
+        found, now = find_pass(tx, pass_id), tx.now
+    if found is None or found.kind is not PassKind.LINK or not hmac.compare_digest(digest, found.digest):
+        return None
+    if found.holds(now):
+        return clinic_id, found
+    ended = LinkEnd.REVOKED if found.revoked_at else LinkEnd.USED if found.used_at else LinkEnd.EXPIRED
+    return clinic_id, ended
 
 
 def purpose_of(work: Work, patient_id: str, about: str) -> None:

@@ -215,7 +215,7 @@ class _Api:
         _check_sense(given, ())
         given |= {name: each.astimezone(UTC) for name, each in given.items() if isinstance(each, datetime)}
         for name in route.persons:
-            if given[name] is not None:
+            if given[name] is not None and actor.has(*route.case.roles):  # who may not is told that first
                 given[name] = signed_by(self._store, actor, given[name], second=True)
         if route.versioned:
             given["version"] = _seen_version(asked)

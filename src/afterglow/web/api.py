@@ -42,7 +42,7 @@ from afterglow.errors import (
 from afterglow.store.codec import canonical, to_data
 from afterglow.store.logins import keyed_digest
 from afterglow.store.records import Store
-from afterglow.usecases.desk import CALLS, Desk, Page
+from afterglow.usecases.desk import CALLS, Desk, Page, check_permitted
 from afterglow.usecases.login import Proof, open_token
 from afterglow.usecases.signing import sign_by_token, signed_by
 from afterglow.usecases.work import Actor
@@ -170,6 +170,7 @@ class _Api:
         if SIGNING in asked.headers:
             actor = signed_by(self._store, actor, asked.headers[SIGNING])
         desk = Desk(store=self._store, actor=actor, request_key=asked.headers.get("idempotency-key"))
+        check_permitted(route.case, desk)  # who may not is told so before anything of the request is looked at
         if len(dict(asked.query)) < len(asked.query):
             raise InputError("A field came twice", next_step="Send each field once")
         part, query = _split_part(asked.query) if route.listed else (None, asked.query)
@@ -215,7 +216,7 @@ class _Api:
         _check_sense(given, ())
         given |= {name: each.astimezone(UTC) for name, each in given.items() if isinstance(each, datetime)}
         for name in route.persons:
-            if given[name] is not None and actor.has(*route.case.roles):  # who may not is told that first
+            if given[name] is not None:
                 given[name] = signed_by(self._store, actor, given[name], second=True)
         if route.versioned:
             given["version"] = _seen_version(asked)

@@ -51,6 +51,7 @@ _EXAMPLES: dict[str, Any] = {
     "label": "reader of the ward",
     "login": "nora",
     "lot": "L1",
+    "media_type": "application/pdf",
     "medicines": [{"ingredient": "sertraline", "dose": "100 mg/day"}],
     "name": "PHQ-9",
     "only": ["measures", "sessions.read"],
@@ -323,7 +324,12 @@ def _has_version(route: Route) -> bool:
 
 
 class _Schemas(GenerateJsonSchema):
-    """With arrays, whose numbers are shown as lists; None stands for none."""
+    """With files as base64, and arrays as lists of numbers; null stands for none."""
+
+    def bytes_schema(self, schema: core_schema.BytesSchema) -> JsonSchemaValue:
+        """The schema of a file."""
+        del schema
+        return {"type": "string", "format": "base64url"}
 
     def is_instance_schema(self, schema: core_schema.IsInstanceSchema) -> JsonSchemaValue:
         """The schema of an array."""

@@ -44,7 +44,7 @@ from afterglow.usecases import upkeep
 known, file = upkeep.open_store, pathlib.Path(sys.argv.pop(1))
 def clock():
     return datetime.now(UTC) + timedelta(minutes=float(file.read_text()))
-upkeep.open_store = lambda *given: replace(known(*given), clock=clock)
+upkeep.open_store = lambda *given, **more: replace(known(*given, **more), clock=clock)
 from afterglow.cli import main
 main()
 """

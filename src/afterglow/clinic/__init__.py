@@ -45,12 +45,12 @@ _PUBLIC = {
         "gates": "Chart chart_facts check_gates judge_gates treatment_week",
         "closing": "close form_due_at give_back grade_event record_event sign_note waste",
         "screening": "amend_screening answer_finding arrive attach_dose back_to_screen cancel countersign_order go "
-        "order_dose screen",
+        "order_dose screen undo_miss",
         "giving": "finish_dose give_device hold ran_minutes resume start_dose stop take_drug",
         "leaving": "LeaveCheck clear_to_leave judge_leaving leave_facts transfer walk_out",
         "aftercare": "ASKED_LATER aftercare_facts judge_aftercare sessions_in_induction",
         "diary": "BOOKING Booking BookingConflict BookingState Chair Closure ConflictKind Diary block book "
-        "booking_warnings end_booking find_conflicts move_booking",
+        "booking_warnings clashes end_booking find_conflicts move_booking overstay undo_no_show",
         "measures": "Cadence DueMeasure ScoreReading cadences due_measures read_score",
         "alerts": "ALERT AlertStage ClinicAlert act_on alert_from_finding alerts_from_score close_alert "
         "closing_time escalate hand_over owns_alert raise_alert read_alert response_time",
@@ -188,6 +188,7 @@ __all__ = [
     "check_second",
     "check_still_candidate",
     "check_witness",
+    "clashes",
     "classes_of",
     "clear_to_leave",
     "clinic_markdown",
@@ -261,6 +262,7 @@ __all__ = [
     "open_findings",
     "order_dose",
     "order_rate",
+    "overstay",
     "owns_alert",
     "phase",
     "policy_at",
@@ -305,6 +307,8 @@ __all__ = [
     "transfer",
     "treatment_week",
     "unclassified",
+    "undo_miss",
+    "undo_no_show",
     "units_left",
     "use_unit",
     "visit_stages",
@@ -415,9 +419,12 @@ if TYPE_CHECKING:
         block,
         book,
         booking_warnings,
+        clashes,
         end_booking,
         find_conflicts,
         move_booking,
+        overstay,
+        undo_no_show,
     )
     from afterglow.clinic.dose_rules import (
         dose_facts,
@@ -596,6 +603,7 @@ if TYPE_CHECKING:
         go,
         order_dose,
         screen,
+        undo_miss,
     )
     from afterglow.clinic.session import (
         SESSION,

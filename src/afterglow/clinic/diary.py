@@ -12,7 +12,7 @@ from afterglow.clinic.policy import SitePolicy
 from afterglow.clinic.rulebook import Delivery, comparisons, rule
 from afterglow.clinic.ruling import Finding, Verdict, judge
 from afterglow.clinic.typed import check_utc, typed
-from afterglow.errors import BookingRefused, Conflict, NotFound, OutOfRange, TooEarly, WrongState, echo
+from afterglow.errors import BookingRefused, Conflict, NotFound, OutOfRange, TooEarly, WrongOrder, WrongState, echo
 from afterglow.predicates import Fact
 
 _EARLY = timedelta(hours=12)  # Assumption: who comes earlier than this comes on another day
@@ -20,10 +20,11 @@ _NO_NURSE = 10  # nobody watches: over any limit
 
 
 class BookingState(StrEnum):
-    """Where a booking is."""
+    """Where a booking is; left: the chair is free again."""
 
     BOOKED = "booked"
     ARRIVED = "arrived"
+    LEFT = "left"
     CANCELLED = "cancelled"
     NO_SHOW = "no_show"
 
@@ -37,6 +38,23 @@ BOOKING = StateTable(
         Row(states=(BookingState.BOOKED,), event="arrive", to=BookingState.ARRIVED, roles=_DESK),
         Row(states=(BookingState.BOOKED,), event="cancel", to=BookingState.CANCELLED, roles=_DESK, reason=True),
         Row(states=(BookingState.BOOKED,), event="no_show", to=BookingState.NO_SHOW, roles=_DESK, reason=True),
+        Row(
+            states=(BookingState.NO_SHOW,),
+            event="undo_no_show",
+            to=BookingState.BOOKED,
+            roles=_DESK,
+            guard="the chair is still free",
+            reason=True,
+        ),
+        Row(states=(BookingState.ARRIVED,), event="leave", to=BookingState.LEFT, roles=_DESK),
+        Row(
+            states=(BookingState.ARRIVED,),
+            event="stay",
+            to=None,
+            roles=_DESK,
+            guard="longer than booked; who is in the way is told, nobody is moved",
+            reason=True,
+        ),
     ),
 )
 
@@ -163,7 +181,12 @@ def block(delivery: Delivery, *, dose_minutes: float = 0.0, policy: SitePolicy) 
 
 
 def find_conflicts(
-    diary: Diary, wanted: Booking, *, policy: SitePolicy, enrolled: bool | None = None
+    diary: Diary,
+    wanted: Booking,
+    *,
+    policy: SitePolicy,
+    enrolled: bool | None = None,
+    at: datetime | None = None,
 ) -> tuple[BookingConflict, ...]:
     """Everything that stands against a booking; empty if it fits. An earlier version of itself does not count.
 
@@ -172,6 +195,7 @@ def find_conflicts(
         wanted: the booking.
         policy: in force now.
         enrolled: whether the patient is enrolled in the risk programme (C060); asked for intranasal esketamine alone.
+        at: now, so that whoever sits in a chair past the booked end counts as sitting there; None looks at the plan.
 
     >>> from datetime import UTC
     >>> from afterglow.clinic.policy import demo_policy
@@ -183,7 +207,7 @@ def find_conflicts(
     ['too_short']
     """
     gap = timedelta(minutes=policy.number("diary.turnaround_minutes"))
-    others = [each for each in diary.active if each.id != wanted.id]
+    others = [_sitting(each, at) for each in diary.active if each.id != wanted.id]
     found = []
     chair = next((each for each in diary.chairs if each.id == wanted.chair_id), None)
     if chair is None or wanted.delivery not in chair.deliveries:
@@ -199,6 +223,10 @@ def find_conflicts(
     for each in others:
         if each.chair_id == wanted.chair_id and _overlap(each, wanted, gap):
             text = f"chair {each.chair_id} is taken {_span(each)}, with {gap.seconds // 60} min to turn around"
+            if at is not None and diary.booking(each.id).until < at <= each.until:
+                text = (
+                    f"chair {each.chair_id} is still taken by who came for {each.starts_at:%H:%M} UTC and has not left"
+                )
             found.append(BookingConflict(kind=ConflictKind.CHAIR_TAKEN, text=text, booking_id=each.id))
         if each.patient_id == wanted.patient_id and _overlap(each, wanted, timedelta(0)):
             text = f"the patient is booked {_span(each)}"
@@ -277,15 +305,89 @@ def move_booking(
     return Outcome(now=_replaced(diary, wanted), written=(step, wanted))
 
 
+def overstay(diary: Diary, booking_id: str, act: Act, *, until: datetime) -> Outcome[Diary]:
+    """Somebody stays in the chair longer than booked, with a reason; the block ends later, whoever is in the way.
+
+    Nobody is moved: `clashes` says whom it holds up, so that somebody decides.
+
+    Raises: NotFound, WrongState, NotPermitted, MissingValue; WrongOrder for an end that is not later; OutOfRange for
+        one beyond two weeks.
+
+    >>> from afterglow.clinic.examples import POLICY, at, diary, nurse
+    >>> late = overstay(diary("arrived"), "b1", nurse(150, reason="sedated"), until=at(240)).now
+    >>> [each.text for each in clashes(late, "b1", policy=POLICY)]
+    ['chair A is taken 2026-01-05 12:00 to 14:30 UTC, with 10 min to turn around']
+    """
+    old = diary.booking(booking_id)
+    step = BOOKING.step(old.state, "stay", act, subject=booking_id)
+    check_utc(until, what="The end of a booking")
+    if until <= max(old.until, act.at):
+        raise WrongOrder(
+            "Who stays longer leaves later",
+            observed=f"until {until:%Y-%m-%d %H:%M} UTC",
+            allowed=f"after {max(old.until, act.at):%Y-%m-%d %H:%M} UTC",
+        )
+    if until - old.until > timedelta(minutes=LONGEST_MIN):
+        raise OutOfRange("The end of the booking is refused", observed=f"{until:%Y-%m-%d}", allowed="within two weeks")
+    later = replace(old, until=until)
+    return Outcome(now=_replaced(diary, later), written=(step, later))
+
+
+def clashes(diary: Diary, booking_id: str, *, policy: SitePolicy) -> tuple[BookingConflict, ...]:
+    """Bookings that a booking as it stands is in the way of: of its chair, its patient, or what staff can watch.
+
+    Raises: NotFound.
+
+    >>> from afterglow.clinic.examples import POLICY, diary
+    >>> clashes(diary(), "b1", policy=POLICY)
+    ()
+    """
+    kinds = {ConflictKind.CHAIR_TAKEN, ConflictKind.PATIENT_TAKEN, ConflictKind.CAPACITY}
+    found = find_conflicts(diary, diary.booking(booking_id), policy=policy, enrolled=True)
+    return tuple(each for each in found if each.kind in kinds)
+
+
+def undo_no_show(
+    diary: Diary,
+    booking_id: str,
+    act: Act,
+    *,
+    policy: SitePolicy,
+    enrolled: bool | None = None,
+    chair_id: str | None = None,
+) -> Outcome[Diary]:
+    """A no-show that was none, with a reason: the booking stands again, in its chair or in another that is free.
+
+    Raises: NotFound, WrongState, NotPermitted, MissingValue; BookingRefused where the chair was given away.
+
+    >>> from afterglow.clinic.examples import POLICY, diary, nurse
+    >>> gone = end_booking(diary(), "b1", "no_show", nurse(20, reason="not here")).now
+    >>> back = undo_no_show(gone, "b1", nurse(25, reason="sat in the wrong room"), policy=POLICY, enrolled=True).now
+    >>> back.booking("b1").state.value
+    'booked'
+    """
+    old = diary.booking(booking_id)
+    step = BOOKING.step(old.state, "undo_no_show", act, subject=booking_id)
+    again = replace(old, state=BookingState.BOOKED, chair_id=chair_id or old.chair_id)
+    _check_free(diary, again, act, policy, enrolled=enrolled)
+    return Outcome(now=_replaced(diary, again), written=(step, again))
+
+
 def end_booking(diary: Diary, booking_id: str, event: str, act: Act) -> Outcome[Diary]:
-    """`arrive`, `cancel` or `no_show`; the last two with a reason.
+    """`arrive`, `leave` (the chair is free from now on), `cancel` or `no_show`; the last two with a reason.
 
     Raises: NotFound, WrongState, NotPermitted, MissingValue; TooEarly for an arrival on an earlier day, or a no-show
         before its time.
     """
     old = diary.booking(booking_id)
-    if event == "move":
-        raise WrongState("Moving a booking does not end it", rule="booking", next_step="Move it")
+    if event not in {"arrive", "leave", "cancel", "no_show"}:
+        raise WrongState(
+            "This does not end a booking",
+            rule="booking",
+            observed=echo(event),
+            allowed="arrive, leave, cancel, no_show",
+            next_step="Use the act of its own",
+        )
     earliest = {"arrive": old.starts_at - _EARLY, "no_show": old.starts_at}.get(event)
     if earliest is not None and act.at < earliest:
         raise TooEarly(
@@ -295,7 +397,10 @@ def end_booking(diary: Diary, booking_id: str, event: str, act: Act) -> Outcome[
             allowed=f"from {earliest:%Y-%m-%d %H:%M} UTC on",
         )
     step = BOOKING.step(old.state, event, act, subject=booking_id)
-    return Outcome(now=_replaced(diary, replace(old, state=BookingState(step.after))), written=(step,))
+    ended = replace(old, state=BookingState(step.after))
+    if event == "leave":  # who stayed longer than anybody entered held the chair until now
+        ended = replace(ended, until=max(act.at, old.starts_at))
+    return Outcome(now=_replaced(diary, ended), written=(step,))
 
 
 def _check_fits(diary: Diary, wanted: Booking, act: Act, policy: SitePolicy, *, enrolled: bool | None) -> None:
@@ -303,7 +408,11 @@ def _check_fits(diary: Diary, wanted: Booking, act: Act, policy: SitePolicy, *, 
         raise OutOfRange(
             "The time of the booking is refused", observed=_span(wanted), allowed="from now on, and with a length"
         )
-    conflicts = find_conflicts(diary, wanted, policy=policy, enrolled=enrolled)
+    _check_free(diary, wanted, act, policy, enrolled=enrolled)
+
+
+def _check_free(diary: Diary, wanted: Booking, act: Act, policy: SitePolicy, *, enrolled: bool | None) -> None:
+    conflicts = find_conflicts(diary, wanted, policy=policy, enrolled=enrolled, at=act.at)
     if conflicts:
         raise BookingRefused(
             f"The booking {_span(wanted)} does not fit",
@@ -315,6 +424,12 @@ def _check_fits(diary: Diary, wanted: Booking, act: Act, policy: SitePolicy, *, 
 
 def _replaced(diary: Diary, booking: Booking) -> Diary:
     return replace(diary, bookings=tuple(booking if each.id == booking.id else each for each in diary.bookings))
+
+
+def _sitting(booking: Booking, at: datetime | None) -> Booking:
+    """A booking with the end it has in truth: who has arrived and not left still sits there."""
+    stays = at is not None and booking.state is BookingState.ARRIVED and booking.until < at
+    return replace(booking, until=at) if stays and at is not None else booking
 
 
 def _overlap(one: Booking, other: Booking, gap: timedelta) -> bool:

@@ -202,6 +202,19 @@ def cancel(session: TreatmentSession, act: Act, *, event: str = "cancel") -> Out
     return step(session, event, act)
 
 
+def undo_miss(session: TreatmentSession, act: Act) -> Outcome[TreatmentSession]:
+    """A session that was marked missed and was not, with a reason: it is booked again.
+
+    Raises: WrongState, NotPermitted, MissingValue.
+
+    >>> from afterglow.clinic.examples import nurse, session
+    >>> missed = cancel(session(), nurse(30, reason="not here"), event="miss").now
+    >>> undo_miss(missed, nurse(35, reason="sat in the wrong room")).now.state.value
+    'booked'
+    """
+    return step(session, "undo_miss", act)
+
+
 def _check_asked(facts: Facts) -> None:
     for name in facts:
         if name.partition(".")[0] not in _ASKED and name not in _ASKED_TOO:

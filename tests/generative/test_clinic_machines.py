@@ -34,7 +34,6 @@ from afterglow.clinic import (
     Delivery,
     Diary,
     Indication,
-    LabelStatus,
     Outcome,
     Plan,
     RateStep,
@@ -46,6 +45,7 @@ from afterglow.clinic import (
     StopReason,
     TreatmentCourse,
     TreatmentSession,
+    WithdrawalMethod,
     act_on,
     add_authorisation,
     alert_from_finding,
@@ -597,23 +597,23 @@ class Courses(RuleBasedStateMachine):
 
     @rule()
     def withdraw(self) -> None:
-        self.attempt(lambda: withdraw_consent(self.course, nurse(self.minute)))
+        self.attempt(
+            lambda: withdraw_consent(self.course, nurse(self.minute), withdrawn_by="p1", how=WithdrawalMethod.BY_PHONE)
+        )
         assert not has_consent(self.course, at(self.minute), version="2", policy=POLICY)
 
     @rule()
     def prepare(self) -> None:
         act = prescriber(self.minute)
-        label = LabelStatus(on_label=True, statement="on label", basis=())
+        label = {"age_years": 44, "resistant": True, "on_ssri_or_snri": True, "policy": POLICY}
         plan = Plan(
             endpoint="PHQ-9 below 5",
             induction_sessions=8,
             interval_days=3.5,
-            on_label=True,
-            label_statement="on label",
             by=act.by,
             at=act.at,
         )
-        self.attempt(lambda: set_plan(self.course, plan, act, label=label))
+        self.attempt(lambda: set_plan(self.course, plan, act, **label))  # type: ignore[arg-type]
         self.attempt(lambda: make_safety_plan(self.course, act))
 
     @rule(units=st.integers(0, 3))

@@ -30,7 +30,7 @@ _PUBLIC = {
         "dose_rules": "dose_facts fastest_rate in_label_table is_within_order",
         "candidacy": "Candidacy WorkupStatus assess_candidacy check_candidate check_still_candidate",
         "course": "Authorisation BenefitReview COURSE Consent ConsentMethod CourseState Plan ReviewDecision "
-        "ReviewKind SafetyPlan StopReason TreatmentCourse add_authorisation after_missed_session "
+        "ReviewKind SafetyPlan StopReason TreatmentCourse WithdrawalMethod add_authorisation after_missed_session "
         "check_consent give_consent has_consent make_safety_plan move_course record_review "
         "reviews_due set_plan units_left use_unit withdraw_consent",
         "containers": "CONTAINER Container ContainerState LotBalance Movement count explain lot_balance "
@@ -153,6 +153,7 @@ __all__ = [
     "TrialVerdict",
     "Verdict",
     "VisitStage",
+    "WithdrawalMethod",
     "WorkItem",
     "WorkKind",
     "WorkupItem",
@@ -393,6 +394,7 @@ if TYPE_CHECKING:
         SafetyPlan,
         StopReason,
         TreatmentCourse,
+        WithdrawalMethod,
         add_authorisation,
         after_missed_session,
         check_consent,

@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from enum import StrEnum
-from math import isfinite
+from math import ceil, isfinite
 
 from afterglow.clinic.acting import CLINICAL, Act, Outcome, Role, Row, StateTable, days_between, login
 from afterglow.clinic.candidacy import Candidacy, check_candidate
 from afterglow.clinic.policy import SitePolicy, check_in_force
-from afterglow.clinic.resistance import Indication, LabelStatus
+from afterglow.clinic.resistance import Indication, label_status
 from afterglow.clinic.rulebook import Delivery, rule
 from afterglow.clinic.ruling import judge
 from afterglow.clinic.typed import as_word, check_day, check_utc, typed
@@ -71,6 +71,7 @@ _I, _C, _K, _A = CourseState.INQUIRY, CourseState.CANDIDACY, CourseState.CONSENT
 _IN, _M, _P, _R = CourseState.INDUCTION, CourseState.MAINTENANCE, CourseState.PAUSED, CourseState.RELAPSE
 _RE = CourseState.REINDUCTION
 _DOSING = (_IN, _RE, _M)
+_INDUCED = (*_DOSING, _P, _R)
 _OFFICE = (Role.COORDINATOR, Role.PRESCRIBER, Role.NURSE)
 
 COURSE = StateTable(
@@ -125,6 +126,15 @@ COURSE = StateTable(
 )
 
 
+class WithdrawalMethod(StrEnum):
+    """How consent was taken back; a spoken word counts."""
+
+    IN_PERSON = "in_person"
+    BY_PHONE = "by_phone"
+    IN_WRITING = "in_writing"
+    ELECTRONIC = "electronic"
+
+
 class ConsentMethod(StrEnum):
     """How consent was given."""
 
@@ -138,6 +148,9 @@ class ConsentMethod(StrEnum):
 class Consent:
     """A signed consent: who, how, which version, for which delivery, off-label wording included or not.
 
+    Args:
+        withdrawn_by, withdrawn_how, withdrawal_noted_by: who took it back, how, and the login that noted it.
+
     Raises: MissingValue without version or giver; SecondPerson where one person does both.
     """
 
@@ -149,6 +162,9 @@ class Consent:
     taken_by: str
     at: datetime
     withdrawn_at: datetime | None = None
+    withdrawn_by: str | None = None
+    withdrawn_how: WithdrawalMethod | None = None
+    withdrawal_noted_by: str | None = None
 
     def __post_init__(self) -> None:
         if not self.version.strip() or not self.given_by.strip():
@@ -232,15 +248,32 @@ class BenefitReview:
 @typed
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What is planned; ASA guidance asks for an endpoint and a number of sessions (asa2023)."""
+    """What is planned; ASA guidance asks for an endpoint and a number of sessions (asa2023).
+
+    Args:
+        interval_days: between sessions, once there is no forecast to say when the next is due.
+        on_label, label_statement: as `set_plan` derives them.
+    Raises: MissingValue without an endpoint; OutOfRange for numbers that cannot be meant.
+    """
 
     endpoint: str
     induction_sessions: int
     interval_days: float
-    on_label: Truth
-    label_statement: str
+    on_label: Truth = None
+    label_statement: str = ""
     by: str
     at: datetime
+
+    def __post_init__(self) -> None:
+        if not self.endpoint.strip():
+            raise MissingValue("A plan has an endpoint", next_step="Say what ends the course", about="endpoint")
+        fits = 1 <= self.induction_sessions <= _MOST_SESSIONS and 0 < self.interval_days <= _LONGEST_INTERVAL_DAYS
+        if not fits:
+            raise OutOfRange(
+                "A plan has sessions and an interval",
+                observed=f"{self.induction_sessions} sessions, every {self.interval_days:g} days",
+                allowed=f"1 to {_MOST_SESSIONS} sessions, up to {_LONGEST_INTERVAL_DAYS} days apart",
+            )
 
 
 @typed
@@ -280,6 +313,15 @@ class TreatmentCourse:
     opened_at: datetime | None = None
     moved_at: datetime | None = None
 
+    def __post_init__(self) -> None:
+        if self.state in _INDUCED and self.induced_at is None:
+            raise MissingValue(
+                f"A course in {self.state} says when its induction began",
+                observed="no time",
+                next_step="Start it by a move of the course",
+                about="induced_at",
+            )
+
 
 def move_course(
     course: TreatmentCourse,
@@ -318,9 +360,9 @@ def move_course(
     elif event in {"find_suitable", "induce_again"}:
         _check_candidacy(course, candidacy, act, policy)
     elif event == "await_cover":
-        _check_prepared(course)
+        _check_prepared(course, act)
     elif event in {"maintain", "recover"}:
-        _check_benefit(course)
+        _check_benefit(course, act)
     elif event == "stop":
         if stop_reason is None:
             raise MissingValue("A course stops for a coded reason", allowed=", ".join(StopReason))
@@ -364,16 +406,32 @@ def give_consent(course: TreatmentCourse, consent: Consent, act: Act) -> Outcome
     return Outcome(now=replace(course, consents=(*course.consents, consent)), written=(consent,))
 
 
-def withdraw_consent(course: TreatmentCourse, act: Act) -> Outcome[TreatmentCourse]:
+def withdraw_consent(
+    course: TreatmentCourse, act: Act, *, withdrawn_by: str, how: WithdrawalMethod
+) -> Outcome[TreatmentCourse]:
     """The patient takes consent back; every earlier one counts no more.
 
-    Raises: NotPermitted; NotFound if there is none; WrongOrder for a time before it was given.
+    Args:
+        course: as it is.
+        act: of who notes it.
+        withdrawn_by: who took it back.
+        how: in which way.
+    Raises: NotPermitted; NotFound if there is none; WrongOrder for a time before it was given; MissingValue without
+        who.
+
+    >>> from afterglow.clinic.examples import course, nurse
+    >>> gone = withdraw_consent(course(), nurse(5), withdrawn_by="p1", how=WithdrawalMethod.BY_PHONE).now
+    >>> gone.consents[0].withdrawn_how.value, gone.consents[0].withdrawal_noted_by
+    ('by_phone', 'nurse1')
     """
     act.check_role(*CLINICAL, Role.THERAPIST, Role.COORDINATOR, what="Noting that consent is withdrawn")
     _check_after_consents(course, act)
     if not course.consents:
         raise NotFound("There is no consent to withdraw")
-    gone = tuple(each if each.withdrawn_at else replace(each, withdrawn_at=act.at) for each in course.consents)
+    if not withdrawn_by.strip():
+        raise MissingValue("It is told who takes consent back", next_step="Enter who", about="withdrawn_by")
+    about = {"withdrawn_at": act.at, "withdrawn_by": withdrawn_by, "withdrawn_how": how, "withdrawal_noted_by": act.by}
+    gone = tuple(each if each.withdrawn_at else replace(each, **about) for each in course.consents)  # type: ignore[arg-type]
     return Outcome(now=replace(course, consents=gone), written=(gone[-1],))
 
 
@@ -405,45 +463,70 @@ def check_consent(course: TreatmentCourse, at: datetime, *, version: str, policy
         )
 
 
-def set_plan(course: TreatmentCourse, plan: Plan, act: Act, *, label: LabelStatus) -> Outcome[TreatmentCourse]:
-    """The plan, made or changed by a prescriber.
+def set_plan(
+    course: TreatmentCourse,
+    plan: Plan,
+    act: Act,
+    *,
+    age_years: float | None,
+    resistant: Truth,
+    on_ssri_or_snri: Truth,
+    policy: SitePolicy,
+) -> Outcome[TreatmentCourse]:
+    """The plan, made or changed by a prescriber; whether it is on label is derived here, from the label's rules.
 
     Args:
         course: as it is.
-        plan: what is planned.
+        plan: what is planned; what it says of the label is what is derived, or nothing.
         act: who and when; the plan says the same.
-        label: as `label_status` derives it; the plan cannot say otherwise.
-    Raises: NotPermitted; MissingValue without an endpoint; OutOfRange without sessions; Conflict for another label
-        status, person or time than derived.
+        age_years: None where unknown.
+        resistant: whether the depression is resistant, as `judge_resistance` finds it.
+        on_ssri_or_snri: whether one is taken.
+        policy: in force; its region's labels count.
+    Raises: NotPermitted; Conflict for another label status, person or time.
+
+    >>> from afterglow.clinic.examples import POLICY, course, prescriber
+    >>> act = prescriber(5)
+    >>> plan = Plan(endpoint="PHQ-9 halved", induction_sessions=6, interval_days=3.5, by=act.by, at=act.at)
+    >>> made = set_plan(course(), plan, act, age_years=44, resistant=True, on_ssri_or_snri=True, policy=POLICY).now
+    >>> made.plan.on_label
+    False
     """
     act.check_role(Role.PRESCRIBER, what="A plan")
     _check_open_course(course, what="A plan")
     _check_signed(plan.by, plan.at, act, what="A plan")
-    if (plan.on_label, plan.label_statement) != (label.on_label, label.statement):
+    label = label_status(
+        delivery=course.delivery,
+        indication=course.indication,
+        age_years=age_years,
+        resistant=resistant,
+        on_ssri_or_snri=on_ssri_or_snri,
+        policy=policy,
+    )
+    if plan.label_statement and (plan.on_label, plan.label_statement) != (label.on_label, label.statement):
         raise Conflict(
             "Whether a plan is on label is derived, not entered",
             observed=plan.label_statement,
             allowed=label.statement,
             next_step="Take it from the label's rules",
         )
-    if not plan.endpoint.strip():
-        raise MissingValue("A plan has an endpoint", next_step="Say what ends the course", about="endpoint")
-    if not 1 <= plan.induction_sessions <= _MOST_SESSIONS or not 0 < plan.interval_days <= _LONGEST_INTERVAL_DAYS:
-        raise OutOfRange(
-            "A plan has sessions and an interval",
-            observed=f"{plan.induction_sessions} sessions, every {plan.interval_days:g} days",
-            allowed=f"1 to {_MOST_SESSIONS} sessions, up to {_LONGEST_INTERVAL_DAYS} days apart",
-        )
-    return Outcome(now=replace(course, plan=plan), written=(plan,))
+    made = replace(plan, on_label=label.on_label, label_statement=label.statement)
+    return Outcome(now=replace(course, plan=made), written=(made,))
 
 
 def make_safety_plan(course: TreatmentCourse, act: Act) -> Outcome[TreatmentCourse]:
     """A safety plan made with the patient.
 
-    Raises: NotPermitted.
+    Raises: NotPermitted; WrongState once the course has stopped; WrongOrder for a time before the course got to
+        where it is.
+
+    >>> from afterglow.clinic.examples import course, nurse
+    >>> len(make_safety_plan(course(), nurse(5)).now.safety_plans)
+    1
     """
     act.check_role(*CLINICAL, Role.THERAPIST, what="A safety plan")
     _check_open_course(course, what="A safety plan")
+    _check_dated(course, act, what="A safety plan")
     made = SafetyPlan(by=act.by, at=act.at)
     return Outcome(now=replace(course, safety_plans=(*course.safety_plans, made)), written=(made,))
 
@@ -520,6 +603,7 @@ def record_review(
     """
     act.check_role(Role.PRESCRIBER, what="A benefit review")
     _check_signed(review.by, review.at, act, what="A benefit review")
+    _check_dated(course, act, what="A benefit review")
     if not review.reason.strip():
         raise MissingValue("A review says why", about="reason")
     places = _REVIEWED_IN[review.kind]
@@ -566,7 +650,7 @@ def reviews_due(
     since = course.induced_at
     if since is None or course.state not in _DOSING:
         return ()
-    held = {each.kind for each in course.reviews if each.at >= since}
+    held = {each.kind for each in reviews_of(course, at)}
     due = []
     early_after = policy.number("course.early_check_after_sessions")
     known = improvement_pct is not None and isfinite(improvement_pct)
@@ -577,8 +661,7 @@ def reviews_due(
     planned = course.plan is not None and sessions_given >= course.plan.induction_sessions
     if inducing and planned and ReviewKind.END_OF_INDUCTION not in held:
         due.append(ReviewKind.END_OF_INDUCTION)
-    last = max((each.at for each in course.reviews if each.at >= since), default=since)
-    if not inducing and days_between(last, at) > policy.number("S074.review_days"):
+    if not inducing and days_between(benefit_reviewed_at(course, at) or since, at) > policy.number("S074.review_days"):
         due.append(ReviewKind.PERIODIC)
     return tuple(due)
 
@@ -590,9 +673,32 @@ def says_stop(course: TreatmentCourse) -> bool:
     ...                           indication=Indication.TRD))
     False
     """
-    since = course.induced_at
-    held = [each for each in course.reviews if since is None or each.at >= since]
+    held = reviews_of(course)
     return bool(held) and held[-1].decision is ReviewDecision.STOP
+
+
+def reviews_of(course: TreatmentCourse, at: datetime | None = None) -> tuple[BenefitReview, ...]:
+    """Reviews of this induction, up to a time where one is given: none counts before it was held.
+
+    >>> from afterglow.clinic.examples import course
+    >>> reviews_of(course())
+    ()
+    """
+    since = course.induced_at
+    return tuple(
+        each for each in course.reviews if (since is None or each.at >= since) and (at is None or each.at <= at)
+    )
+
+
+def benefit_reviewed_at(course: TreatmentCourse, at: datetime) -> datetime | None:
+    """When benefit was last reviewed in this induction; a look at early non-response is none, and restarts no clock.
+
+    >>> from afterglow.clinic.examples import at, course
+    >>> benefit_reviewed_at(course(), at(0)) is None
+    True
+    """
+    held = [each.at for each in reviews_of(course, at) if each.kind is not ReviewKind.EARLY_NON_RESPONSE]
+    return max(held, default=None)
 
 
 def after_missed_session(
@@ -635,7 +741,7 @@ def _check_candidacy(course: TreatmentCourse, candidacy: Candidacy | None, act: 
         raise GateClosed(
             "Candidacy is not of now",
             rule="candidacy",
-            observed=f"{age_days:.0f} days old, policy version {candidacy.policy_version}",
+            observed=f"{ceil(age_days)} days old, policy version {candidacy.policy_version}",
             allowed=f"up to {limit:g} days, policy version {policy.version}",
             next_step="Assess it again",
         )
@@ -645,6 +751,13 @@ def _check_candidacy(course: TreatmentCourse, candidacy: Candidacy | None, act: 
 def _check_time(course: TreatmentCourse, act: Act, *, what: str) -> None:
     if course.moved_at is not None:
         act.check_after(course.moved_at, what=what)
+
+
+def _check_dated(course: TreatmentCourse, act: Act, *, what: str) -> None:
+    """What is recorded of a course is not dated before it was opened, induced or moved to where it is."""
+    for earlier in (course.opened_at, course.induced_at, course.moved_at):
+        if earlier is not None:
+            act.check_after(earlier, what=what)
 
 
 def _check_signed(by: str, at: datetime, act: Act, *, what: str) -> None:
@@ -667,10 +780,10 @@ def _check_open_course(course: TreatmentCourse, *, what: str) -> None:
         raise WrongState(f"{what}: the course has stopped", rule="course", next_step="Open a new course")
 
 
-def _check_prepared(course: TreatmentCourse) -> None:
-    if course.plan is None:
+def _check_prepared(course: TreatmentCourse, act: Act) -> None:
+    if course.plan is None or course.plan.at > act.at:
         raise GateClosed("The course has no plan", rule="C064", next_step="Set endpoint and number of sessions")
-    if not course.safety_plans:
+    if not any(each.at <= act.at for each in course.safety_plans):
         raise GateClosed("The course has no safety plan", rule="S008", next_step="Make one with the patient")
 
 
@@ -685,14 +798,13 @@ def _check_cover(course: TreatmentCourse, on: date) -> None:
         )
 
 
-def _check_benefit(course: TreatmentCourse) -> None:
-    since = course.induced_at
-    reviews = [r for r in course.reviews if r.kind is ReviewKind.END_OF_INDUCTION and (since is None or r.at >= since)]
-    if not reviews or reviews[-1].decision is ReviewDecision.STOP:
+def _check_benefit(course: TreatmentCourse, act: Act) -> None:
+    held = [each for each in reviews_of(course, act.at) if each.kind is ReviewKind.END_OF_INDUCTION]
+    if not held or held[-1].decision is ReviewDecision.STOP:
         raise GateClosed(
             "Maintenance needs a benefit review that goes on",
             rule="S077",
-            observed=reviews[-1].decision if reviews else "none recorded",
+            observed=held[-1].decision if held else "none recorded",
             allowed="continue or change",
             next_step="The prescriber reviews benefit in writing",
         )

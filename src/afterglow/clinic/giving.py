@@ -6,6 +6,7 @@ escalation rules take over, and what must stand throughout (course, consent, sec
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from datetime import datetime
 
@@ -221,7 +222,7 @@ def _check_spacing(session: TreatmentSession, act: Act, policy: SitePolicy, numb
         raise TooEarly(
             f"Device {number} cannot be used yet",
             rule="S021",
-            observed=f"{since:.1f} min after the one before",
+            observed=f"{_floor(since):g} min after the one before",
             allowed="5 min or more",
             next_step="Wait, head back, without blowing the nose",
         )
@@ -250,10 +251,15 @@ def _check_ran(session: TreatmentSession, act: Act, policy: SitePolicy) -> None:
         raise TooEarly(
             "The infusion ran shorter than planned",
             rule="S022",
-            observed=f"{ran:.1f} min",
+            observed=f"{_floor(ran):g} min",
             allowed=f"{least:g} of {session.prepared.minutes:g} min or more",
             next_step="Let it run; stop it with a reason if it ended early",
         )
+
+
+def _floor(minutes: float) -> float:
+    """Minutes to a tenth, rounded down: what is refused as too short never reads as long enough."""
+    return math.floor(10 * minutes) / 10
 
 
 def _use(act: Act, kind: DrugUseKind, container_id: str, amount_ug: int, device: int | None = None) -> DrugUse:

@@ -79,7 +79,8 @@ class Standing:
 
     Args:
         change: of the main scale since its last reading but one, beyond measurement error; None if unknown.
-        next_due_at: from the forecast: the last day with an accepted chance of relapse; None where there is none.
+        next_due_at: from the forecast: the last day with an accepted chance of relapse; None where there is none, and
+            then the plan's interval since the last session counts.
         next_session_at: booked.
         checked_in: ids of sessions whose 24-hour check-in is done.
         forms_sent: ids of sessions whose monitoring form is in.
@@ -192,9 +193,12 @@ def _schedule_items(standing: Standing, at: datetime, policy: SitePolicy) -> Ite
             due_at = begun + timedelta(days=policy.number("worklist.step_days"))
             text = f"treatment was started and no session given, {late}"
             yield _item(standing, WorkKind.LAPSED, text, Role.COORDINATOR, Priority.MEDIUM, due_at)
-    wanted = standing.next_due_at
+    wanted, source = standing.next_due_at, "forecast"
+    plan = standing.course.plan
+    if wanted is None and plan is not None and given:
+        wanted, source = max(given) + timedelta(days=plan.interval_days), "plan's interval, there is no forecast"
     if wanted is not None and wanted <= horizon and (booked is None or booked > wanted):
-        text = "next session by the forecast, and none booked before"
+        text = f"next session by the {source}, and none booked before"
         yield _item(standing, WorkKind.SESSION_DUE, text, Role.COORDINATOR, Priority.MEDIUM, wanted)
 
 

@@ -64,10 +64,11 @@ def draft(work: Work, changes: Mapping[str, SettingValue]) -> Written:
 def sign(work: Work, version: int, *, effective_from: datetime | None = None) -> Written:
     """The medical director signs a draft; in force from a time on, now if none is said.
 
-    Raises: NotFound, WrongState, TooEarly.
+    Raises: NotFound, WrongState, TooEarly, WrongOrder.
     """
     loaded = work.load(SitePolicy, policy_id(version))
-    outcome = sign_policy(loaded.now, work.act(), effective_from=effective_from or work.now)
+    before = max((each for each in work.policies if each.signed_at), key=lambda each: each.version, default=None)
+    outcome = sign_policy(loaded.now, work.act(), effective_from=effective_from or work.now, before=before)
     work.about(version=version)
     return work.keep(loaded, outcome, state="signed", due_at=outcome.now.effective_from)
 

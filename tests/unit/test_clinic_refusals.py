@@ -46,7 +46,7 @@ from afterglow.clinic.containers import draw
 from afterglow.clinic.dose_rules import in_label_table
 from afterglow.clinic.dosing import check_second
 from afterglow.clinic.monitoring import monitoring_facts
-from afterglow.clinic.rulebook import read_setting, with_values
+from afterglow.clinic.thresholds import read_setting, with_values
 from afterglow.errors import (
     AfterglowError,
     Conflict,

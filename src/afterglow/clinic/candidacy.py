@@ -7,7 +7,7 @@ from datetime import datetime
 
 from afterglow.clinic.factbook import check_facts
 from afterglow.clinic.policy import SitePolicy, policy_facts
-from afterglow.clinic.rulebook import Delivery, Group, WorkupItem, rules_of, with_values, workup_items
+from afterglow.clinic.rulebook import Delivery, Group, WorkupItem, rules_of, workup_items
 from afterglow.clinic.ruling import (
     Facts,
     Finding,
@@ -18,6 +18,7 @@ from afterglow.clinic.ruling import (
     judge_all,
     open_findings,
 )
+from afterglow.clinic.thresholds import with_values
 from afterglow.clinic.typed import as_word, check_utc
 from afterglow.errors import Conflict, GateClosed
 from afterglow.predicates import Truth, evaluate

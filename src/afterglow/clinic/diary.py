@@ -9,8 +9,9 @@ from enum import StrEnum
 from afterglow.clinic.acting import Act, Outcome, Role, Row, StateTable
 from afterglow.clinic.dosing import LONGEST_MIN
 from afterglow.clinic.policy import SitePolicy
-from afterglow.clinic.rulebook import Delivery, comparisons, rule
+from afterglow.clinic.rulebook import Delivery, rule
 from afterglow.clinic.ruling import Finding, Verdict, judge
+from afterglow.clinic.thresholds import comparisons
 from afterglow.clinic.typed import check_utc, typed
 from afterglow.errors import BookingRefused, Conflict, NotFound, OutOfRange, TooEarly, WrongOrder, WrongState, echo
 from afterglow.predicates import Fact

@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 
 from afterglow.clinic.acting import Act, days_between
 from afterglow.clinic.candidacy import Candidacy, check_still_candidate
-from afterglow.clinic.course import CourseState, TreatmentCourse, check_consent, says_stop, units_left
+from afterglow.clinic.consent import check_consent, check_cover
+from afterglow.clinic.course import CourseState, TreatmentCourse, says_stop
 from afterglow.clinic.dose_rules import dose_facts
 from afterglow.clinic.factbook import check_facts
 from afterglow.clinic.medicines import Allergies, AllergyStatus, MedicineList, classes_of, is_reconciled, medicine_facts
@@ -118,7 +119,7 @@ def check_gates(session: TreatmentSession, act: Act, *, chart: Chart, policy: Si
     """
     check_treated(session, chart, act, policy)
     check_facts({"age": chart.age_years})
-    _check_cover(chart, act)
+    check_cover(chart.course, act.at.date())
     _check_candidacy(session, chart, act)
     _check_medicines(session, chart, act)
     if session.order is None or session.prepared is None:
@@ -209,17 +210,6 @@ def _check_sessions(session: TreatmentSession, chart: Chart) -> None:
             observed=f"session {running[0].number} is {running[0].state.replace('_', ' ')}",
             allowed="one at a time",
             next_step="End that one first",
-        )
-
-
-def _check_cover(chart: Chart, act: Act) -> None:
-    if units_left(chart.course, act.at.date()) == 0:
-        raise GateClosed(
-            "No authorised unit is left",
-            rule="authorisation",
-            observed=f"0 units on {act.at:%Y-%m-%d}",
-            allowed="a unit, or agreed self-pay",
-            next_step="Ask the payer again, or agree self-pay",
         )
 
 

@@ -9,16 +9,8 @@ from functools import cache
 from types import MappingProxyType
 
 from afterglow.clinic.acting import CLINICAL, Act, Outcome, Role
-from afterglow.clinic.rulebook import (
-    DATA,
-    Setting,
-    SettingValue,
-    is_allowed,
-    read_setting,
-    rules,
-    sources,
-    workup_items,
-)
+from afterglow.clinic.rulebook import DATA, rules, sources, workup_items
+from afterglow.clinic.thresholds import Setting, SettingValue, is_allowed, read_setting
 from afterglow.clinic.typed import check_utc, typed
 from afterglow.errors import InvalidData, OutOfRange, PolicyUnsigned, TooEarly, WrongOrder, WrongState, echo
 from afterglow.predicates import Fact

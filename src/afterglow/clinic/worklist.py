@@ -10,7 +10,8 @@ from enum import StrEnum
 from afterglow.clinic.acting import Role, days_between
 from afterglow.clinic.aftercare import judge_aftercare
 from afterglow.clinic.alerts import AlertStage, ClinicAlert
-from afterglow.clinic.course import CourseState, ReviewKind, TreatmentCourse, says_stop, units_left
+from afterglow.clinic.consent import units_left
+from afterglow.clinic.course import CourseState, ReviewKind, TreatmentCourse, says_stop
 from afterglow.clinic.measures import DueMeasure
 from afterglow.clinic.policy import SitePolicy
 from afterglow.clinic.rulebook import rule

@@ -17,7 +17,7 @@ from afterglow.clinic import (
     policy_settings,
     sign_policy,
 )
-from afterglow.clinic.rulebook import SettingValue
+from afterglow.clinic.thresholds import SettingValue
 from afterglow.errors import Conflict, MissingValue, OutOfRange, WrongOrder
 from afterglow.usecases.desk import use_case, view
 from afterglow.usecases.work import STAFF, Work, Written

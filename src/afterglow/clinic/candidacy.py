@@ -149,6 +149,12 @@ def check_candidate(candidacy: Candidacy) -> None:
     What is settled later is left out: enrolment, setting, consent and transport.
 
     Raises: GateClosed naming the first that stands in the way.
+
+    >>> from afterglow.clinic.examples import candidacy
+    >>> check_candidate(candidacy(age=44))
+    Traceback (most recent call last):
+    ...
+    afterglow.errors.GateClosed: Candidacy: rule C001 ...
     """
     kept = [each for each in candidacy.findings if each.rule not in LATER]
     check_open(kept, candidacy.answers, what="Candidacy")
@@ -159,6 +165,12 @@ def check_still_candidate(candidacy: Candidacy) -> None:
     """Refuse a dose: every rule counts, and the work-up that is done at every session.
 
     Raises: GateClosed naming the first that stands in the way.
+
+    >>> from afterglow.clinic.examples import candidacy
+    >>> check_still_candidate(candidacy(age=17))
+    Traceback (most recent call last):
+    ...
+    afterglow.errors.GateClosed: Candidacy: rule C008 ...
     """
     check_open(candidacy.findings, candidacy.answers, what="Candidacy")
     _check_workup(candidacy, EVERY_SESSION)

@@ -25,6 +25,12 @@ def give_consent(course: TreatmentCourse, consent: Consent, act: Act) -> Outcome
 
     Raises: NotPermitted; Conflict if somebody else or another time stands in it; GateClosed for another delivery, or
         without off-label wording where the plan is off label.
+
+    >>> from afterglow.clinic.examples import course, nurse
+    >>> from dataclasses import replace
+    >>> again = replace(course().consents[0], at=nurse(5).at)
+    >>> len(give_consent(course(), again, nurse(5)).now.consents)
+    2
     """
     act.check_role(*CLINICAL, what="Taking consent")
     check_open_course(course, what="Consent")
@@ -72,7 +78,12 @@ def withdraw_consent(
 
 
 def has_consent(course: TreatmentCourse, at: datetime, *, version: str, policy: SitePolicy) -> bool:
-    """Whether a consent of the current version stands and is not too old: the fact `consent.current`."""
+    """Whether a consent of the current version stands and is not too old: the fact `consent.current`.
+
+    >>> from afterglow.clinic.examples import POLICY, at, course
+    >>> [has_consent(course(), at(0), version=version, policy=POLICY) for version in ("2", "3")]
+    [True, False]
+    """
     check_utc(at, what="The time of a check")
     valid_days = policy.number("course.consent_valid_days")
     return any(
@@ -88,6 +99,9 @@ def check_consent(course: TreatmentCourse, at: datetime, *, version: str, policy
     """Refuse without a current consent (C062).
 
     Raises: GateClosed.
+
+    >>> from afterglow.clinic.examples import POLICY, at, course
+    >>> check_consent(course(), at(0), version="2", policy=POLICY)
     """
     if not has_consent(course, at, version=version, policy=policy):
         raise GateClosed(
@@ -103,6 +117,11 @@ def add_authorisation(course: TreatmentCourse, authorisation: Authorisation, act
     """Cover, as granted or agreed.
 
     Raises: NotPermitted; Conflict if it was recorded already; WrongOrder if it ends before it starts.
+
+    >>> from afterglow.clinic.examples import START, course, nurse
+    >>> cover = Authorisation(id="a2", payer="Blue", units=8, starts_on=START.date())
+    >>> len(add_authorisation(course(), cover, nurse()).now.authorisations)
+    2
     """
     act.check_role(*OFFICE, what="Authorisation")
     check_open_course(course, what="Authorisation")
@@ -126,7 +145,12 @@ def add_authorisation(course: TreatmentCourse, authorisation: Authorisation, act
 
 
 def units_left(course: TreatmentCourse, on: date) -> int | None:
-    """Units left on a day over every authorisation; None when self-pay covers it."""
+    """Units left on a day over every authorisation; None when self-pay covers it.
+
+    >>> from afterglow.clinic.examples import START, course
+    >>> units_left(course(authorisations=()), START.date()), units_left(course(), START.date()) is None
+    (0, True)
+    """
     check_day(on, what="The day of cover")
     left = [each.left(on) for each in course.authorisations]
     return None if None in left else sum(each for each in left if each is not None)
@@ -141,6 +165,12 @@ def use_unit(course: TreatmentCourse, act: Act, *, on: date, session_id: str) ->
         on: the day at the clinic.
         session_id: which session used it; a session uses one.
     Raises: NotPermitted; Conflict for a session that used one already; GateClosed if none is left.
+
+    >>> from afterglow.clinic.examples import START, course, nurse
+    >>> cover = Authorisation(id="a2", payer="Blue", units=8, starts_on=START.date())
+    >>> used = use_unit(course(authorisations=(cover,)), nurse(), on=START.date(), session_id="s1").now
+    >>> used.authorisations[0].used, used.authorisations[0].sessions
+    (1, ('s1',))
     """
     act.check_role(Role.NURSE, Role.PRESCRIBER, what="Using a unit")
     if any(session_id in each.sessions for each in course.authorisations):

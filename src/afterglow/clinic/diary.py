@@ -274,6 +274,12 @@ def book(
 
     Raises: NotPermitted; Conflict for an id used already; OutOfRange for a block without length or in the past;
         BookingRefused naming every conflict.
+
+    >>> from afterglow.clinic.examples import POLICY, at, diary, nurse
+    >>> time = {"starts_at": at(350), "until": at(500)}
+    >>> wanted = Booking(id="b3", patient_id="p3", chair_id="A", delivery=Delivery.ESK, **time)
+    >>> len(book(diary(), wanted, nurse(), policy=POLICY, enrolled=True).now.active)
+    3
     """
     act.check_role(*_DESK, what="Booking")
     if wanted.id in {each.id for each in diary.bookings}:
@@ -297,6 +303,12 @@ def move_booking(
     """Another chair or time, of the same length, with a reason; `enrolled` as in `find_conflicts`.
 
     Raises: NotFound, WrongState, NotPermitted, MissingValue, BookingRefused.
+
+    >>> from afterglow.clinic.examples import POLICY, at, diary, nurse
+    >>> asked = nurse(reason="asked for the afternoon")
+    >>> moved = move_booking(diary(), "b1", asked, chair_id="A", starts_at=at(400), policy=POLICY, enrolled=True).now
+    >>> moved.booking("b1").until == at(550)
+    True
     """
     old = diary.booking(booking_id)
     step = BOOKING.step(old.state, "move", act, subject=booking_id)
@@ -379,6 +391,10 @@ def end_booking(diary: Diary, booking_id: str, event: str, act: Act) -> Outcome[
 
     Raises: NotFound, WrongState, NotPermitted, MissingValue; TooEarly for an arrival on an earlier day, or a no-show
         before its time.
+
+    >>> from afterglow.clinic.examples import diary, nurse
+    >>> end_booking(diary("arrived"), "b1", "leave", nurse(120)).now.booking("b1").state.value
+    'left'
     """
     old = diary.booking(booking_id)
     if event not in {"arrive", "leave", "cancel", "no_show"}:

@@ -152,7 +152,7 @@ def injected(**changes: Any) -> TreatmentSession:
     """
     run = InfusionRun(since=START, until=START)
     given = {"delivery": Delivery.IM, "runs": (run,), "dose_ended_at": START, **changes}
-    return session(SessionState.OBSERVING, **given)
+    return session(given.pop("state", SessionState.OBSERVING), **given)
 
 
 def infusion_of_hours() -> TreatmentSession:
@@ -207,7 +207,7 @@ def vial(amount_ug: int = 500_000) -> Container:
     10000
     """
     return receive(
-        nurse(),
+        nurse(-60),
         container_id="v1",
         lot="L1",
         drug=DrugForm.RACEMIC_KETAMINE,

@@ -59,6 +59,10 @@ def move_course(
         stop_reason: for `stop`.
     Raises: WrongState, NotPermitted, MissingValue; WrongOrder for a time before the last move; PolicyUnsigned but for
         accepting, pausing and stopping; GateClosed naming what is missing.
+
+    >>> from afterglow.clinic.examples import POLICY, course, nurse
+    >>> move_course(course(), "pause", nurse(5, reason="travels"), policy=POLICY).now.state.value
+    'paused'
     """
     row = COURSE.check(course.state, event, act)
     if stop_reason is not None:
@@ -177,6 +181,13 @@ def record_review(
         policy: in force now.
     Raises: NotPermitted; WrongState for a kind that has no place there; TooEarly for the end of an induction that has
         hardly begun; Conflict for another person or time; MissingValue without a reason.
+
+    >>> from afterglow.clinic.examples import POLICY, course, prescriber
+    >>> act = prescriber(5)
+    >>> kind, decision = ReviewKind.END_OF_INDUCTION, ReviewDecision.CONTINUE
+    >>> review = BenefitReview(kind=kind, decision=decision, by=act.by, at=act.at, reason="PHQ-9 halved")
+    >>> len(record_review(course(), review, act, sessions_given=6, policy=POLICY).now.reviews)
+    1
     """
     act.check_role(Role.PRESCRIBER, what="A benefit review")
     check_signed(review.by, review.at, act, what="A benefit review")
@@ -222,6 +233,10 @@ def reviews_due(
         sessions_given: in this induction.
         improvement_pct: of the main scale since before treatment; None is unknown and asks for a review too.
         policy: in force now.
+
+    >>> from afterglow.clinic.examples import POLICY, at, course
+    >>> [each.value for each in reviews_due(course(), at(0), sessions_given=4, improvement_pct=10, policy=POLICY)]
+    ['early_non_response']
     """
     check_utc(at, what="The time of a check")
     since = course.induced_at

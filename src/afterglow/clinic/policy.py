@@ -198,6 +198,10 @@ def policy_at(versions: Iterable[SitePolicy], at: datetime) -> SitePolicy:
     """The version in force at a time: the signed one that started last; the latest version wins a tie.
 
     Raises: PolicyUnsigned if none is in force and none is of the demo clinic.
+
+    >>> from afterglow.clinic.examples import POLICY, at
+    >>> policy_at((POLICY,), at(0)).demo
+    True
     """
     check_utc(at, what="The time a policy is asked for")
     all_versions = list(versions)

@@ -418,6 +418,9 @@ def check_policy(session: TreatmentSession, policy: SitePolicy) -> None:
     """Refuse another policy than the one the session runs under, whatever its number.
 
     Raises: Conflict.
+
+    >>> from afterglow.clinic.examples import POLICY, session
+    >>> check_policy(session(SessionState.ARRIVED), POLICY)
     """
     if (policy.version, policy_digest(policy)) != (session.policy_version, session.policy_digest):
         raise Conflict(

@@ -77,6 +77,11 @@ def read_setting(record: Record, *, prefix: str = "", provenance: Provenance | N
     """A setting from its mapping; a rule gives its own provenance and text.
 
     Raises: InvalidData for a default outside its own bounds.
+
+    >>> from afterglow.provenance import Verified
+    >>> row = {"name": "x", "text": "a time", "default": 5, "range": [1, 9], "unit": "min", "verified": "policy"}
+    >>> read_setting(Record(row, file="some.yaml")).default
+    5.0
     """
     name = prefix + record.text("name")
     words, numbers = record.texts("words"), record.numbers("defaults")

@@ -1370,6 +1370,17 @@ def test_a_booking_far_away_hides_neither_a_lapse_nor_a_session_that_is_due() ->
     assert not {WorkKind.LAPSED, WorkKind.SESSION_DUE} & set(soon)
 
 
+def test_what_a_forecast_says_is_on_the_worklist() -> None:
+    now = course(state=CourseState.MAINTENANCE, induced_at=at(0))
+    lost = open_work(now, DAY, relief_lost=True)
+    assert lost[WorkKind.GETTING_WORSE].owner is Role.PRESCRIBER
+    assert "lost, by the forecast" in lost[WorkKind.GETTING_WORSE].text
+    known = open_work(replace(now, state=CourseState.RELAPSE), DAY, relief_lost=True)
+    assert WorkKind.GETTING_WORSE not in known  # the course says so already
+    failed = open_work(now, DAY, forecast_fault="it took too long")[WorkKind.FORECAST]
+    assert (failed.text.split(";")[0], failed.priority) == ("no forecast: it took too long", Priority.LOW)
+
+
 def test_a_treatment_that_was_started_and_never_given_is_not_forgotten() -> None:
     now = course(state=CourseState.INDUCTION, induced_at=at(0))
     item = open_work(now, 8 * DAY)[WorkKind.LAPSED]

@@ -53,6 +53,7 @@ _PUBLIC = {
         "aftercare": "ASKED_LATER aftercare_facts judge_aftercare sessions_in_induction",
         "diary": "BOOKING Booking BookingConflict BookingState Chair Closure ConflictKind Diary block book "
         "booking_warnings clashes end_booking find_conflicts move_booking overstay undo_no_show",
+        "free_times": "next_free",
         "measures": "Cadence DueMeasure ScoreReading cadences due_measures read_score",
         "alerts": "ALERT AlertStage ClinicAlert act_on alert_from_finding alerts_from_score close_alert closing_time "
         "escalate hand_over owns_alert raise_alert read_alert response_time",
@@ -91,8 +92,8 @@ __all__ = [
     "judge_gates", "judge_leaving", "judge_monitoring", "judge_rate", "judge_reading", "judge_resistance",
     "judge_trial", "known_facts", "label_row", "label_rows", "label_status", "latest_facts", "leave_facts",
     "list_work", "login", "lot_balance", "make_safety_plan", "maudsley_stage", "medicine_facts", "monitoring_facts",
-    "monitoring_form", "move_booking", "move_course", "open_findings", "order_dose", "order_rate", "overstay",
-    "owns_alert", "phase", "policy_at", "policy_digest", "policy_facts", "policy_settings", "prepare_dose",
+    "monitoring_form", "move_booking", "move_course", "next_free", "open_findings", "order_dose", "order_rate",
+    "overstay", "owns_alert", "phase", "policy_at", "policy_digest", "policy_facts", "policy_settings", "prepare_dose",
     "priority_of", "raise_alert", "ran_minutes", "rates_of", "read_alert", "read_score", "reading_facts",
     "reading_limits", "receive", "reconcile", "record_event", "record_review", "registers_markdown",
     "resistance_facts", "response_time", "resume", "reviews_due", "rule", "rules", "rules_of", "screen",
@@ -230,6 +231,7 @@ if TYPE_CHECKING:
         fact_kinds,
         known_facts,
     )
+    from afterglow.clinic.free_times import next_free
     from afterglow.clinic.gates import (
         Chart,
         chart_facts,

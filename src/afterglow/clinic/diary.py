@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from enum import StrEnum
 
 from afterglow.clinic.acting import Act, Outcome, Role, Row, StateTable
@@ -188,6 +188,7 @@ def find_conflicts(
     policy: SitePolicy,
     enrolled: bool | None = None,
     at: datetime | None = None,
+    zone: tzinfo = UTC,
 ) -> tuple[BookingConflict, ...]:
     """Everything that stands against a booking; empty if it fits. An earlier version of itself does not count.
 
@@ -197,8 +198,8 @@ def find_conflicts(
         policy: in force now.
         enrolled: whether the patient is enrolled in the risk programme (C060); asked for intranasal esketamine alone.
         at: now, so that whoever sits in a chair past the booked end counts as sitting there; None looks at the plan.
+        zone: of the times in the texts.
 
-    >>> from datetime import UTC
     >>> from afterglow.clinic.policy import demo_policy
     >>> nine = datetime(2026, 1, 5, 9, tzinfo=UTC)
     >>> wanted = Booking(id="b1", patient_id="p1", chair_id="A", delivery=Delivery.ESK, starts_at=nine,
@@ -223,19 +224,18 @@ def find_conflicts(
         found.append(BookingConflict(kind=ConflictKind.NOT_ENROLLED, text=text))
     for each in others:
         if each.chair_id == wanted.chair_id and _overlap(each, wanted, gap):
-            text = f"chair {each.chair_id} is taken {_span(each)}, with {gap.seconds // 60} min to turn around"
+            text = f"chair {each.chair_id} is taken {_span(each, zone)}, with {gap.seconds // 60} min to turn around"
             if at is not None and diary.booking(each.id).until < at <= each.until:
-                text = (
-                    f"chair {each.chair_id} is still taken by who came for {each.starts_at:%H:%M} UTC and has not left"
-                )
+                came = f"{each.starts_at.astimezone(zone):%H:%M %Z}"
+                text = f"chair {each.chair_id} is still taken by who came for {came} and has not left"
             found.append(BookingConflict(kind=ConflictKind.CHAIR_TAKEN, text=text, booking_id=each.id))
         if each.patient_id == wanted.patient_id and _overlap(each, wanted, timedelta(0)):
-            text = f"the patient is booked {_span(each)}"
+            text = f"the patient is booked {_span(each, zone)}"
             found.append(BookingConflict(kind=ConflictKind.PATIENT_TAKEN, text=text, booking_id=each.id))
     for closure in diary.closures:
         here = closure.chair_id in {None, wanted.chair_id}
         if here and closure.starts_at < wanted.until and wanted.starts_at < closure.until:
-            text = f"closed until {closure.until:%Y-%m-%d %H:%M} UTC: {closure.reason}"
+            text = f"closed until {closure.until.astimezone(zone):%Y-%m-%d %H:%M %Z}: {closure.reason}"
             found.append(BookingConflict(kind=ConflictKind.CLOSED, text=text))
     most = _most_at_once(others, wanted)
     if most + 1 > diary.capacity:
@@ -268,9 +268,15 @@ def booking_warnings(diary: Diary, wanted: Booking, *, policy: SitePolicy) -> tu
 
 
 def book(
-    diary: Diary, wanted: Booking, act: Act, *, policy: SitePolicy, enrolled: bool | None = None
+    diary: Diary,
+    wanted: Booking,
+    act: Act,
+    *,
+    policy: SitePolicy,
+    enrolled: bool | None = None,
+    zone: tzinfo = UTC,
 ) -> Outcome[Diary]:
-    """A new booking; `enrolled` as in `find_conflicts`.
+    """A new booking; `enrolled` and `zone` as in `find_conflicts`.
 
     Raises: NotPermitted; Conflict for an id used already; OutOfRange for a block without length or in the past;
         BookingRefused naming every conflict.
@@ -286,7 +292,7 @@ def book(
         raise Conflict("A booking with this id exists", observed=echo(wanted.id))
     if wanted.state is not BookingState.BOOKED:
         raise OutOfRange("A new booking starts as booked", observed=wanted.state)
-    _check_fits(diary, wanted, act, policy, enrolled=enrolled)
+    _check_fits(diary, wanted, act, policy, enrolled=enrolled, zone=zone)
     return Outcome(now=replace(diary, bookings=(*diary.bookings, wanted)), written=(wanted,))
 
 
@@ -299,8 +305,9 @@ def move_booking(
     starts_at: datetime,
     policy: SitePolicy,
     enrolled: bool | None = None,
+    zone: tzinfo = UTC,
 ) -> Outcome[Diary]:
-    """Another chair or time, of the same length, with a reason; `enrolled` as in `find_conflicts`.
+    """Another chair or time, of the same length, with a reason; `enrolled` and `zone` as in `find_conflicts`.
 
     Raises: NotFound, WrongState, NotPermitted, MissingValue, BookingRefused.
 
@@ -314,7 +321,7 @@ def move_booking(
     step = BOOKING.step(old.state, "move", act, subject=booking_id)
     check_utc(starts_at, what="The time of a booking")
     wanted = replace(old, chair_id=chair_id, starts_at=starts_at, until=starts_at + (old.until - old.starts_at))
-    _check_fits(diary, wanted, act, policy, enrolled=enrolled)
+    _check_fits(diary, wanted, act, policy, enrolled=enrolled, zone=zone)
     return Outcome(now=_replaced(diary, wanted), written=(step, wanted))
 
 
@@ -346,7 +353,7 @@ def overstay(diary: Diary, booking_id: str, act: Act, *, until: datetime) -> Out
     return Outcome(now=_replaced(diary, later), written=(step, later))
 
 
-def clashes(diary: Diary, booking_id: str, *, policy: SitePolicy) -> tuple[BookingConflict, ...]:
+def clashes(diary: Diary, booking_id: str, *, policy: SitePolicy, zone: tzinfo = UTC) -> tuple[BookingConflict, ...]:
     """Bookings that a booking as it stands is in the way of: of its chair, its patient, or what staff can watch.
 
     Raises: NotFound.
@@ -356,7 +363,7 @@ def clashes(diary: Diary, booking_id: str, *, policy: SitePolicy) -> tuple[Booki
     ()
     """
     kinds = {ConflictKind.CHAIR_TAKEN, ConflictKind.PATIENT_TAKEN, ConflictKind.CAPACITY}
-    found = find_conflicts(diary, diary.booking(booking_id), policy=policy, enrolled=True)
+    found = find_conflicts(diary, diary.booking(booking_id), policy=policy, enrolled=True, zone=zone)
     return tuple(each for each in found if each.kind in kinds)
 
 
@@ -368,6 +375,7 @@ def undo_no_show(
     policy: SitePolicy,
     enrolled: bool | None = None,
     chair_id: str | None = None,
+    zone: tzinfo = UTC,
 ) -> Outcome[Diary]:
     """A no-show that was none, with a reason: the booking stands again, in its chair or in another that is free.
 
@@ -382,7 +390,7 @@ def undo_no_show(
     old = diary.booking(booking_id)
     step = BOOKING.step(old.state, "undo_no_show", act, subject=booking_id)
     again = replace(old, state=BookingState.BOOKED, chair_id=chair_id or old.chair_id)
-    _check_free(diary, again, act, policy, enrolled=enrolled)
+    _check_free(diary, again, act, policy, enrolled=enrolled, zone=zone)
     return Outcome(now=_replaced(diary, again), written=(step, again))
 
 
@@ -420,22 +428,30 @@ def end_booking(diary: Diary, booking_id: str, event: str, act: Act) -> Outcome[
     return Outcome(now=_replaced(diary, ended), written=(step,))
 
 
-def _check_fits(diary: Diary, wanted: Booking, act: Act, policy: SitePolicy, *, enrolled: bool | None) -> None:
+def _check_fits(
+    diary: Diary, wanted: Booking, act: Act, policy: SitePolicy, *, enrolled: bool | None, zone: tzinfo
+) -> None:
     if wanted.until <= wanted.starts_at or wanted.starts_at < act.at:
         raise OutOfRange(
-            "The time of the booking is refused", observed=_span(wanted), allowed="from now on, and with a length"
+            "The time of the booking is refused",
+            observed=_span(wanted, zone),
+            allowed="from now on, and with a length",
+            about="starts_at",
         )
-    _check_free(diary, wanted, act, policy, enrolled=enrolled)
+    _check_free(diary, wanted, act, policy, enrolled=enrolled, zone=zone)
 
 
-def _check_free(diary: Diary, wanted: Booking, act: Act, policy: SitePolicy, *, enrolled: bool | None) -> None:
-    conflicts = find_conflicts(diary, wanted, policy=policy, enrolled=enrolled, at=act.at)
+def _check_free(
+    diary: Diary, wanted: Booking, act: Act, policy: SitePolicy, *, enrolled: bool | None, zone: tzinfo
+) -> None:
+    conflicts = find_conflicts(diary, wanted, policy=policy, enrolled=enrolled, at=act.at, zone=zone)
     if conflicts:
         raise BookingRefused(
-            f"The booking {_span(wanted)} does not fit",
+            f"The booking {_span(wanted, zone)} does not fit",
             rule=conflicts[0].kind,
             observed="; ".join(each.text for each in conflicts),
             next_step="Take another time or chair",
+            about="starts_at",
         )
 
 
@@ -459,5 +475,6 @@ def _most_at_once(others: list[Booking], wanted: Booking) -> int:
     return max(sum(each.starts_at <= moment < each.until for each in inside) for moment in moments)
 
 
-def _span(booking: Booking) -> str:
-    return f"{booking.starts_at:%Y-%m-%d %H:%M} to {booking.until:%H:%M} UTC"
+def _span(booking: Booking, zone: tzinfo) -> str:
+    begin, end = booking.starts_at.astimezone(zone), booking.until.astimezone(zone)
+    return f"{begin:%Y-%m-%d %H:%M} to {end:%H:%M %Z}"

@@ -31,6 +31,22 @@ class Indication(StrEnum):
     PAIN = "pain"
     OTHER = "other"
 
+    @property
+    def words(self) -> str:
+        """As people write it.
+
+        >>> Indication.TRD.words
+        'treatment-resistant depression'
+        """
+        return _INDICATIONS.get(self, self.value.replace("_", " "))
+
+
+_INDICATIONS = {
+    Indication.TRD: "treatment-resistant depression",
+    Indication.MDSI: "depression with acute suicidal thoughts or behaviour",
+    Indication.PTSD: "PTSD",
+}
+
 
 class TrialOutcome(StrEnum):
     """How a trial of a medicine ended."""

@@ -56,6 +56,7 @@ class WorkKind(StrEnum):
     CHECK_IN = "check_in"
     AUTHORISATION = "authorisation"
     SESSION_OPEN = "session_open"
+    FORECAST = "forecast"
     COURSE_STEP = "course_step"
     AFTERCARE = "aftercare"
 
@@ -82,6 +83,8 @@ class Standing:
         change: of the main scale since its last reading but one, beyond measurement error; None if unknown.
         next_due_at: from the forecast: the last day with an accepted chance of relapse; None where there is none, and
             then the plan's interval since the last session counts.
+        relief_lost: whether the forecast says that relief was there and is more likely than not lost now.
+        forecast_fault: why the forecast was given up; None if it was not.
         next_session_at: booked.
         checked_in: ids of sessions whose 24-hour check-in is done.
         forms_sent: ids of sessions whose monitoring form is in.
@@ -96,6 +99,8 @@ class Standing:
     reviews: tuple[ReviewKind, ...] = ()
     change: Change | None = None
     next_due_at: datetime | None = None
+    relief_lost: bool = False
+    forecast_fault: str | None = None
     next_session_at: datetime | None = None
     checked_in: tuple[str, ...] = ()
     forms_sent: tuple[str, ...] = ()
@@ -135,6 +140,12 @@ def _course_items(standing: Standing, at: datetime, policy: SitePolicy) -> Itera
     if standing.change is Change.WORSENED:
         text = "the last score is worse by more than measurement error"
         yield _item(standing, WorkKind.GETTING_WORSE, text, Role.PRESCRIBER, Priority.MEDIUM, None)
+    if standing.relief_lost and course.state is not CourseState.RELAPSE:
+        text = "relief is more likely than not lost, by the forecast"
+        yield _item(standing, WorkKind.GETTING_WORSE, text, Role.PRESCRIBER, Priority.MEDIUM, None)
+    if standing.forecast_fault is not None:
+        text = f"no forecast: {standing.forecast_fault}; ask for it again, and report it if it fails again"
+        yield _item(standing, WorkKind.FORECAST, text, Role.PRESCRIBER, Priority.LOW, None)
     for kind in standing.reviews:
         text = f"benefit review: {kind.replace('_', ' ')}"
         yield _item(standing, WorkKind.REVIEW_DUE, text, Role.PRESCRIBER, Priority.MEDIUM, None)

@@ -170,7 +170,7 @@ def test_a_wrong_tap_can_be_taken_back_and_stays_told(opened: Open, served: Serv
     tap(page, "No", seen)
     page.goto("/my/help")
     assert page.url.endswith("/my/question/1")  # nothing calls for help now
-    assert "24-hour check-in: low mood or thoughts" in alerts(served.store, anna)
+    assert "24-hour check-in: low mood or thoughts." in alerts(served.store, anna)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

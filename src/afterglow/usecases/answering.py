@@ -194,8 +194,8 @@ def _scale_raised(
     found = alerts_from_score(
         new, score_id=link_id, patient_id=patient_id, at=work.now, policy=work.policy_or_defaults()
     )
-    words = f"{scale.short_name} on the phone, not finished yet"
-    raise_alerts(work, patient_id, (replace(each, text=f"{words}: {each.text}") for each in found))
+    raised = (replace(each, text=f"On the phone, not finished yet. {each.text}") for each in found)
+    raise_alerts(work, patient_id, raised)
     return tuple(each.alert.id for each in new)
 
 

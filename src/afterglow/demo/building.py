@@ -23,8 +23,8 @@ from afterglow.demo.sheet import FILE, Sheet, write_sheet
 from afterglow.demo.stories import live
 from afterglow.errors import Conflict
 from afterglow.settings import Settings
-from afterglow.store.audit import anchor
-from afterglow.store.records import Clinic
+from afterglow.store import audit
+from afterglow.store.records import Clinic, Store
 from afterglow.usecases import login, measures, messages, people, policies
 from afterglow.usecases.desk import Desk
 from afterglow.usecases.messages import Channel, OutgoingMessage, claim, note
@@ -96,7 +96,7 @@ def build_demo(
         _open_clinic(hands, sheet)
         _live_all(hands, courses(patients, seed=seed), patients, told)
         write_sheet(folder, sheet)
-        events = anchor(lived, clinic.id).seq
+        events = audit.anchor(lived, clinic.id).seq
     return Built(
         sheet=sheet, patients=len(patients), sessions=hands.sat, events=events, seconds=time.monotonic() - began
     )
@@ -108,6 +108,17 @@ def demo_settings(folder: Path) -> Settings:
         folder=folder, clinic=CLINIC_ID, database_url=None, keys_folder=None, anchors_folder=None, spool_folder=None,
         smtp_host=None, webhook_secret=None,
     )  # fmt: skip
+
+
+def demo_clock(store: Store) -> Callable[[], datetime]:
+    """The time in a demo clinic, which goes on from its last event: while the demo is closed, time stands still there.
+
+    Else everybody in a chair would be hours late whenever a demo of this morning is opened again.
+    """
+    with store.read(CLINIC_ID) as tx:
+        (last,) = audit.last_events(tx, after=audit.last_seq(tx) - 1)
+    behind = max(datetime.now(UTC) - last.at, timedelta(0))
+    return lambda: datetime.now(UTC) - behind
 
 
 def place_of(now: datetime) -> ZoneInfo:

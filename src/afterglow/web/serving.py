@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Event, Thread
 from typing import Self
@@ -104,6 +104,7 @@ def serve(
     started: Callable[[str], None],
     more: Callable[[FastAPI], None] | None = None,
     until: Callable[[str], None] | None = None,
+    clock: Callable[[Store], Callable[[], datetime]] | None = None,
 ) -> None:
     """Serve until it is asked to end; alerts go on, messages leave and the audit trail is anchored meanwhile.
 
@@ -112,11 +113,13 @@ def serve(
         where: checked before anything is opened.
         started: is told the address once it listens.
         more: adds to the application, as the demo does.
+        clock: gives the time that is kept there; the time now if None.
         until: is told the address too, beside the server, which ends when this returns; None serves until asked to end.
     Raises: InputError, UnreadableFile, StoreFault; InputError if the port is taken.
     """
     check_listening(where)
-    with opened(settings) as store:
+    with opened(settings) as found:
+        store = found if clock is None else replace(found, clock=clock(found))
         server = _Server(
             uvicorn.Config(
                 make_app(store, more=more),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import random
 import re
@@ -30,7 +31,9 @@ from afterglow.demo.cast import PATIENTS, Answer, Goes, Scene
 from afterglow.demo.scores import answers_of, courses, on_scale
 from afterglow.errors import Conflict, InputError, MalformedFile, NotFound
 from afterglow.store import audit, facts
+from afterglow.store.engine import open_engine
 from afterglow.store.records import Clinic, Store
+from afterglow.store.scope import OWN_SQL
 from afterglow.usecases import drugs, login, measures, today, worklists
 from afterglow.usecases.desk import Desk
 from afterglow.usecases.login import Proof
@@ -267,6 +270,19 @@ def test_a_damaged_sheet_says_so(tmp_path: Path) -> None:
     (tmp_path / "demo.json").write_text("{}")
     with pytest.raises(MalformedFile):
         read_sheet(tmp_path)
+
+
+def test_only_the_building_of_a_demo_leaves_commits_unsynced(tmp_path: Path) -> None:
+    def synchronous(*, synced: bool) -> int:
+        engine = open_engine(f"sqlite:///{tmp_path / 'records.db'}", synced=synced)
+        with engine.connect().execution_options(**{OWN_SQL: True}) as connection:
+            found = connection.exec_driver_sql("PRAGMA synchronous").scalar_one()
+        engine.dispose()
+        return int(found)
+
+    assert (synchronous(synced=True), synchronous(synced=False)) == (2, 0)  # FULL, OFF
+    assert inspect.signature(open_engine).parameters["synced"].default is True
+    assert inspect.signature(opened).parameters["synced"].default is True
 
 
 def test_time_stands_still_while_the_demo_is_closed(folder: Path) -> None:

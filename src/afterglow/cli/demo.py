@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 FOLDER = Path("afterglow-demo")
 _SHOWN = 8  # lines of the worklist
+_BUILDING = "Making up half a year of a clinic; this takes a minute or so ..."
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the demo clinic lies, by itself.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Same seed on the same day: the same clinic.")]
 Fresh = Annotated[
@@ -40,7 +41,8 @@ def demo_data_command(folder: Folder = FOLDER, seed: Seed = 1, fresh: Fresh = Fa
     from afterglow.demo import build_demo
 
     out = console()
-    with progress("Making up half a year of a clinic") as told:
+    out.print(_BUILDING)
+    with progress("Living through it") as told:
         built = build_demo(folder, seed=seed, fresh=fresh, told=told)
     out.print(
         f"{built.patients} made-up patients, {built.sessions} sessions and {built.events} audit events "
@@ -75,7 +77,8 @@ def demo_command(
     out = console()
     sheet = None if fresh else _of_today(folder)
     if sheet is None:
-        with progress("Making up half a year of a clinic") as told:
+        out.print(_BUILDING)
+        with progress("Living through it") as told:
             sheet = build_demo(folder, seed=seed, fresh=fresh or _is_demo(folder), told=told).sheet
     _print_worklist(folder)
     _print_logins(sheet)

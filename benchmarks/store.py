@@ -290,8 +290,9 @@ def page(*, quick: bool) -> Iterator[str]:
         f"docs/reference/benchmarks-store.md` in one run, on {datetime.now(UTC):%Y-%m-%d}."
         + (" A quick run with few records: not for quoting." if quick else "")
     )
-    load = os.getloadavg()[0]
-    yield f"Machine: {processor()}, {os.cpu_count()} cores, load {load:.1f} when it began (1 is one busy core)."
+    load, cores = os.getloadavg()[0], os.cpu_count() or 1
+    busy = " **The machine was busy with other work: run it again before quoting.**" if load > cores else ""
+    yield f"Machine: {processor()}, {cores} cores, load {load:.1f} when it began (1 is one busy core).{busy}"
     yield (
         "Floor: the same number of rows on the same kind of database and disk by the driver alone, equally durable, "
         "without encryption, audit trail, rules and roles. Reads are told in the audit trail, so each of ours also "

@@ -118,11 +118,16 @@ def test_everything_was_written_through_use_cases_and_adds_up(folder: Path) -> N
 
 def test_the_same_seed_makes_the_same_clinic(tmp_path: Path) -> None:
     few = FEW[1:3]
-    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        build_demo(tmp_path / name, now=NOW, seed=seed, patients=few)
-    one, same, other = (_content(tmp_path / name) for name in "abc")
+    later = NOW + timedelta(minutes=17)
+    for name, seed, now in (("a", 1, NOW), ("b", 1, NOW), ("c", 2, NOW), ("d", 1, later)):
+        build_demo(tmp_path / name, now=now, seed=seed, patients=few)
+    one, same, other, late = (_content(tmp_path / name) for name in "abcd")
     assert one == same
     assert one != other
+    midnight = NOW.astimezone(place_of(NOW)).replace(hour=0, minute=0).astimezone(UTC)
+    assert one != late
+    assert len([each for each in one if each[0] < f"{midnight}"]) > 100
+    assert [each for each in one if each[0] < f"{midnight}"] == [each for each in late if each[0] < f"{midnight}"]
 
 
 def _content(folder: Path) -> list[tuple[str, str]]:

@@ -24,7 +24,9 @@ FOLDER = Path("afterglow-demo")
 _SHOWN = 8  # lines of the worklist
 _BUILDING = "Making up half a year of a clinic; this takes a minute or so ..."
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the demo clinic lies, by itself.")]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Same seed on the same day: the same clinic.")]
+Seed = Annotated[
+    int, typer.Option("--seed", min=0, help="Same seed on the same day: the same people, doses and scores.")
+]
 Fresh = Annotated[
     bool, typer.Option("--fresh", help="Throw away the demo clinic that lies there; nothing else ever is.")
 ]

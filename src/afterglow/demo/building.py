@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -73,7 +74,8 @@ def build_demo(
 
     Args:
         folder: empty, not there yet, or of a demo clinic.
-        seed: same seed and same `now`: the same people, doses, readings and scores; ids and keys are always new.
+        seed: same seed and same `now`: the same people, doses, readings and scores; on the same day the same but for
+            today's own times. Ids and keys are always new.
         now: what is today in the demo; the time now if None.
         fresh: a demo clinic that lies there is thrown away first; nothing else ever is.
         patients: whose stories are lived.
@@ -197,24 +199,27 @@ def _live_all(
     hands: Hands, drawn: Mapping[str, Course], patients: tuple[Patient, ...], told: Callable[[float], None]
 ) -> None:
     """Every story, interleaved by the clock, until now."""
-    waiting: list[tuple[datetime, int, Iterator[datetime]]] = []
+    waiting: list[tuple[datetime, int, Iterator[datetime], random.Random]] = []
+    turns = count()  # of two that come at once, who asked first
 
-    def go_on(story: Iterator[datetime], place: int) -> None:
+    def go_on(story: Iterator[datetime], chance: random.Random) -> None:
+        hands.chance = chance
         at = next(story, None)
         if at is not None and at <= hands.now:
-            heapq.heappush(waiting, (max(at, hands.clock.now), place, story))
+            heapq.heappush(waiting, (max(at, hands.clock.now), next(turns), story, chance))
 
-    for place, patient in enumerate(patients):
-        go_on(live(hands, patient, drawn[patient.name]), place)
+    own = hands.chance
+    for patient in patients:  # each with chances of its own, whoever else comes in between
+        go_on(live(hands, patient, drawn[patient.name]), random.Random(f"{own.random()}/{patient.name}"))  # noqa: S311
     begun = hands.clock.now
     while waiting:
-        at, place, story = heapq.heappop(waiting)
+        at, _, story, chance = heapq.heappop(waiting)
         hands.clock.now = at
         told((at - begun) / (hands.now - begun))
-        go_on(story, place)
+        go_on(story, chance)
         if hands.raised:
             hands.raised = False
-            go_on(_answer_alerts(hands), len(patients) + len(waiting))
+            go_on(_answer_alerts(hands), own)
     hands.clock.now = hands.now
 
 

@@ -34,7 +34,7 @@ from afterglow.store import audit, facts
 from afterglow.store import patients as kept
 from afterglow.store.patients import Identifiers
 from afterglow.store.records import Store
-from afterglow.usecases import measures, patients, worklists
+from afterglow.usecases import charts, measures, patients
 from afterglow.usecases.desk import Desk
 from afterglow.usecases.importing import import_history
 from afterglow.usecases.work import Actor
@@ -194,7 +194,7 @@ def _chart(store: Store, bare: Bare, *, sessions: int) -> Line:
 
     nurse = desk(store, Role.NURSE)
     what = f"chart with {sessions:,} sessions and {sessions * READINGS:,} readings, median"
-    line = _line(what, lambda: worklists.read_chart(nurse, patient), select, limit="100")
+    line = _line(what, lambda: charts.read_chart(nurse, patient), select, limit="100")
     connection.close()
     return line
 

@@ -15,11 +15,13 @@ from afterglow.cli import (
     demo,
     design,
     forecast,
+    jobs,
     knowledge,
     messages,
     modelling,
     prove,
     serve,
+    tokens,
     upkeep,
     validating,
 )
@@ -59,7 +61,9 @@ app.add_typer(upkeep.records_app, name="records")
 app.add_typer(upkeep.audit_app, name="audit")
 app.add_typer(clinic.user_app, name="user")
 app.add_typer(clinic.policy_app, name="policy")
+app.add_typer(tokens.token_app, name="token")
 app.add_typer(messages.messages_app, name="messages")
+app.add_typer(jobs.jobs_app, name="jobs")
 app.command("worklist")(clinic.worklist_command)
 app.command("demo-data")(demo.demo_data_command)
 app.command("demo")(demo.demo_command)

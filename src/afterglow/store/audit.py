@@ -103,28 +103,38 @@ def last_events(tx: Transaction, *, after: int, most: int = 500) -> tuple[AuditE
 
 
 def last_seen(tx: Transaction, patient_id: str) -> datetime | None:
-    """When anybody last wrote about a patient; looking at a chart keeps no record alive."""
+    """When anybody last wrote about a patient; neither looking at a chart nor the program's clocks keep it alive."""
     events = tables.audit_events
     query = select(events.c.at).where(
-        tx.mine(events), events.c.patient_id == patient_id, events.c.action.not_in(("read", "read.spooled"))
+        tx.mine(events),
+        events.c.patient_id == patient_id,
+        events.c.action.not_in(("read", "read.spooled")),
+        events.c.action.not_like("jobs.%"),
     )
     row = tx.one(query.order_by(events.c.seq.desc()).limit(1))
     return None if row is None else row["at"]
 
 
 def record_read(
-    store: Store, clinic_id: str, *, by: str, view: str, patient_id: str | None = None, may_spool: bool = False
+    store: Store,
+    clinic_id: str,
+    *,
+    by: str,
+    view: str,
+    patient_id: str | None = None,
+    may_spool: bool = False,
+    through: str | None = None,
 ) -> bool:
     """Tell that somebody looks at a page; True if it stands in the trail, False if it waits in the spool.
 
     Call it before the page is shown: what cannot be told is not shown. `may_spool` is for a room in session, which must
-    stay readable; the page then says that the trail is behind.
+    stay readable; the page then says that the trail is behind. `through` is the token by which somebody looks.
 
     Raises: StoreUnavailable if it cannot be told at all.
     """
     try:
         with store.write(clinic_id, by=by) as tx:
-            tx.event("read", patient_id=patient_id, view=view)
+            tx.event("read", patient_id=patient_id, view=view, **({} if through is None else {"token": through}))
     except StoreUnavailable:
         if not may_spool:
             raise

@@ -89,7 +89,8 @@ def build_demo(
     zone = place_of(now)
     sheet = _sheet(now, zone, seed)
     clinic = Clinic(id=settings.clinic, name=CLINIC_NAME, time_zone=str(zone), synthetic=True)
-    clock = Clock(now - timedelta(days=_OPENED_D))
+    opening = (now.astimezone(zone) - timedelta(days=_OPENED_D)).replace(hour=8, minute=0, second=0, microsecond=0)
+    clock = Clock(opening.astimezone(UTC))
     create_records(settings, None)
     with opened(settings, synced=False) as store:
         lived = replace(store, clock=clock)

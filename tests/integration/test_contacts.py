@@ -19,7 +19,7 @@ from afterglow.settings import Settings
 from afterglow.store import audit, facts
 from afterglow.store.patients import Identifiers
 from afterglow.store.records import Store
-from afterglow.usecases import contacts, measures, messages, passes, patients
+from afterglow.usecases import answering, contacts, measures, messages, passes, patients
 from afterglow.usecases.desk import Desk
 from afterglow.usecases.login import open_link
 from afterglow.usecases.messages import Delivery, LinkWanted, OutgoingMessage
@@ -120,7 +120,7 @@ def test_a_link_is_made_when_the_message_leaves_and_opens_its_scale_once(north: 
     assert not [each for each in bodies if each is not None and token.split("~")[-1] in each.text]
     assert token not in repr(post.left)
     browser = as_patient(north, token)
-    assert measures.ask(browser, patient_id, "PHQ-9").shown == "phq9"
+    assert answering.ask(browser, patient_id).shown.about == "phq9"
     measures.answer(browser, patient_id, "PHQ-9", ANSWERS)
     with pytest.raises(LoginRefused):
         as_patient(north, token)
@@ -149,7 +149,7 @@ def test_a_try_that_fails_takes_its_link_back(north: Store) -> None:
     (first,), (second,) = post.tokens(0), post.tokens(1)
     with pytest.raises(LoginRefused):
         as_patient(north, first)
-    assert measures.progress(as_patient(north, second), patient_id).shown
+    assert answering.progress(as_patient(north, second), patient_id).shown.scores
     found = passes.list_links(desk(north, Role.NURSE), patient_id).shown
     assert sorted(each.revoked_at is None for each in found) == [False, True]
 

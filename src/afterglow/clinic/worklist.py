@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from afterglow.clinic.acting import Role, check_utc, days_between
+from afterglow.clinic.acting import Role, days_between
 from afterglow.clinic.aftercare import judge_aftercare
 from afterglow.clinic.alerts import AlertStage, ClinicAlert
 from afterglow.clinic.course import CourseState, ReviewKind, TreatmentCourse, says_stop, units_left
@@ -16,8 +16,9 @@ from afterglow.clinic.policy import SitePolicy
 from afterglow.clinic.rulebook import rule
 from afterglow.clinic.ruling import Priority, Verdict, priority_of
 from afterglow.clinic.session import SessionState, TreatmentSession
+from afterglow.clinic.typed import check_utc, typed
 from afterglow.predicates import Fact
-from afterglow.scales import Change
+from afterglow.scales import Change, instrument
 
 _OPEN_COURSE = (CourseState.INDUCTION, CourseState.REINDUCTION, CourseState.MAINTENANCE)
 _STEPS = {
@@ -72,6 +73,7 @@ class WorkItem:
     overdue: bool
 
 
+@typed
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
     """What the worklist looks at for one patient.
@@ -146,7 +148,8 @@ def _course_items(standing: Standing, at: datetime, policy: SitePolicy) -> Itera
         text = f"benefit review: {kind.replace('_', ' ')}"
         yield _item(standing, WorkKind.REVIEW_DUE, text, Role.PRESCRIBER, Priority.MEDIUM, None)
     for each in standing.measures:
-        item = _item(standing, WorkKind.MEASURE_DUE, each.instrument, Role.COORDINATOR, Priority.LOW, each.due_at)
+        name = instrument(each.instrument).short_name
+        item = _item(standing, WorkKind.MEASURE_DUE, name, Role.COORDINATOR, Priority.LOW, each.due_at)
         yield replace(item, overdue=each.overdue)
     if course.state in _STEPS:
         yield _step_item(standing, policy)
@@ -175,10 +178,9 @@ def _aftercare_items(standing: Standing, at: datetime, policy: SitePolicy) -> It
         if each.rule not in _AFTERCARE or (each.verdict is not Verdict.HIT and each.rule != "S075"):
             continue
         if each.verdict is Verdict.HIT:
-            text = f"{rule(each.rule).condition}: {each.values}"
-            yield _item(standing, WorkKind.AFTERCARE, text, Role.PRESCRIBER, priority_of(each), None)
+            yield _item(standing, WorkKind.AFTERCARE, each.sentence, Role.PRESCRIBER, priority_of(each), None)
         elif each.verdict is Verdict.UNKNOWN:
-            text = f"not known: {', '.join(each.settles)}"
+            text = "Nobody has asked about urinary symptoms yet."
             yield _item(standing, WorkKind.AFTERCARE, text, Role.NURSE, Priority.LOW, None)
 
 

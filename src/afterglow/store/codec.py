@@ -150,7 +150,7 @@ def _reader(hint: Any) -> _Read:
     if hint is float:
         return _float
     if hint is datetime:
-        return read_time
+        return datetime.fromisoformat
     if hint is date:
         return date.fromisoformat
     if isinstance(hint, type) and issubclass(hint, Enum):
@@ -194,6 +194,14 @@ def _tuple_reader(inner: tuple[Any, ...]) -> _Read:
         one = _reader(inner[0])
         return lambda data: tuple(map(one, data))
     each = tuple(map(_reader, inner))
+    if len(each) == 2:
+        first, second = each
+
+        def pair(data: Any) -> Any:
+            one, other = data
+            return first(one), second(other)
+
+        return pair
     return lambda data: tuple(read(part) for read, part in zip(each, data, strict=True))
 
 
@@ -212,7 +220,14 @@ def _union_reader(inner: tuple[Any, ...]) -> _Read:
     if len(options) == 1:
         one = _reader(options[0])
         return lambda data: None if data is None else one(data)
-    return _by_json(options)
+    return _plain(options) if set(options) <= {str, bool, int, float} else _by_json(options)
+
+
+def _plain(options: list[Any]) -> _Read:
+    """Of plain types that are written as they are, any one; a whole number is read as float where it may be no int."""
+    read = _by_json(options)
+    as_is = frozenset((*options, type(None)))
+    return lambda data: data if type(data) in as_is else read(data)
 
 
 def _read_as(hint: Any) -> _Read:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from afterglow.errors import InputError, MissingValue, NoModel, OutOfRange, WrongOrder
@@ -53,6 +54,18 @@ class ForecastAnswer:
     def at(self, time_h: float) -> datetime:
         """The moment of a time on the course's clock, in its zone."""
         return self.forecast.given.at(time_h).astimezone(ZoneInfo(self.zone))
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        """Over HTTP an answer is its documented JSON, as the command prints it."""
+        from pydantic_core import core_schema as core  # noqa: PLC0415  the API alone asks
+
+        from afterglow.usecases.forecast_contracts import forecast_document  # noqa: PLC0415  it needs this class
+
+        told = core.dict_schema(core.str_schema(), core.any_schema())
+        return core.any_schema(
+            serialization=core.plain_serializer_function_ser_schema(forecast_document, return_schema=told)
+        )
 
     def day_at(self, time_h: float) -> datetime:
         """A time whole days from now: the same time of day on another date, whatever the clocks did between."""
@@ -229,7 +242,7 @@ def _check_scales(course: CourseRecord) -> None:
         if not follows(known, course.condition):
             fitting = [instrument(name) for name in instruments()]
             raise NoModel(
-                f"{score.scale} cannot be linked to a forecast of {course.condition.replace('_', ' ')}",
+                f"{score.scale} cannot be linked to a forecast of {course.condition.words}",
                 observed=f"a scale of {known.domain}",
                 allowed=", ".join(
                     one.short_name for one in fitting if follows(one, course.condition) and one.range is not None
@@ -243,8 +256,8 @@ def _check_plan(course: CourseRecord, plan: TrialProtocol) -> None:
     if plan.condition is not course.condition:
         raise InputError(
             "The plan is for another condition than the course",
-            observed=plan.condition.replace("_", " "),
-            allowed=course.condition.replace("_", " "),
+            observed=plan.condition.words,
+            allowed=course.condition.words,
             next_step="Give the plan of this patient, or correct the condition",
             about="plan.condition",
         )

@@ -142,7 +142,12 @@ def view_forecast(work: Work, course_id: str) -> ForecastPage:
 
     Raises: NotFound.
     """
-    course = work.load(TreatmentCourse, course_id).now
+    return forecast_of(work, work.load(TreatmentCourse, course_id).now)
+
+
+def forecast_of(work: Work, course: TreatmentCourse) -> ForecastPage:
+    """As `view_forecast`, for a page that shows more than that."""
+    course_id = course.id
     found = work.find(ForecastJob, course_id)
     if found is None:
         return ForecastPage(course_id=course_id)

@@ -7,8 +7,11 @@ from collections.abc import Iterator
 from afterglow.clinic import Role
 from afterglow.markdown import table
 from afterglow.usecases import (  # noqa: F401  each enters its use cases into the catalogue
+    answering,
+    charts,
     contacts,
     courses,
+    deciding,
     diary,
     drugs,
     importing,
@@ -20,8 +23,10 @@ from afterglow.usecases import (  # noqa: F401  each enters its use cases into t
     patients,
     people,
     policies,
+    research,
     room,
     sessions,
+    titration,
     today,
     worklists,
 )

@@ -1,4 +1,4 @@
-"""The server: pages on one installation's store, and what runs beside them: clocks, and a worker for the forecasts.
+"""The server: pages and API on one installation's store, and what runs beside them: clocks, a worker for forecasts.
 
 It tells what it does in JSON lines on standard error: one for each request, with the template of its route, never the
 address itself. Plain HTTP is refused except on this machine itself, or behind a proxy that ends TLS.
@@ -28,6 +28,7 @@ from afterglow.store.audit import anchor
 from afterglow.store.records import Store
 from afterglow.usecases.post import run_due
 from afterglow.usecases.upkeep import opened
+from afterglow.web.api import Limits, add_api
 from afterglow.web.pages import add_pages, error_page
 from afterglow.web.worker import Worker
 
@@ -96,21 +97,33 @@ def is_loopback(host: str) -> bool:
         raise InputError("This is no address", observed=repr(host), allowed="as in 127.0.0.1 or ::1") from None
 
 
-def make_app(store: Store) -> FastAPI:
-    """The application: every page that exists, nothing else."""
+def make_app(store: Store, limits: Limits | None = None, *, more: Callable[[FastAPI], None] | None = None) -> FastAPI:
+    """The application: every page that exists, and the API; `more` adds to it."""
     app = FastAPI(title="Afterglow", openapi_url=None, docs_url=None, redoc_url=None)
+    add_api(app, store, limits)
     add_pages(app, store)
     app.add_middleware(RequestLog)
+    if more is not None:
+        more(app)
     return app
 
 
-def serve(settings: Settings, where: Listening, *, started: Callable[[str], None]) -> None:
+def serve(
+    settings: Settings,
+    where: Listening,
+    *,
+    started: Callable[[str], None],
+    more: Callable[[FastAPI], None] | None = None,
+    until: Callable[[str], None] | None = None,
+) -> None:
     """Serve until it is asked to end; clocks and forecasts run meanwhile.
 
     Args:
         settings: of the installation.
         where: checked before anything is opened.
         started: is told the address once it listens.
+        more: adds to the application, as the demo does.
+        until: is told the address too, beside the server, which ends when this returns; None serves until asked to end.
     Raises: InputError, UnreadableFile, StoreFault; InputError if the port is taken.
     """
     check_listening(where)
@@ -118,7 +131,7 @@ def serve(settings: Settings, where: Listening, *, started: Callable[[str], None
     with opened(settings) as store:
         server = _Server(
             uvicorn.Config(
-                make_app(store),
+                make_app(store, Limits(per_minute=settings.api_per_minute), more=more),
                 host=where.host,
                 port=where.port,
                 ssl_certfile=where.certificate,
@@ -132,6 +145,7 @@ def serve(settings: Settings, where: Listening, *, started: Callable[[str], None
                 timeout_graceful_shutdown=_GRACE_S,
             ),
             started,
+            until,
         )
         with Worker(settings) as worker, Clocks(settings, store, beside=worker.keep):
             try:
@@ -198,18 +212,30 @@ class RequestLog:
 
 
 class _Server(uvicorn.Server):
-    """Tells its address when it listens."""
+    """Tells its address when it listens, and ends when what runs until then is over."""
 
-    def __init__(self, config: uvicorn.Config, told: Callable[[str], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, told: Callable[[str], None], until: Callable[[str], None] | None
+    ) -> None:
         super().__init__(config)
-        self._told = told
+        self._told, self._until = told, until
 
     async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
         await super().startup(sockets)  # type: ignore[arg-type]
         if self.started:
             port = self.servers[0].sockets[0].getsockname()[1]
             host = f"[{self.config.host}]" if ":" in self.config.host else self.config.host
-            self._told(f"{'https' if self.config.ssl_certfile else 'http'}://{host}:{port}/")
+            address = f"{'https' if self.config.ssl_certfile else 'http'}://{host}:{port}/"
+            self._told(address)
+            if self._until is not None:
+                Thread(target=self._end_after, args=(address,), daemon=True).start()
+
+    def _end_after(self, address: str) -> None:
+        try:
+            if self._until is not None:
+                self._until(address)
+        finally:
+            self.should_exit = True
 
 
 class Clocks:

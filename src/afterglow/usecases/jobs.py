@@ -418,7 +418,7 @@ def _kept(work: Work, loaded: Loaded[ForecastJob], made: Made) -> ForecastSummar
         digest=made.digest,
         population=made.population,
         refused=made.refused,
-        next_due_at=None if found is None or made.refused is not None else _due_at(found),
+        next_due_at=None if found is None else _due_at(found),
         relapse=None if found is None or found.relapse is None else found.relapse.state,
     )
 

@@ -139,7 +139,7 @@ def test_a_condition_is_open_to_expectancy_or_not_whatever_is_believed() -> None
     after = load_population(Condition.ANXIETY)
     assert after.doubt_factor is not None
     assert depression.doubt_factor is not None
-    covariance, before = (one.doubt_factor @ one.doubt_factor.T for one in (after, depression))
+    covariance, before = after.doubt_factor @ after.doubt_factor.T, depression.doubt_factor @ depression.doubt_factor.T
     there = {name: depression.uncertain.index(name) for name in ("expectancy_saline", "expectancy_ketamine")}
     here = {name: after.uncertain.index(name) for name in (*there, "largest_drug_relief", "care")}
     saline, ketamine = here["expectancy_saline"], here["expectancy_ketamine"]

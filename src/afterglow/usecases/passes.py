@@ -15,11 +15,21 @@ from enum import StrEnum
 from typing import Any
 
 from afterglow.clinic import Role
-from afterglow.errors import Conflict, LoginRefused, MissingValue, NotFound, NotPermitted, OutOfRange
+from afterglow.errors import (
+    Conflict,
+    LoginRefused,
+    MissingValue,
+    NotFound,
+    NotPermitted,
+    OutOfRange,
+    UnknownName,
+    echo,
+)
+from afterglow.scales import instrument
 from afterglow.store import facts
 from afterglow.store.logins import end_sessions, keyed_digest
 from afterglow.store.records import Store, Transaction, new_id
-from afterglow.usecases.desk import use_case, view
+from afterglow.usecases.desk import CATALOGUE, use_case, view
 from afterglow.usecases.work import STAFF, Actor, Work, Written
 
 _SECRET_BYTES = 32
@@ -52,11 +62,11 @@ class Purpose(StrEnum):
 
 
 OPENS: dict[Purpose, tuple[str, ...]] = {
-    Purpose.ANSWER_SCALE: ("measures.answer", "measures.ask"),
-    Purpose.CHECK_IN: ("measures.check_in",),
-    Purpose.SEE_PROGRESS: ("measures.progress",),
+    Purpose.ANSWER_SCALE: ("measures.answer", "measures.ask", "measures.tap", "contacts.stop"),
+    Purpose.CHECK_IN: ("measures.check_in", "measures.ask", "measures.tap", "contacts.stop"),
+    Purpose.SEE_PROGRESS: ("measures.progress", "measures.ask", "contacts.stop"),
 }
-"""The use cases of each purpose."""
+"""The use cases of each purpose; any link can end messages."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +102,14 @@ class Pass:
         return self.revoked_at is None and self.used_at is None and self.issued_at <= at < self.expires_at
 
 
+class LinkEnd(StrEnum):
+    """Why a link opens nothing any more."""
+
+    USED = "used"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Issued:
     """A new pass; `token` is shown once and never again."""
@@ -105,11 +123,18 @@ class Issued:
 def issue_link(work: Work, patient_id: str, purpose: Purpose, *, about: str | None = None, days: float = 3.0) -> Issued:
     """A link for a patient: one purpose, good for some days.
 
-    Raises: OutOfRange over 30 days; MissingValue for a scale's link without its scale.
+    Raises: OutOfRange over 30 days; MissingValue for a scale's link without its scale; UnknownName for no scale.
     """
+    work.open_patient(patient_id)
+    return issue_to(work, patient_id, purpose, about=about, days=days)
+
+
+def issue_to(work: Work, patient_id: str, purpose: Purpose, *, about: str | None, days: float) -> Issued:
+    """A link for a patient, within another use case; raises as `issue_link`."""
     if purpose is Purpose.ANSWER_SCALE and about is None:
         raise MissingValue("A link for a scale names the scale", about="about")
-    work.open_patient(patient_id)
+    if purpose is Purpose.ANSWER_SCALE and about is not None:
+        about = instrument(about).id
     return issue(
         work,
         Pass(
@@ -133,18 +158,14 @@ def issue_room(work: Work, label: str, *, chairs: Iterable[str] = (), days: floa
     return issue(work, Pass(**begun, roles=(Role.ROOM,), only=("rooms",), chairs=tuple(chairs)))
 
 
-@use_case("passes.issue_token", roles=(*STAFF, Role.RESEARCHER), signs=True)
+@use_case("passes.issue_token", roles=(*STAFF, Role.RESEARCHER, Role.ADMINISTRATOR), signs=True)
 def issue_token(work: Work, label: str, *, only: Iterable[str], days: float = 90.0) -> Issued:
     """An API token of the person who makes it: for the use cases named, with the person's roles at most.
 
-    Raises: OutOfRange over 366 days; MissingValue without a label or use cases.
+    Raises: OutOfRange over 366 days; MissingValue without a label or use cases; UnknownName for what nobody does.
     """
-    named = tuple(only)
-    if not named:
-        raise MissingValue("A token names what it is for", next_step="Name use cases or groups of them", about="only")
-    begun = _begun(work, PassKind.TOKEN, label, days=days)
     roles = tuple(each for each in work.actor.roles if each is not Role.SYSTEM)
-    return issue(work, Pass(**begun, roles=roles, only=named, person_id=work.actor.person_id))
+    return token_of(work, work.actor.person_id, label, roles=roles, only=only, days=days)
 
 
 @use_case("passes.revoke", roles=(Role.COORDINATOR, Role.NURSE, Role.PRESCRIBER, Role.THERAPIST))
@@ -175,15 +196,15 @@ def revoke_device(work: Work, pass_id: str) -> Written:
 
 @view("passes.list_links", roles=(Role.COORDINATOR, Role.NURSE, Role.PRESCRIBER, Role.THERAPIST))
 def list_links(work: Work, patient_id: str) -> tuple[Pass, ...]:
-    """A patient's links, used and ended ones too."""
+    """A patient's links, used and ended ones too; never what they are checked against."""
     work.open_patient(patient_id)
-    return tuple(each.now for each in work.every(Pass, patient_id=patient_id))
+    return tuple(replace(each.now, digest="") for each in work.every(Pass, patient_id=patient_id))
 
 
 @view("passes.list_devices", roles=(Role.ADMINISTRATOR, Role.COMPLIANCE))
 def list_devices(work: Work) -> tuple[Pass, ...]:
-    """Every token, room screen and set-up; no patient's link."""
-    return tuple(each.now for each in work.every(Pass) if each.now.kind is not PassKind.LINK)
+    """Every token, room screen and set-up; no patient's link, and never what they are checked against."""
+    return tuple(replace(each.now, digest="") for each in work.every(Pass) if each.now.kind is not PassKind.LINK)
 
 
 def issue(work: Work, made: Pass) -> Issued:
@@ -194,6 +215,30 @@ def issue(work: Work, made: Pass) -> Issued:
     work.about(patient_id=kept.patient_id, subject=kept.id, pass_kind=kept.kind.value)
     token = SEPARATOR.join((work.actor.clinic_id, kept.id, secret))
     return Issued(id=kept.id, expires_at=kept.expires_at, token=token)
+
+
+def token_of(
+    work: Work, person_id: str, label: str, *, roles: tuple[Role, ...], only: Iterable[str], days: float
+) -> Issued:
+    """A token of a person or a service, for the use cases or groups named.
+
+    Raises: as `issue_token`.
+    """
+    named = tuple(dict.fromkeys(only))
+    if not named:
+        raise MissingValue("A token names what it is for", next_step="Name use cases or groups of them", about="only")
+    known = {*CATALOGUE, *(each.partition(".")[0] for each in CATALOGUE)}
+    if wrong := [each for each in named if each not in known]:
+        raise UnknownName(
+            "Nobody does this here",
+            observed=", ".join(map(echo, wrong)),
+            allowed='a use case ("measures.record") or a group of them ("measures")',
+            next_step="See docs/reference/api.md",
+            about="only",
+        )
+    return issue(
+        work, Pass(**_begun(work, PassKind.TOKEN, label, days=days), roles=roles, only=named, person_id=person_id)
+    )
 
 
 def set_up_pass(work: Work, person_id: str) -> Issued:
@@ -231,15 +276,36 @@ def find_pass(tx: Transaction, pass_id: str) -> Pass | None:
 
 
 def actor_of(clinic_id: str, found: Pass, *, roles: Iterable[Role] | None = None) -> Actor:
-    """Who acts by a pass; `roles` are the ones that the person behind a token has now."""
+    """Who acts by a pass; `roles` are the ones that the person behind a token has now.
+
+    By a token its person acts, so that nobody is a second person to the own tokens.
+    """
     held = found.roles if roles is None else tuple(each for each in found.roles if each in set(roles))
+    token = found.kind is PassKind.TOKEN and found.person_id is not None
     return Actor(
-        person_id=f"{found.kind}:{found.id}",
+        person_id=str(found.person_id) if token else f"{found.kind}:{found.id}",
         roles=held,
         clinic_id=clinic_id,
         patient_id=found.patient_id,
         only=found.only,
+        through=found.id if token else None,
     )
+
+
+def take_back(work: Work, pass_id: str) -> None:
+    """Take a link back that may be used or taken back already, within another use case."""
+    found = work.find(Pass, pass_id)
+    if found is not None and found.state == "good":
+        _revoke(work, pass_id)
+
+
+def link_address(pages: str, token: str) -> str:
+    """Where a link leads: its token stands behind the #, which no browser sends and no log sees.
+
+    >>> link_address("https://clinic.example/", "north~1~secret")
+    'https://clinic.example/link#north~1~secret'
+    """
+    return f"{pages.rstrip('/')}/link#{token}"
 
 
 def spend(work: Work) -> None:
@@ -249,6 +315,39 @@ def spend(work: Work) -> None:
         loaded = work.load(Pass, pass_id)
         work.change(loaded, replace(loaded.now, used_at=work.now), state="used")
         end_sessions(work.tx, work.actor.person_id)
+
+
+def link_of(work: Work) -> Pass:
+    """The link by which a patient is here.
+
+    Raises: NotPermitted for whoever has no link.
+    """
+    kind, _, pass_id = work.actor.person_id.partition(":")
+    if kind != PassKind.LINK:
+        raise NotPermitted("This is for a patient's link")
+    return work.load(Pass, pass_id).now
+
+
+def why_ended(store: Store, token: str) -> tuple[str, LinkEnd | Pass] | None:
+    """The clinic of a link's token, and the link itself, or why it has ended; None for a token that never was one.
+
+    Only who holds the whole token is told, so nobody learns of links by guessing.
+    """
+    try:
+        clinic_id, pass_id, secret = _split(token)
+    except LoginRefused:
+        return None
+    digest = _digest(store, clinic_id, pass_id, secret)
+    if not any(each.id == clinic_id for each in store.clinics()):
+        return None
+    with store.read(clinic_id) as tx:
+        found, now = find_pass(tx, pass_id), tx.now
+    if found is None or found.kind is not PassKind.LINK or not hmac.compare_digest(digest, found.digest):
+        return None
+    if found.holds(now):
+        return clinic_id, found
+    ended = LinkEnd.REVOKED if found.revoked_at else LinkEnd.USED if found.used_at else LinkEnd.EXPIRED
+    return clinic_id, ended
 
 
 def purpose_of(work: Work, patient_id: str, about: str) -> None:

@@ -7,18 +7,26 @@ from collections.abc import Iterator
 from afterglow.clinic import Role
 from afterglow.markdown import table
 from afterglow.usecases import (  # noqa: F401  each enters its use cases into the catalogue
+    answering,
+    charts,
+    contacts,
     courses,
+    deciding,
     diary,
     drugs,
     importing,
+    jobs,
     measures,
     messages,
+    papers,
     passes,
     patients,
     people,
     policies,
+    research,
     room,
     sessions,
+    titration,
     today,
     worklists,
 )

@@ -22,7 +22,7 @@ from afterglow.render.proof import (
     dot_chart,
     rank_chart,
 )
-from afterglow.render.report import KeyFigure, KeyFigures, Notice, Paragraph, Section, report_html
+from afterglow.render.report import KeyFigure, KeyFigures, Notice, Paragraph, Report, Section
 from afterglow.render.text import format_number, format_percent
 from afterglow.render.tokens import resolve_colours
 from afterglow.usecases.contracts import Document, round_number
@@ -116,7 +116,7 @@ def proof_charts(answer: ProofAnswer) -> Mapping[str, Chart]:
     }
 
 
-def proof_report(answer: ProofAnswer) -> str:
+def proof_report(answer: ProofAnswer) -> Report:
     """The proof as one HTML document."""
     charts = proof_charts(answer)
     sections = [
@@ -139,10 +139,10 @@ def proof_report(answer: ProofAnswer) -> str:
         Section(heading="Against a long Markov chain", blocks=(_chain_table(answer),)),
         Section(heading="How it was done", blocks=tuple(Paragraph(text=one) for one in _how(answer))),
     ]
-    return report_html(
+    return Report(
         title="Proof of the forecast",
         subtitle=_subtitle(answer),
-        sections=sections,
+        sections=tuple(sections),
         foot=f"Afterglow {__version__}, {answer.model}, seed {answer.seed}. Decision support, not advice.",
         tags=(f"{answer.status.capitalize()} model", "Simulated patients", "Extrapolation"),
     )

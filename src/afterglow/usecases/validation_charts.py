@@ -10,7 +10,7 @@ from scipy.special import ndtr
 from afterglow import __version__
 from afterglow.quantities import HOURS_PER_DAY
 from afterglow.render.chart import Chart
-from afterglow.render.report import KeyFigure, KeyFigures, Notice, Section, report_html
+from afterglow.render.report import KeyFigure, KeyFigures, Notice, Report, Section
 from afterglow.render.rows import ObservedPredictedData, PredictionGroup, PredictionRow, observed_predicted_chart
 from afterglow.render.scatter import ScatterData, ScatterPanel, ScatterPoint, scatter_chart
 from afterglow.render.tokens import resolve_colours
@@ -63,7 +63,7 @@ def validation_page(answer: ValidationAnswer) -> tuple[str, dict[str, str]]:
     return validation_markdown(answer.shipped, answer.without_priors, shown), pictures
 
 
-def validation_report(answer: ValidationAnswer) -> str:
+def validation_report(answer: ValidationAnswer) -> Report:
     """Pictures of a validation as one HTML document."""
     found, charts = answer.shipped, validation_charts(answer)
     groups = found.groups(found.held_out)
@@ -107,10 +107,10 @@ def validation_report(answer: ValidationAnswer) -> str:
             blocks=tuple(_arms([row for row in found.rows if row not in found.held_out])),
         ),
     ]
-    return report_html(
+    return Report(
         title="Validation of the model",
         subtitle=f"Population {found.model}",
-        sections=sections,
+        sections=tuple(sections),
         foot=f"Afterglow {__version__}, seed {found.seed}. Decision support, not advice.",
         tags=("Held-out figures are never fitted",),
     )

@@ -70,7 +70,10 @@ _STATIC = {
     "link.js": "text/javascript",
 }
 _FONT = "inter-latin-wght-normal.woff2"
-_NAVIGATION = (("/today", "Today", "today.read"),)
+_NAVIGATION = (
+    ("/today", "Today", "today.read"),
+    ("/worklist", "Worklist", "worklist.read"),
+)
 _TEMPLATES = Environment(
     loader=PackageLoader("afterglow.web", "templates"),
     autoescape=select_autoescape(default=True),
@@ -130,11 +133,11 @@ def status_of(error: AfterglowError) -> int:
 
 def add_pages(app: FastAPI, store: Store) -> None:
     """Mount the pages on an application: log in at `/login`, work at `/today`."""
-    from afterglow.web import entering, finding, patient, today  # noqa: PLC0415  each needs what is above
+    from afterglow.web import entering, finding, patient, today, work  # noqa: PLC0415  each needs what is above
 
     app.state.store = store
     app.add_exception_handler(HTTPException, _no_such_page)
-    for router in (_files(), entering.router, today.router, finding.router, patient.router):
+    for router in (_files(), entering.router, today.router, finding.router, patient.router, work.router):
         app.include_router(router, include_in_schema=False)
 
 

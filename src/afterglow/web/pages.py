@@ -72,6 +72,7 @@ _STATIC = {
 _FONT = "inter-latin-wght-normal.woff2"
 _NAVIGATION = (
     ("/today", "Today", "today.read"),
+    ("/diary", "Diary", "diary.show"),
     ("/worklist", "Worklist", "worklist.read"),
 )
 _TEMPLATES = Environment(
@@ -133,11 +134,11 @@ def status_of(error: AfterglowError) -> int:
 
 def add_pages(app: FastAPI, store: Store) -> None:
     """Mount the pages on an application: log in at `/login`, work at `/today`."""
-    from afterglow.web import entering, finding, patient, today, work  # noqa: PLC0415  each needs what is above
+    from afterglow.web import diary, entering, finding, patient, today, work  # noqa: PLC0415  each needs what is above
 
     app.state.store = store
     app.add_exception_handler(HTTPException, _no_such_page)
-    for router in (_files(), entering.router, today.router, finding.router, patient.router, work.router):
+    for router in (_files(), entering.router, today.router, finding.router, patient.router, work.router, diary.router):
         app.include_router(router, include_in_schema=False)
 
 

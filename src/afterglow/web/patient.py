@@ -6,7 +6,6 @@ exchanged for a session when the patient says Start. Without scripts the link is
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -27,7 +26,7 @@ from afterglow.usecases.login import log_out, open_link, resume
 from afterglow.usecases.measures import answer, check_in
 from afterglow.usecases.passes import SEPARATOR, LinkEnd, Purpose, why_ended
 from afterglow.usecases.policies import HelpLines, help_lines
-from afterglow.web.pages import PageRoute, page, status_of, store_of
+from afterglow.web.pages import PageRoute, Typed, page, status_of, store_of
 
 LINK_COOKIE, PATIENT_COOKIE, CLINIC_COOKIE = "afterglow_link", "afterglow_patient", "afterglow_patient_clinic"
 _LINK_LASTS_S, _CLINIC_LASTS_S = 600, 24 * 3600
@@ -69,7 +68,7 @@ Number = Annotated[int, Form()]
 class PatientRoute(PageRoute):
     """A route whose refusals are told in a patient's words."""
 
-    def refused(self, request: Request, refused: AfterglowError, typed: Mapping[str, str]) -> Response:  # noqa: ARG002
+    def refused(self, request: Request, refused: AfterglowError, typed: Typed) -> Response:  # noqa: ARG002
         """The page of a link that does not open, or of what went wrong."""
         if isinstance(refused, TooManyTries):
             wait = "Too many tries. Wait a few minutes, then open the link again."

@@ -50,7 +50,8 @@ def test_a_search_leaves_no_name_in_an_address(opened: Open, served: Served, the
     page.keyboard.type("erg")
     page.keyboard.press("Enter")
     page.wait_for_url("**/find")
-    assert page.locator("tbody th").all_text_contents() == ["Anna Berger"]
+    (row,) = page.locator("tbody th").all_text_contents()
+    assert row.startswith("Anna Berger")
     look(page, "find", theme)
     page.fill("#part", "Weber")
     page.click("main button")

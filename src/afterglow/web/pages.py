@@ -25,6 +25,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from starlette.exceptions import HTTPException
 
 from afterglow.errors import AfterglowError, LoginRefused, NotPermitted, SignAgain, TooManyTries
+from afterglow.render.report import block_rules
 from afterglow.render.tokens import css_variables
 from afterglow.store.records import Clinic, Store
 from afterglow.usecases.desk import CATALOGUE, Desk
@@ -65,6 +66,7 @@ HEADERS = {
 }
 _STATIC = {
     "page.css": "text/css",
+    "chart.css": "text/css",
     "mark.svg": "image/svg+xml",
     "live.js": "text/javascript",
     "shell.js": "text/javascript",
@@ -76,6 +78,7 @@ _NAVIGATION = (
     ("/today", "Today", "today.read"),
     ("/diary", "Diary", "diary.show"),
     ("/worklist", "Worklist", "worklist.read"),
+    ("/evidence", "Evidence", None),
 )
 _TEMPLATES = Environment(
     loader=PackageLoader("afterglow.web", "templates"),
@@ -136,20 +139,22 @@ def status_of(error: AfterglowError) -> int:
 
 def add_pages(app: FastAPI, store: Store) -> None:
     """Mount the pages on an application: log in at `/login`, work at `/today`."""
-    from afterglow.web import clinic, diary, entering, finding, patient, today, work  # noqa: PLC0415  each needs what is above
+    from afterglow.web import (  # noqa: PLC0415  each needs what is above
+        chart,
+        clinic,
+        diary,
+        entering,
+        evidence,
+        finding,
+        patient,
+        today,
+        work,
+    )
 
     app.state.store = store
     app.add_exception_handler(HTTPException, _no_such_page)
-    for router in (
-        _files(),
-        entering.router,
-        today.router,
-        finding.router,
-        patient.router,
-        work.router,
-        diary.router,
-        clinic.router,
-    ):
+    pages = (entering, today, finding, diary, work, chart, evidence, clinic, patient)
+    for router in (_files(), *(each.router for each in pages)):
         app.include_router(router, include_in_schema=False)
 
 
@@ -195,7 +200,7 @@ def may(actor: Actor, name: str) -> bool:
 
 def first_page(actor: Actor) -> str:
     """Where somebody's work begins: the first page that is theirs."""
-    return next((path for path, _, name in _NAVIGATION if may(actor, name)), "/clinic")
+    return next((path for path, _, name in _NAVIGATION if name is not None and may(actor, name)), "/clinic")
 
 
 def page(request: Request, template: str, *, desk: Desk | None = None, status: int = 200, **shown: Any) -> HTMLResponse:
@@ -203,7 +208,7 @@ def page(request: Request, template: str, *, desk: Desk | None = None, status: i
     clinic = None if desk is None else clinic_of(desk.store, desk.actor.clinic_id)
     zone = ZoneInfo("UTC" if clinic is None else clinic.time_zone)
     now = datetime.now(UTC) if desk is None else desk.store.clock()
-    links = [(path, words) for path, words, name in _NAVIGATION if desk is not None and may(desk.actor, name)]
+    links = _links(desk)
     html = _TEMPLATES.get_template(template).render(
         path=request.url.path,
         theme=theme if (theme := request.cookies.get(THEME_COOKIE)) in THEMES else "",
@@ -220,6 +225,13 @@ def page(request: Request, template: str, *, desk: Desk | None = None, status: i
         **shown,
     )
     return HTMLResponse(html, status_code=status)
+
+
+def _links(desk: Desk | None) -> list[tuple[str, str]]:
+    """The pages that whoever is at work may open."""
+    if desk is None:
+        return []
+    return [(path, words) for path, words, name in _NAVIGATION if name is None or may(desk.actor, name)]
 
 
 def refusal(request: Request, refused: AfterglowError, typed: Typed) -> Response:
@@ -374,6 +386,8 @@ def _files() -> APIRouter:
             return Response(files("afterglow.render").joinpath("data", name).read_bytes(), 200, kept, "font/woff2")
         if name == "tokens.css":
             return Response(_tokens_css(), 200, kept, "text/css")
+        if name == "report.css":
+            return Response(block_rules(), 200, kept, "text/css")
         if name not in _STATIC:
             return error_page(request, 404, "There is no such file", "Check the address.")
         return Response(files("afterglow.web").joinpath("static", name).read_bytes(), 200, kept, _STATIC[name])

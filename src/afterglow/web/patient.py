@@ -21,6 +21,7 @@ from afterglow.render.text import format_day
 from afterglow.scales import Direction, instrument
 from afterglow.store.records import Clinic
 from afterglow.usecases.answering import CRITICAL, Asked, Progress, ask, progress, questions_of, tap
+from afterglow.usecases.contacts import stop
 from afterglow.usecases.desk import Desk
 from afterglow.usecases.login import log_out, open_link, resume
 from afterglow.usecases.measures import answer, check_in
@@ -236,6 +237,21 @@ def own_progress(request: Request) -> Response:
     desk = _desk(request)
     shown = progress(desk, str(desk.actor.patient_id)).shown
     return _shown(request, "patient_progress.html", clinic_id=desk.actor.clinic_id, **_story(request, desk, shown))
+
+
+@router.get("/my/messages")
+def ask_stop(request: Request) -> Response:
+    """Whether the clinic's messages should end."""
+    return _shown(request, "patient_messages.html", clinic_id=_desk(request).actor.clinic_id)
+
+
+@router.post("/my/messages")
+def stop_messages(request: Request) -> Response:
+    """No more messages, from this moment on; the questions of this link stay."""
+    desk = _desk(request)
+    stop(desk, str(desk.actor.patient_id))
+    words = "The clinic sends you no more messages like this. To have them again, tell the clinic."
+    return _end_page(request, ("Stopped", words), clinic_id=desk.actor.clinic_id, status=200)
 
 
 @router.post("/my/leave")

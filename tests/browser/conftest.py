@@ -58,6 +58,7 @@ class Served:
     """The clinic as it runs."""
 
     address: str
+    app: FastAPI
     store: Store
     tokens: dict[str, str]
     secrets: dict[str, str]
@@ -107,7 +108,7 @@ def served(tmp_path: Path) -> Iterator[Served]:
     thread.start()
     while not server.started:
         time.sleep(0.02)
-    yield Served(address=f"http://127.0.0.1:{port}", store=store, tokens=tokens, secrets=secrets)
+    yield Served(app=app, address=f"http://127.0.0.1:{port}", store=store, tokens=tokens, secrets=secrets)
     server.should_exit = True
     thread.join(timeout=10)
     store.engine.dispose()
@@ -145,9 +146,9 @@ def opened(chromium: Any, served: Served) -> Iterator[Open]:
     assert refused == []
 
 
-def log_in(page: Any, served: Served, login: str = "nora") -> None:
+def log_in(page: Any, served: Served, login: str = "nora", *, clinic: str = "north") -> None:
     page.goto("/login")
-    page.select_option("#clinic", "north")
+    page.select_option("#clinic", clinic)
     page.fill("#login", login)
     page.fill("#password", PASSWORD)
     page.fill("#code", served.code(login))

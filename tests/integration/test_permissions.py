@@ -149,6 +149,7 @@ TABLE = (
     ("policies.list", "CPNTDQ", READS),
     ("policies.publish_consent_form", "DQ", WRITES),
     ("policies.read", "CPNTDQ", READS),
+    ("policies.readiness", "CPNTDQA", READS),
     ("policies.set_chairs", "CD", WRITES),
     ("policies.set_help_lines", "CD", WRITES),
     ("policies.sign", "D", SIGNS),

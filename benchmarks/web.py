@@ -1,8 +1,8 @@
 """The web app under use, against a page without records: python -m benchmarks.web [--quick] [--write PAGE.md].
 
-A server of its own, in a process of its own, with 20 people in chairs. Rooms write a reading a second each while screens
-follow by server-sent events; then one and fifty people open pages one after the other. The floor is a page of the same
-frame that reads nothing, in the same run. `scripts/with_postgres` gives it a PostgreSQL.
+A server in a process of its own, with 20 people in chairs. Rooms write a reading a second each while screens follow by
+server-sent events; then one and fifty people open pages one after the other. The floor is a page of the same frame that
+reads nothing, in the same run. `scripts/with_postgres` gives it a PostgreSQL.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -26,6 +26,7 @@ from threading import Event, Lock, Thread
 import httpx
 import pyotp
 import uvicorn
+from benchmarks.store import figures, processor
 from fastapi import FastAPI, Request, Response
 from tests.integration import care
 from tests.integration.desks import at_work, desk
@@ -39,7 +40,6 @@ from afterglow.usecases.jobs import run_jobs
 from afterglow.usecases.login import Proof, begin_set_up, finish_set_up, log_in
 from afterglow.web.pages import SESSION_COOKIE, page
 from afterglow.web.serving import make_app
-from benchmarks.store import figures, processor
 
 ROOMS, PEOPLE = 20, 50
 SECONDS, QUICK_SECONDS = 600, 20
@@ -71,7 +71,7 @@ class RunningClock(Clock):
         self._ahead = datetime(2026, 1, 5, 9, tzinfo=UTC) - datetime.now(UTC)
 
     @property
-    def now(self) -> datetime:  # type: ignore[override]
+    def now(self) -> datetime:
         """The time."""
         return datetime.now(UTC) + self._ahead
 
@@ -202,7 +202,7 @@ def _served(backend: str) -> Iterator[Served]:
         command = [sys.executable, "-m", "benchmarks.web", "--serve", new_url(backend, Path(name)), name]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             try:
-                assert process.stdout is not None  # noqa: S101  it was asked for
+                assert process.stdout is not None
                 told: Mapping[str, list[str] | str] = json.loads(process.stdout.readline())
                 yield Served(**told)  # type: ignore[arg-type]
             finally:
@@ -261,7 +261,11 @@ def _logins(store: Store) -> Iterator[str]:
         finish_set_up(store, token, password=_PASSWORD, secret=begun.secret, code=codes.at(int(at.timestamp())))
         later = at + timedelta(seconds=31)
         proof = Proof(login=login, password=_PASSWORD, code=codes.at(int(later.timestamp())), device=None, address="1")
-        yield log_in(replace(store, clock=lambda later=later: later), "north", proof).token
+        yield log_in(replace(store, clock=_at(later)), "north", proof).token
+
+
+def _at(moment: datetime) -> Callable[[], datetime]:
+    return lambda: moment
 
 
 def report(*, quick: bool) -> Iterator[str]:

@@ -41,7 +41,7 @@ _PUBLIC = {
         "reading_facts reading_limits",
         "monitoring": "Clocks DueReading DueState clocks due_readings earliest_leave first_dose_at is_falling "
         "judge_monitoring monitoring_facts phase",
-        "gates": "Chart chart_facts check_gates judge_gates treatment_week",
+        "gates": "Chart chart_facts chart_gates check_gates judge_gates treatment_week",
         "closing": "close form_due_at give_back grade_event record_event sign_note waste",
         "screening": "amend_screening answer_finding arrive attach_dose back_to_screen cancel countersign_order go "
         "order_dose screen",

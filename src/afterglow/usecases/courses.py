@@ -82,7 +82,7 @@ def read_candidacy(work: Work, course_id: str) -> Candidacy:
 @view("courses.label", roles=CARE)
 def read_label(work: Work, course_id: str) -> LabelStatus:
     """Whether this drug for this indication and patient is on label here, derived and stated."""
-    return _label(work, work.load(TreatmentCourse, course_id).now)
+    return label_of(work, work.load(TreatmentCourse, course_id).now)
 
 
 @use_case("courses.answer", roles=(Role.PRESCRIBER,), signs=True)
@@ -182,7 +182,7 @@ def plan(
     Raises: MissingValue, OutOfRange, Conflict.
     """
     loaded = work.load(TreatmentCourse, course_id, version=version)
-    label = _label(work, loaded.now)
+    label = label_of(work, loaded.now)
     made = Plan(
         endpoint=endpoint,
         induction_sessions=induction_sessions,
@@ -361,7 +361,8 @@ def _scores(work: Work, patient_id: str) -> dict[str, Fact | None]:
     return found
 
 
-def _label(work: Work, course: TreatmentCourse) -> LabelStatus:
+def label_of(work: Work, course: TreatmentCourse) -> LabelStatus:
+    """Whether a course is on label, as far as the record tells."""
     policy = work.policy_or_defaults()
     known = known_facts_of(work, course.patient_id, policy=policy)
     history = work.find(TrialHistory, course.patient_id)

@@ -18,8 +18,10 @@ from afterglow.usecases import (  # noqa: F401  each enters its use cases into t
     people,
     policies,
     room,
+    session_sheet,
     sessions,
     today,
+    wall,
     worklists,
 )
 from afterglow.usecases.desk import CATALOGUE, UseCase

@@ -6,14 +6,16 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pyotp
 import pytest
 import uvicorn
+from axe_playwright_python.sync_playwright import Axe
 from fastapi import FastAPI
 from tests.integration import care
 from tests.integration.desks import at_work, desk
@@ -27,6 +29,9 @@ from afterglow.web.pages import add_pages
 
 playwright_api = pytest.importorskip("playwright.sync_api")
 CHROMIUM = os.environ.get("AFTERGLOW_TEST_CHROMIUM", "/usr/bin/chromium")
+SHOTS = os.environ.get("AFTERGLOW_TEST_SHOTS", "")
+SIZES = ((390, 844), (820, 1180), (1280, 900))
+Open = Callable[..., Any]
 PASSWORD = "seven quiet rivers"  # of made-up people
 
 
@@ -116,3 +121,50 @@ def chromium() -> Iterator[object]:
         browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def opened(chromium: Any, served: Served) -> Iterator[Open]:
+    """Opens pages; whatever the console says of errors, or the policy blocks, fails the test at its end."""
+    said: list[str] = []
+    contexts = []
+
+    def make(**options: Any) -> Any:
+        context = chromium.new_context(base_url=served.address, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(5000)
+        page.on("console", lambda line: said.append(line.text) if line.type in {"error", "warning"} else None)
+        page.on("pageerror", lambda error: said.append(str(error)))
+        return page
+
+    yield make
+    for each in contexts:
+        each.close()
+    refused = [each for each in said if "the server responded with a status of 4" not in each]  # refusals asked for
+    assert refused == []
+
+
+def log_in(page: Any, served: Served, login: str = "nora") -> None:
+    page.goto("/login")
+    page.select_option("#clinic", "north")
+    page.fill("#login", login)
+    page.fill("#password", PASSWORD)
+    page.fill("#code", served.code(login))
+    page.click("button.action")
+
+
+def check_accessible(page: Any) -> None:
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+
+
+def look(page: Any, name: str, theme: str, *, tall: bool = True) -> None:
+    """Check a page in three widths: accessible, not wider than the screen; and take its picture if asked to."""
+    check_accessible(page)
+    for width, height in SIZES:
+        page.set_viewport_size({"width": width, "height": height})
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= width, f"{name} is {wide} px wide on {width}"
+        if SHOTS:
+            page.screenshot(path=Path(SHOTS) / f"{name}-{width}-{theme}.png", full_page=tall)

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
 from datetime import timedelta
-from pathlib import Path
-from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from tests.browser.conftest import PASSWORD, RunningClock, Served
+from tests.browser.conftest import PASSWORD, Open, RunningClock, Served, log_in, look
 from tests.integration import care
 from tests.integration.desks import desk
 
@@ -18,62 +13,13 @@ from afterglow.clinic import Role
 from afterglow.usecases import room
 from afterglow.usecases.login import IDLE
 
-SHOTS = os.environ.get("AFTERGLOW_TEST_SHOTS", "")
-SIZES = ((390, 844), (1024, 1330), (1440, 1040))
-Open = Callable[..., Any]
-
-
-@pytest.fixture
-def opened(chromium: Any, served: Served) -> Iterator[Open]:
-    """Opens pages; whatever the console says of errors, or the policy blocks, fails the test at its end."""
-    said: list[str] = []
-    contexts = []
-
-    def make(**options: Any) -> Any:
-        context = chromium.new_context(base_url=served.address, **options)
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(5000)
-        page.on("console", lambda line: said.append(line.text) if line.type in {"error", "warning"} else None)
-        page.on("pageerror", lambda error: said.append(str(error)))
-        return page
-
-    yield make
-    for each in contexts:
-        each.close()
-    refused = [each for each in said if "the server responded with a status of 4" not in each]  # refusals asked for
-    assert refused == []
-
-
-def log_in(page: Any, served: Served, login: str = "nora") -> None:
-    page.goto("/login")
-    page.select_option("#clinic", "north")
-    page.fill("#login", login)
-    page.fill("#password", PASSWORD)
-    page.fill("#code", served.code(login))
-    page.click("button.action")
-
-
-def check_accessible(page: Any) -> None:
-    found = Axe().run(page)
-    assert found.violations_count == 0, found.generate_report()
-
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_every_page_is_accessible_and_is_seen(opened: Open, served: Served, theme: str) -> None:
     page = opened(color_scheme=theme)
 
-    def look(name: str) -> None:
-        check_accessible(page)
-        for width, height in SIZES:
-            page.set_viewport_size({"width": width, "height": height})
-            wide = page.evaluate("document.documentElement.scrollWidth")
-            assert wide <= width, f"{name} is {wide} px wide on {width}"
-            if SHOTS:
-                page.screenshot(path=Path(SHOTS) / f"{name}-{width}-{theme}.png", full_page=True)
-
     page.goto("/login")
-    look("login")
+    look(page, "login", theme)
     page.select_option("#clinic", "north")
     page.fill("#login", "nora")
     page.fill("#password", "a wrong password")
@@ -81,18 +27,18 @@ def test_every_page_is_accessible_and_is_seen(opened: Open, served: Served, them
     page.click("button.action")
     assert page.text_content("#summary h2") == "Login, password or code do not fit"
     assert page.input_value("#login") == "nora"
-    look("login-refused")
+    look(page, "login-refused", theme)
     page.goto("/set-up")
-    look("set-up-token")
+    look(page, "set-up-token", theme)
     page.fill("#token", served.tokens["cora"])
     page.click("button.action")
-    look("set-up")
+    look(page, "set-up", theme)
     log_in(page, served)
     page.wait_for_url("**/today")
-    look("today")
+    look(page, "today", theme)
     log_in(page, served, "ada")
     assert "not for this person" in page.text_content("[role=alert]")
-    look("not-permitted")
+    look(page, "not-permitted", theme)
 
 
 def test_set_up_then_login_then_logout(opened: Open, served: Served) -> None:
@@ -114,6 +60,7 @@ def test_set_up_then_login_then_logout(opened: Open, served: Served) -> None:
     log_in(page, served, "cora")
     assert page.text_content("h1") == "Today"
     assert page.locator(".alerts form").count() == 0  # a coordinator sees alerts and answers none
+    page.click(".menu summary")
     page.click("text=Log out")
     page.goto("/today")
     page.wait_for_url("**/login*")

@@ -49,7 +49,7 @@ _PUBLIC = {
         "leaving": "LeaveCheck clear_to_leave judge_leaving leave_facts transfer walk_out",
         "aftercare": "ASKED_LATER aftercare_facts judge_aftercare sessions_in_induction",
         "diary": "BOOKING Booking BookingConflict BookingState Chair Closure ConflictKind Diary block book "
-        "booking_warnings end_booking find_conflicts move_booking",
+        "booking_warnings end_booking find_conflicts move_booking next_free",
         "measures": "Cadence DueMeasure ScoreReading cadences due_measures read_score",
         "alerts": "ALERT AlertStage ClinicAlert act_on alert_from_finding alerts_from_score close_alert "
         "escalate hand_over read_alert response_time",
@@ -254,6 +254,7 @@ __all__ = [
     "monitoring_form",
     "move_booking",
     "move_course",
+    "next_free",
     "open_findings",
     "order_dose",
     "phase",
@@ -404,6 +405,7 @@ if TYPE_CHECKING:
         end_booking,
         find_conflicts,
         move_booking,
+        next_free,
     )
     from afterglow.clinic.dose_rules import (
         dose_facts,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time, timedelta, tzinfo
 from enum import StrEnum
 
 from afterglow.clinic.acting import Act, Outcome, Role, Row, StateTable, check_utc
@@ -16,6 +17,8 @@ from afterglow.predicates import Fact
 _EARLY = timedelta(hours=12)  # Assumption: who comes earlier than this comes on another day
 _NO_NURSE = 10  # nobody watches: over any limit
 _LONGEST_MIN = 14 * 24 * 60.0  # Assumption: two weeks; beyond it a typing slip
+_LOOK_AHEAD_DAYS = 28  # for a free time; Assumption: who waits longer asks anew
+_STEP_MIN = 5  # free times are offered at whole steps of the clock
 
 
 class BookingState(StrEnum):
@@ -167,7 +170,7 @@ def block(delivery: Delivery, *, dose_minutes: float = 0.0, policy: SitePolicy) 
 
 
 def find_conflicts(
-    diary: Diary, wanted: Booking, *, policy: SitePolicy, enrolled: bool | None = None
+    diary: Diary, wanted: Booking, *, policy: SitePolicy, enrolled: bool | None = None, zone: tzinfo = UTC
 ) -> tuple[BookingConflict, ...]:
     """Everything that stands against a booking; empty if it fits. An earlier version of itself does not count.
 
@@ -176,8 +179,8 @@ def find_conflicts(
         wanted: the booking.
         policy: in force now.
         enrolled: whether the patient is enrolled in the risk programme (C060); asked for intranasal esketamine alone.
+        zone: of the times in the texts.
 
-    >>> from datetime import UTC
     >>> from afterglow.clinic.policy import demo_policy
     >>> nine = datetime(2026, 1, 5, 9, tzinfo=UTC)
     >>> wanted = Booking(id="b1", patient_id="p1", chair_id="A", delivery=Delivery.ESK, starts_at=nine,
@@ -202,21 +205,57 @@ def find_conflicts(
         found.append(BookingConflict(kind=ConflictKind.NOT_ENROLLED, text=text))
     for each in others:
         if each.chair_id == wanted.chair_id and _overlap(each, wanted, gap):
-            text = f"chair {each.chair_id} is taken {_span(each)}, with {gap.seconds // 60} min to turn around"
+            text = f"chair {each.chair_id} is taken {_span(each, zone)}, with {gap.seconds // 60} min to turn around"
             found.append(BookingConflict(kind=ConflictKind.CHAIR_TAKEN, text=text, booking_id=each.id))
         if each.patient_id == wanted.patient_id and _overlap(each, wanted, timedelta(0)):
-            text = f"the patient is booked {_span(each)}"
+            text = f"the patient is booked {_span(each, zone)}"
             found.append(BookingConflict(kind=ConflictKind.PATIENT_TAKEN, text=text, booking_id=each.id))
     for closure in diary.closures:
         here = closure.chair_id in {None, wanted.chair_id}
         if here and closure.starts_at < wanted.until and wanted.starts_at < closure.until:
-            text = f"closed until {closure.until:%Y-%m-%d %H:%M} UTC: {closure.reason}"
+            text = f"closed until {closure.until.astimezone(zone):%Y-%m-%d %H:%M %Z}: {closure.reason}"
             found.append(BookingConflict(kind=ConflictKind.CLOSED, text=text))
     most = _most_at_once(others, wanted)
     if most + 1 > diary.capacity:
         text = f"{most} patients are in chairs then, and staff can watch {diary.capacity}"
         found.append(BookingConflict(kind=ConflictKind.CAPACITY, text=text))
     return tuple(found)
+
+
+def next_free(
+    diary: Diary, wanted: Booking, *, policy: SitePolicy, enrolled: bool | None = None, zone: tzinfo = UTC
+) -> Booking | None:
+    """The first time from the wanted one on, within opening hours, at which nothing stands against the booking.
+
+    The wanted chair comes first where several are free. None where no time of the next 28 days fits, or where what
+    stands against it is not a matter of time.
+
+    Args:
+        diary: with every booking and closure of those days.
+        wanted: as it was asked for.
+        policy: its `diary.opens_hour` and `diary.closes_hour` are hours of the clock in `zone`.
+        enrolled: as in `find_conflicts`.
+        zone: of the clinic.
+
+    >>> from afterglow.clinic.policy import demo_policy
+    >>> nine = datetime(2026, 1, 5, 9, tzinfo=UTC)
+    >>> held = Booking(id="b1", patient_id="p1", chair_id="A", delivery=Delivery.ESK, starts_at=nine,
+    ...                until=nine + timedelta(minutes=150))
+    >>> diary = Diary(chairs=(Chair(id="A", deliveries=(Delivery.ESK,)),), capacity=2, bookings=(held,))
+    >>> found = next_free(diary, replace(held, id="b2", patient_id="p2"), policy=demo_policy(), enrolled=True)
+    >>> f"{found.starts_at:%H:%M}"
+    '11:40'
+    """
+    chairs = sorted((each.id for each in diary.chairs), key=lambda each: each != wanted.chair_id)
+    length = wanted.until - wanted.starts_at
+    for start in sorted(set(_starts(diary, wanted, policy, zone))):
+        if not _is_open(start, start + length, policy, zone):
+            continue
+        for chair in chairs:
+            tried = replace(wanted, chair_id=chair, starts_at=start, until=start + length)
+            if not find_conflicts(diary, tried, policy=policy, enrolled=enrolled):
+                return tried
+    return None
 
 
 def booking_warnings(diary: Diary, wanted: Booking, *, policy: SitePolicy) -> tuple[Finding, ...]:
@@ -243,9 +282,15 @@ def booking_warnings(diary: Diary, wanted: Booking, *, policy: SitePolicy) -> tu
 
 
 def book(
-    diary: Diary, wanted: Booking, act: Act, *, policy: SitePolicy, enrolled: bool | None = None
+    diary: Diary,
+    wanted: Booking,
+    act: Act,
+    *,
+    policy: SitePolicy,
+    enrolled: bool | None = None,
+    zone: tzinfo = UTC,
 ) -> Outcome[Diary]:
-    """A new booking; `enrolled` as in `find_conflicts`.
+    """A new booking; `enrolled` and `zone` as in `find_conflicts`.
 
     Raises: NotPermitted; Conflict for an id used already; OutOfRange for a block without length or in the past;
         BookingRefused naming every conflict.
@@ -255,7 +300,7 @@ def book(
         raise Conflict("A booking with this id exists", observed=echo(wanted.id))
     if wanted.state is not BookingState.BOOKED:
         raise OutOfRange("A new booking starts as booked", observed=wanted.state)
-    _check_fits(diary, wanted, act, policy, enrolled=enrolled)
+    _check_fits(diary, wanted, act, policy, enrolled=enrolled, zone=zone)
     return Outcome(now=replace(diary, bookings=(*diary.bookings, wanted)), written=(wanted,))
 
 
@@ -268,8 +313,9 @@ def move_booking(
     starts_at: datetime,
     policy: SitePolicy,
     enrolled: bool | None = None,
+    zone: tzinfo = UTC,
 ) -> Outcome[Diary]:
-    """Another chair or time, of the same length, with a reason; `enrolled` as in `find_conflicts`.
+    """Another chair or time, of the same length, with a reason; `enrolled` and `zone` as in `find_conflicts`.
 
     Raises: NotFound, WrongState, NotPermitted, MissingValue, BookingRefused.
     """
@@ -277,7 +323,7 @@ def move_booking(
     step = BOOKING.step(old.state, "move", act, subject=booking_id)
     check_utc(starts_at, what="The time of a booking")
     wanted = replace(old, chair_id=chair_id, starts_at=starts_at, until=starts_at + (old.until - old.starts_at))
-    _check_fits(diary, wanted, act, policy, enrolled=enrolled)
+    _check_fits(diary, wanted, act, policy, enrolled=enrolled, zone=zone)
     return Outcome(now=_replaced(diary, wanted), written=(step, wanted))
 
 
@@ -302,19 +348,56 @@ def end_booking(diary: Diary, booking_id: str, event: str, act: Act) -> Outcome[
     return Outcome(now=_replaced(diary, replace(old, state=BookingState(step.after))), written=(step,))
 
 
-def _check_fits(diary: Diary, wanted: Booking, act: Act, policy: SitePolicy, *, enrolled: bool | None) -> None:
+def _check_fits(
+    diary: Diary, wanted: Booking, act: Act, policy: SitePolicy, *, enrolled: bool | None, zone: tzinfo
+) -> None:
     if wanted.until <= wanted.starts_at or wanted.starts_at < act.at:
         raise OutOfRange(
-            "The time of the booking is refused", observed=_span(wanted), allowed="from now on, and with a length"
+            "The time of the booking is refused",
+            observed=_span(wanted, zone),
+            allowed="from now on, and with a length",
+            about="starts_at",
         )
-    conflicts = find_conflicts(diary, wanted, policy=policy, enrolled=enrolled)
+    conflicts = find_conflicts(diary, wanted, policy=policy, enrolled=enrolled, zone=zone)
     if conflicts:
         raise BookingRefused(
-            f"The booking {_span(wanted)} does not fit",
+            f"The booking {_span(wanted, zone)} does not fit",
             rule=conflicts[0].kind,
             observed="; ".join(each.text for each in conflicts),
             next_step="Take another time or chair",
+            about="starts_at",
         )
+
+
+def _starts(diary: Diary, wanted: Booking, policy: SitePolicy, zone: tzinfo) -> Iterator[datetime]:
+    """Every time at which something could become free, and each morning."""
+    gap = timedelta(minutes=policy.number("diary.turnaround_minutes"))
+    last = wanted.starts_at + timedelta(days=_LOOK_AHEAD_DAYS)
+    opens = time(int(policy.number("diary.opens_hour")))
+    mornings = (
+        datetime.combine((wanted.starts_at + timedelta(days=day)).astimezone(zone).date(), opens, tzinfo=zone)
+        for day in range(_LOOK_AHEAD_DAYS + 1)
+    )
+    ends = (each.until + wait for each in diary.active if each.id != wanted.id for wait in (timedelta(0), gap))
+    for each in (wanted.starts_at, *mornings, *ends, *(closure.until for closure in diary.closures)):
+        start = each.astimezone(UTC)
+        over = start.replace(second=0, microsecond=0) - start.replace(minute=0, second=0, microsecond=0)
+        late = -over.total_seconds() % (_STEP_MIN * 60)
+        if start != wanted.starts_at and (late or start.second or start.microsecond):
+            start = start.replace(second=0, microsecond=0) + timedelta(seconds=late or _STEP_MIN * 60)
+        if wanted.starts_at <= start <= last:
+            yield start
+
+
+def _is_open(starts_at: datetime, until: datetime, policy: SitePolicy, zone: tzinfo) -> bool:
+    """Whether a time lies in the opening hours of one day; what is longer than a day begins in them."""
+    begin, end = starts_at.astimezone(zone), until.astimezone(zone)
+    opens, closes = policy.number("diary.opens_hour"), policy.number("diary.closes_hour")
+    first = begin.hour + begin.minute / 60
+    if not opens <= first < closes:
+        return False
+    longer = (until - starts_at) > timedelta(hours=closes - opens)
+    return longer or (begin.date() == end.date() and end.hour + end.minute / 60 <= closes)
 
 
 def _replaced(diary: Diary, booking: Booking) -> Diary:
@@ -331,5 +414,6 @@ def _most_at_once(others: list[Booking], wanted: Booking) -> int:
     return max(sum(each.starts_at <= moment < each.until for each in inside) for moment in moments)
 
 
-def _span(booking: Booking) -> str:
-    return f"{booking.starts_at:%Y-%m-%d %H:%M} to {booking.until:%H:%M} UTC"
+def _span(booking: Booking, zone: tzinfo) -> str:
+    begin, end = booking.starts_at.astimezone(zone), booking.until.astimezone(zone)
+    return f"{begin:%Y-%m-%d %H:%M} to {end:%H:%M %Z}"

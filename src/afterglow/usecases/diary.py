@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from afterglow.clinic import (
     BOOKING,
@@ -13,6 +14,7 @@ from afterglow.clinic import (
     BookingConflict,
     BookingState,
     CourseState,
+    Delivery,
     Diary,
     Finding,
     Outcome,
@@ -27,9 +29,10 @@ from afterglow.clinic import (
     end_booking,
     find_conflicts,
     move_booking,
+    next_free,
 )
 from afterglow.errors import NotFound, OutOfRange, WrongState
-from afterglow.store import facts
+from afterglow.store import facts, patients
 from afterglow.store.records import new_id
 from afterglow.usecases.desk import roles_of, use_case, view
 from afterglow.usecases.patients import known_facts_of
@@ -40,8 +43,43 @@ _DESK = roles_of(BOOKING, "move")
 _BOOKABLE = (CourseState.AUTHORISATION, CourseState.INDUCTION, CourseState.REINDUCTION, CourseState.MAINTENANCE)
 _LONGEST = timedelta(days=93)
 _WEEK = timedelta(days=7)
+_AHEAD = timedelta(days=28)  # how far a free time is looked for
 _LONGEST_BLOCK = timedelta(days=15)  # an infusion of days holds its chair
 _HELD = (BookingState.BOOKED, BookingState.ARRIVED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Booked:
+    """A booking as a page shows it; without patient, name and course for a chart that is closed to whoever looks."""
+
+    booking: Booking
+    name: str | None
+    course_id: str | None
+    number: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiaryPage:
+    """Some days of the diary: chairs and closures, every booking that begins in them, and the opening hours."""
+
+    diary: Diary
+    booked: tuple[Booked, ...]
+    opens_hour: float
+    closes_hour: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bookable:
+    """A course that a session may be booked for, and its next session if one is booked."""
+
+    course_id: str
+    patient_id: str
+    name: str
+    born_on: date | None
+    delivery: Delivery
+    state: CourseState
+    next_at: datetime | None
+    booking_id: str | None
 
 
 @use_case("diary.book", roles=_DESK, adds=True)
@@ -60,7 +98,7 @@ def book_session(
 
     Raises: NotFound; WrongState for a course that is not treated; OutOfRange, BookingRefused naming every conflict.
     """
-    course = work.load(TreatmentCourse, course_id).now
+    course, wanted = _wanted(work, course_id, id or new_id(), chair_id, starts_at, dose_minutes)
     if course.state not in _BOOKABLE:
         raise WrongState(
             "No session is booked for this course",
@@ -68,21 +106,10 @@ def book_session(
             observed=f"it is {course.state}",
             allowed=", ".join(_BOOKABLE),
         )
-    policy = work.policy_or_defaults()
-    until = starts_at + block(course.delivery, dose_minutes=dose_minutes, policy=policy)
-    wanted = Booking(
-        id=id or new_id(),
-        patient_id=course.patient_id,
-        chair_id=chair_id,
-        delivery=course.delivery,
-        starts_at=starts_at,
-        until=until,
-        dose_minutes=dose_minutes,
-    )
-    plan = _plan(work)
+    plan, policy = _plan(work), work.policy_or_defaults()
     diary = _diary(work, plan, wanted.starts_at, wanted.until)
     enrolled = _enrolled(work, course.patient_id, policy)
-    outcome = book(diary, wanted, work.act(), policy=policy, enrolled=enrolled)
+    outcome = book(diary, wanted, work.act(), policy=policy, enrolled=enrolled, zone=_zone(work))
     _keep(work, plan, None, outcome, wanted.id)
     others = _sessions(work, course)
     session = TreatmentSession(
@@ -112,7 +139,14 @@ def move(work: Work, booking_id: str, *, chair_id: str, starts_at: datetime, rea
     act, policy = work.act(reason), work.policy_or_defaults()
     enrolled = _enrolled(work, loaded.now.patient_id, policy)
     outcome = move_booking(
-        diary, booking_id, act, chair_id=chair_id, starts_at=starts_at, policy=policy, enrolled=enrolled
+        diary,
+        booking_id,
+        act,
+        chair_id=chair_id,
+        starts_at=starts_at,
+        policy=policy,
+        enrolled=enrolled,
+        zone=_zone(work),
     )
     session = work.load(TreatmentSession, booking_id)
     work.change(session, replace(session.now, planned_at=starts_at), state=session.state, due_at=starts_at)
@@ -153,19 +187,10 @@ def list_conflicts(
     work: Work, course_id: str, *, chair_id: str, starts_at: datetime, dose_minutes: float = 0.0
 ) -> tuple[BookingConflict, ...]:
     """What stands against a booking before it is made; empty if it fits."""
-    course, policy = work.load(TreatmentCourse, course_id).now, work.policy_or_defaults()
-    wanted = Booking(
-        id="wanted",
-        patient_id=course.patient_id,
-        chair_id=chair_id,
-        delivery=course.delivery,
-        starts_at=starts_at,
-        until=starts_at + block(course.delivery, dose_minutes=dose_minutes, policy=policy),
-        dose_minutes=dose_minutes,
-    )
-    diary = _diary(work, _plan(work), wanted.starts_at, wanted.until)
+    course, wanted = _wanted(work, course_id, "wanted", chair_id, starts_at, dose_minutes)
+    diary, policy = _diary(work, _plan(work), wanted.starts_at, wanted.until), work.policy_or_defaults()
     enrolled = _enrolled(work, course.patient_id, policy)
-    return find_conflicts(diary, wanted, policy=policy, enrolled=enrolled)
+    return find_conflicts(diary, wanted, policy=policy, enrolled=enrolled, zone=_zone(work))
 
 
 @view("diary.warnings", roles=_DESK)
@@ -173,18 +198,90 @@ def list_warnings(
     work: Work, course_id: str, *, chair_id: str, starts_at: datetime, dose_minutes: float = 0.0
 ) -> tuple[Finding, ...]:
     """What to know before a booking that fits all the same: more infusions at once than the nurses can watch."""
-    course, policy = work.load(TreatmentCourse, course_id).now, work.policy_or_defaults()
-    wanted = Booking(
-        id="wanted",
-        patient_id=course.patient_id,
-        chair_id=chair_id,
-        delivery=course.delivery,
-        starts_at=starts_at,
-        until=starts_at + block(course.delivery, dose_minutes=dose_minutes, policy=policy),
-        dose_minutes=dose_minutes,
-    )
+    _, wanted = _wanted(work, course_id, "wanted", chair_id, starts_at, dose_minutes)
     diary = _diary(work, _plan(work), wanted.starts_at, wanted.until)
-    return booking_warnings(diary, wanted, policy=policy)
+    return booking_warnings(diary, wanted, policy=work.policy_or_defaults())
+
+
+@view("diary.next_free", roles=_DESK)
+def find_free(
+    work: Work,
+    course_id: str,
+    *,
+    chair_id: str,
+    starts_at: datetime,
+    dose_minutes: float = 0.0,
+    moving: str | None = None,
+) -> Booking | None:
+    """The next time, from one on, at which a session of a course fits; `moving` is the booking that would move there.
+
+    Raises: NotFound.
+    """
+    course, wanted = _wanted(work, course_id, moving or "wanted", chair_id, starts_at, dose_minutes)
+    if moving is not None:
+        held = work.load(Booking, moving).now
+        wanted = replace(held, chair_id=chair_id, starts_at=starts_at, until=starts_at + (held.until - held.starts_at))
+    diary = _diary(work, _plan(work), max(starts_at, work.now), starts_at + _AHEAD)
+    policy = work.policy_or_defaults()
+    enrolled = _enrolled(work, course.patient_id, policy)
+    soonest = replace(wanted, starts_at=max(starts_at, work.now), until=max(starts_at, work.now) + _length(wanted))
+    return next_free(diary, soonest, policy=policy, enrolled=enrolled, zone=_zone(work))
+
+
+@view("diary.show", roles=(*CARE, Role.COORDINATOR))
+def show_diary(work: Work, *, since: datetime, until: datetime) -> DiaryPage:
+    """As `diary.read`, with who each booking is for and its session; what was cancelled or missed too.
+
+    Raises: OutOfRange for more than 93 days; NotFound before chairs are set.
+    """
+    if not timedelta(0) < until - since <= _LONGEST:
+        raise OutOfRange("The days are refused", allowed=f"up to {_LONGEST.days} days")
+    plan, policy = _plan(work), work.policy_or_defaults()
+    heads = facts.load_all(work.tx, Booking, due_from=since, due_until=until)
+    booked = [_booked(work, head.now) for head in heads if head.now is not None]
+    work.patient_id = work.subject = None
+    return DiaryPage(
+        diary=plan.now,
+        booked=tuple(sorted(booked, key=lambda each: (each.booking.starts_at, each.booking.chair_id))),
+        opens_hour=policy.number("diary.opens_hour"),
+        closes_hour=policy.number("diary.closes_hour"),
+    )
+
+
+@view("diary.booking", roles=(*CARE, Role.COORDINATOR))
+def read_booking(work: Work, booking_id: str) -> Booked:
+    """One booking, with who it is for.
+
+    Raises: NotFound, NotPermitted.
+    """
+    return _booked(work, work.load(Booking, booking_id).now)
+
+
+@view("diary.bookable", roles=_DESK)
+def list_bookable(work: Work) -> tuple[Bookable, ...]:
+    """Every course that a session may be booked for, by the patient's name."""
+    held = work.every(Booking, states=(BookingState.BOOKED,))
+    coming = {each.id: each.now for each in held if each.now.starts_at >= work.now}
+    courses = {each.id: each.now.course_id for each in work.every(TreatmentSession, states=("booked",))}
+    found = []
+    for each in work.every(TreatmentCourse, states=_BOOKABLE):
+        course, known = each.now, patients.load(work.tx, each.now.patient_id).identifiers
+        mine = [booking for id_, booking in coming.items() if courses.get(id_) == course.id]
+        first = min(mine, key=lambda booking: booking.starts_at, default=None)
+        found.append(
+            Bookable(
+                course_id=course.id,
+                patient_id=course.patient_id,
+                name="" if known is None else known.name,
+                born_on=None if known is None else known.born_on,
+                delivery=course.delivery,
+                state=course.state,
+                next_at=None if first is None else first.starts_at,
+                booking_id=None if first is None else first.id,
+            )
+        )
+    work.patient_id = work.subject = None
+    return tuple(sorted(found, key=lambda each: (each.name.casefold(), each.course_id)))
 
 
 def arrived(work: Work, booking_id: str) -> None:
@@ -201,6 +298,52 @@ def released(work: Work, booking_id: str, act: Act) -> None:
     if loaded is not None and loaded.now.state is BookingState.BOOKED:
         diary = Diary(chairs=(), capacity=0, bookings=(loaded.now,))
         _keep(work, None, loaded, end_booking(diary, booking_id, "cancel", act), booking_id)
+
+
+def _wanted(
+    work: Work,
+    course_id: str,
+    id: str,  # noqa: A002
+    chair_id: str,
+    starts_at: datetime,
+    dose_minutes: float,
+) -> tuple[TreatmentCourse, Booking]:
+    """A course, and the booking that somebody wants for it: as long as drug and route need."""
+    course = work.load(TreatmentCourse, course_id).now
+    length = block(course.delivery, dose_minutes=dose_minutes, policy=work.policy_or_defaults())
+    wanted = Booking(
+        id=id,
+        patient_id=course.patient_id,
+        chair_id=chair_id,
+        delivery=course.delivery,
+        starts_at=starts_at,
+        until=starts_at + length,
+        dose_minutes=dose_minutes,
+    )
+    return course, wanted
+
+
+def _length(booking: Booking) -> timedelta:
+    return booking.until - booking.starts_at
+
+
+def _booked(work: Work, booking: Booking) -> Booked:
+    if booking.patient_id in work.hidden:
+        return Booked(booking=replace(booking, patient_id=""), name=None, course_id=None, number=None)
+    known = patients.load(work.tx, booking.patient_id).identifiers
+    session = work.find(TreatmentSession, booking.id)
+    return Booked(
+        booking=booking,
+        name="" if known is None else known.name,
+        course_id=None if session is None else session.now.course_id,
+        number=None if session is None else session.now.number,
+    )
+
+
+def _zone(work: Work) -> ZoneInfo:
+    """Of the clinic's clock."""
+    clinics = work.tx.store.clinics()
+    return ZoneInfo(next(each.time_zone for each in clinics if each.id == work.actor.clinic_id))
 
 
 def _enrolled(work: Work, patient_id: str, policy: SitePolicy) -> bool | None:

@@ -13,10 +13,21 @@ from fastapi.responses import RedirectResponse
 from afterglow.errors import AfterglowError, LoginRefused
 from afterglow.usecases.login import Proof, SetUp, begin_set_up, finish_set_up, log_in, log_out
 from afterglow.usecases.people import is_login
-from afterglow.web.pages import DEVICE_COOKIE, SESSION_COOKIE, PageRoute, desk_of, page, status_of, store_of
+from afterglow.web.pages import (
+    DEVICE_COOKIE,
+    SESSION_COOKIE,
+    THEME_COOKIE,
+    THEMES,
+    PageRoute,
+    desk_of,
+    keep_login,
+    page,
+    status_of,
+    store_of,
+)
 
 router = APIRouter(route_class=PageRoute)
-_DEVICE_LASTS_S = 365 * 24 * 3600
+_THEME_LASTS_S = 365 * 24 * 3600
 Text = Annotated[str, Form()]
 
 
@@ -46,11 +57,7 @@ def enter(request: Request, login: Text = "", password: Text = "", code: Text = 
         shown = login if is_login(login.strip().lower()) else ""  # a password typed here by mistake is not shown
         return _login_form(request, refused=refused, login=shown, chosen=chosen)
     response = RedirectResponse("/today", status_code=303)
-    secure = request.url.scheme == "https"
-    response.set_cookie(SESSION_COOKIE, entered.token, httponly=True, samesite="strict", secure=secure)
-    response.set_cookie(
-        DEVICE_COOKIE, entered.device, max_age=_DEVICE_LASTS_S, httponly=True, samesite="strict", secure=secure
-    )
+    keep_login(request, response, entered)
     return response
 
 
@@ -69,6 +76,18 @@ def stay(request: Request) -> Response:
     """Somebody pressed a key: the session goes on."""
     desk_of(request)
     return Response(status_code=204)
+
+
+@router.post("/theme")
+def choose_theme(request: Request, theme: Text = "", back: Text = "/") -> Response:
+    """Light, dark, or whatever the system says; kept on this device."""
+    response = RedirectResponse(back if is_own_path(back) else "/", status_code=303)
+    if theme in THEMES:
+        secure = request.url.scheme == "https"
+        response.set_cookie(THEME_COOKIE, theme, max_age=_THEME_LASTS_S, httponly=True, samesite="lax", secure=secure)
+    else:
+        response.delete_cookie(THEME_COOKIE)
+    return response
 
 
 @router.get("/set-up")
@@ -100,6 +119,15 @@ def finish(
         return _set_up_form(request, token, kept, refused=refused)
     spaced = [" ".join(each[i : i + 4] for i in range(0, len(each), 4)) for each in codes]
     return page(request, "recovery.html", codes=spaced)
+
+
+def is_own_path(path: str) -> bool:
+    """Whether a path leads nowhere but to this server.
+
+    >>> is_own_path("/today"), is_own_path("//elsewhere"), is_own_path("https://elsewhere")
+    (True, False, False)
+    """
+    return path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
 
 
 def _login_form(

@@ -1,8 +1,14 @@
-"""Pages mounted on an application: who asks, how a refusal looks, and the headers that every page carries."""
+"""Pages mounted on an application: who asks, how a refusal looks, and the headers that every page carries.
+
+What somebody typed is not lost to an ended login or to a signature that is asked for: the page that asks for password
+and code carries the form on, and sends it to where it was going.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+import logging
+import secrets
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from typing import Any
@@ -10,19 +16,28 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.exception_handlers import http_exception_handler
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.routing import APIRoute
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from starlette.exceptions import HTTPException
 
-from afterglow.errors import AfterglowError, LoginRefused, NotPermitted
+from afterglow.errors import AfterglowError, LoginRefused, NotPermitted, SignAgain, TooManyTries
 from afterglow.render.tokens import css_variables
 from afterglow.store.records import Clinic, Store
 from afterglow.usecases.desk import CATALOGUE, Desk
-from afterglow.usecases.login import IDLE, resume
+from afterglow.usecases.login import IDLE, LoggedIn, Proof, log_in, resume, sign_again
+from afterglow.usecases.passes import SEPARATOR
 from afterglow.usecases.work import Actor
 
-SESSION_COOKIE, DEVICE_COOKIE = "afterglow_session", "afterglow_device"
+SESSION_COOKIE, DEVICE_COOKIE, THEME_COOKIE = "afterglow_session", "afterglow_device", "afterglow_theme"
+THEMES = ("light", "dark")
+AGAIN_PASSWORD, AGAIN_CODE = "again_password", "again_code"  # of a form that also proves who sends it
+_DEVICE_LASTS_S = 365 * 24 * 3600
+_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+_LOG = logging.getLogger(__name__)
 # Status by the start of an error's code; the longest start wins.
 STATUSES = {
     "input": 422,
@@ -46,7 +61,12 @@ HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "Cache-Control": "no-store",
 }
-_STATIC = {"page.css": "text/css", "mark.svg": "image/svg+xml", "live.js": "text/javascript"}
+_STATIC = {
+    "page.css": "text/css",
+    "mark.svg": "image/svg+xml",
+    "live.js": "text/javascript",
+    "shell.js": "text/javascript",
+}
 _FONT = "inter-latin-wght-normal.woff2"
 _NAVIGATION = (("/today", "Today", "today.read"),)
 _TEMPLATES = Environment(
@@ -66,14 +86,24 @@ class PageRoute(APIRoute):
         inner = super().get_route_handler()
 
         async def handle(request: Request) -> Response:
+            typed: Mapping[str, str] = {}
             try:
                 if request.method == "POST":
                     _check_same_site(request)
+                    typed = await _typed(request)
+                    if AGAIN_PASSWORD in typed:
+                        await run_in_threadpool(_prove_again, request, typed)
                 response = await inner(request)
             except AfterglowError as refused:
-                response = refusal(request, refused)
+                response = await run_in_threadpool(refusal, request, refused, typed)
             except RequestValidationError:
                 response = error_page(request, 422, "The form came incomplete", "Go back and send it again.")
+            except HTTPException:
+                raise
+            except Exception as fault:  # noqa: BLE001  whatever it is, the page names nobody
+                response = unexpected(request, fault)
+            if (entered := getattr(request.state, "entered", None)) is not None:
+                keep_login(request, response, entered)
             for name, value in HEADERS.items():
                 response.headers.setdefault(name, value)
             return response
@@ -94,10 +124,11 @@ def status_of(error: AfterglowError) -> int:
 
 def add_pages(app: FastAPI, store: Store) -> None:
     """Mount the pages on an application: log in at `/login`, work at `/today`."""
-    from afterglow.web import entering, today  # noqa: PLC0415  both need what is above
+    from afterglow.web import entering, finding, today  # noqa: PLC0415  each needs what is above
 
     app.state.store = store
-    for router in (_files(), entering.router, today.router):
+    app.add_exception_handler(HTTPException, _no_such_page)
+    for router in (_files(), entering.router, today.router, finding.router):
         app.include_router(router, include_in_schema=False)
 
 
@@ -117,9 +148,23 @@ def desk_of(request: Request, *, refresh: bool = False) -> Desk:
 
     Raises: LoginRefused.
     """
-    token = request.cookies.get(SESSION_COOKIE, "")
-    actor = resume(store_of(request), token, at_work=not refresh)
+    actor = resume(store_of(request), session_token(request), at_work=not refresh)
     return Desk(store=store_of(request), actor=actor, refresh=refresh)
+
+
+def session_token(request: Request) -> str:
+    """The session that the request carries, or the one that it has just begun; empty without one."""
+    entered: LoggedIn | None = getattr(request.state, "entered", None)
+    return request.cookies.get(SESSION_COOKIE, "") if entered is None else entered.token
+
+
+def keep_login(request: Request, response: Response, entered: LoggedIn) -> None:
+    """Put a new session into cookies that no script reads."""
+    secure = request.url.scheme == "https"
+    response.set_cookie(SESSION_COOKIE, entered.token, httponly=True, samesite="strict", secure=secure)
+    response.set_cookie(
+        DEVICE_COOKIE, entered.device, max_age=_DEVICE_LASTS_S, httponly=True, samesite="strict", secure=secure
+    )
 
 
 def may(actor: Actor, name: str) -> bool:
@@ -135,6 +180,7 @@ def page(request: Request, template: str, *, desk: Desk | None = None, status: i
     links = [(path, words) for path, words, name in _NAVIGATION if desk is not None and may(desk.actor, name)]
     html = _TEMPLATES.get_template(template).render(
         path=request.url.path,
+        theme=theme if (theme := request.cookies.get(THEME_COOKIE)) in THEMES else "",
         clinic=clinic,
         actor=None if desk is None else desk.actor,
         links=links,
@@ -150,16 +196,102 @@ def page(request: Request, template: str, *, desk: Desk | None = None, status: i
     return HTMLResponse(html, status_code=status)
 
 
-def refusal(request: Request, refused: AfterglowError) -> Response:
-    """What was refused, in its own words; whoever is not known goes to the login."""
+def refusal(request: Request, refused: AfterglowError, typed: Mapping[str, str]) -> Response:
+    """What was refused, in its own words; who is not known goes to the login, and keeps what was typed.
+
+    Args:
+        request: as it came.
+        refused: why it is not done.
+        typed: the form that came with it.
+    """
+    known = SESSION_COOKIE in request.cookies
     if isinstance(refused, LoginRefused) and request.method == "GET":
-        return RedirectResponse("/login?ended=1" if SESSION_COOKIE in request.cookies else "/login", status_code=303)
+        return RedirectResponse("/login?ended=1" if known else "/login", status_code=303)
+    ended = isinstance(refused, LoginRefused) and known
+    if ended or isinstance(refused, SignAgain) or (isinstance(refused, TooManyTries) and AGAIN_PASSWORD in typed):
+        return _again_page(request, refused, typed)
     return error_page(request, status_of(refused), refused.message, "Nothing was changed.")
 
 
 def error_page(request: Request, status: int, title: str, text: str) -> HTMLResponse:
-    """A page that says what went wrong and what to do next."""
+    """A page that says what went wrong and what to do next; it names nobody."""
     return page(request, "error.html", status=status, heading=title, text=text)
+
+
+def unexpected(request: Request, fault: Exception) -> HTMLResponse:
+    """The page of a fault of the program; the log holds its kind and place under the number that the page shows."""
+    number = secrets.token_hex(4)
+    trace, places = fault.__traceback__, []
+    while trace is not None:
+        places.append(f"{trace.tb_frame.f_code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}")
+        trace = trace.tb_next
+    _LOG.error("fault %s: %s at %s", number, type(fault).__name__, " > ".join(places[-6:]))
+    text = f"Nothing more was done. Tell whoever runs Afterglow the number {number}; the log holds it."
+    return error_page(request, 500, "Afterglow made a mistake", text)
+
+
+async def _no_such_page(request: Request, fault: Exception) -> Response:
+    """An address without a page; an API on the same application keeps its own form."""
+    told = fault if isinstance(fault, HTTPException) else HTTPException(404)
+    if request.url.path.startswith("/api"):
+        return await http_exception_handler(request, told)
+    heading = "There is no such page" if told.status_code == 404 else "That cannot be done here"
+    response = error_page(request, told.status_code, heading, "Check the address, or go on from Today.")
+    response.headers.update(HEADERS)
+    return response
+
+
+def _again_page(request: Request, refused: AfterglowError, typed: Mapping[str, str]) -> HTMLResponse:
+    """Asks for password and code, and carries the form on: with them it goes to where it was going."""
+    secret = ("password", "code")
+    kept = [(name, value) for name, value in typed.items() if not any(each in name for each in secret)]
+    return page(
+        request,
+        "again.html",
+        status=status_of(refused),
+        refused=refused if AGAIN_PASSWORD in typed else None,
+        signing=isinstance(refused, SignAgain),
+        to=request.url.path,
+        login=_login_of(request),
+        kept=kept,
+    )
+
+
+async def _typed(request: Request) -> Mapping[str, str]:
+    if not request.headers.get("content-type", "").startswith(_FORMS):
+        return {}
+    return {name: value for name, value in (await request.form()).items() if isinstance(value, str)}
+
+
+def _prove_again(request: Request, typed: Mapping[str, str]) -> None:
+    """Sign with a session that goes on, or begin a new one of the same person in place of one that has ended.
+
+    Raises: LoginRefused, TooManyTries.
+    """
+    store, token = store_of(request), request.cookies.get(SESSION_COOKIE, "")
+    login, address = _login_of(request), "" if request.client is None else request.client.host
+    proof = Proof(
+        login=login,
+        password=typed[AGAIN_PASSWORD],
+        code=typed.get(AGAIN_CODE, ""),
+        device=request.cookies.get(DEVICE_COOKIE),
+        address=address,
+    )
+    try:
+        resume(store, token, at_work=False)
+    except LoginRefused:
+        clinic_id = token.partition(SEPARATOR)[0]
+        if not any(each.id == clinic_id for each in store.clinics()):
+            raise
+        request.state.entered = log_in(store, clinic_id, proof)
+    else:
+        sign_again(store, token, proof)
+
+
+def _login_of(request: Request) -> str:
+    """Whose session the cookie says it is or was; a proof shows whether that is so."""
+    parts = request.cookies.get(SESSION_COOKIE, "").split(SEPARATOR)
+    return parts[1] if len(parts) == 3 else ""
 
 
 def day_of(desk: Desk) -> tuple[datetime, datetime]:
@@ -224,9 +356,10 @@ def _files() -> APIRouter:
 
 
 def _tokens_css() -> str:
-    """The colours of `render.tokens`: light, dark, and light again on paper."""
-    light, dark = css_variables("light"), css_variables("dark")
+    """The colours of `render.tokens`: light, dark where the system or the person says so, and light on paper."""
+    light, dark = css_variables("light"), f"color-scheme: dark; {css_variables('dark')}"
     return (
-        f":root {{ color-scheme: light dark; {light} }}\n"
-        f"@media screen and (prefers-color-scheme: dark) {{ :root {{ {dark} }} }}\n"
+        f":root {{ color-scheme: light; {light} }}\n"
+        f"@media screen and (prefers-color-scheme: dark) {{ :root:not([data-theme]) {{ {dark} }} }}\n"
+        f"@media screen {{ :root[data-theme=dark] {{ {dark} }} }}\n"
     )

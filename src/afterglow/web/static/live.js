@@ -1,10 +1,8 @@
-// What a page adds when scripts run: the board stays live, and an idle login warns before it ends.
-const WARN_S = 120;
+// What Today adds when scripts run: the board stays live.
 const POLL_MS = 15000;
 
 const live = document.getElementById("live");
 if (live) follow(live);
-watchIdle(Number(document.body.dataset.idleS));
 
 function follow(board) {
   const stale = document.getElementById("stale");
@@ -63,24 +61,4 @@ function focusKey(element) {
 
 function restoreFocus(board, key) {
   if (key) [...board.querySelectorAll("form")].find((form) => focusKey(form.querySelector("button")) === key)?.querySelector("button").focus();
-}
-
-function watchIdle(idleS) {
-  const box = document.getElementById("idle");
-  let last = Date.now();
-  let told = Date.now();
-  const stay = async () => {
-    last = told = Date.now();
-    box.hidden = true;
-    await fetch("/still-here", { method: "POST" }).catch(() => null);
-  };
-  document.getElementById("stay").addEventListener("click", stay);
-  for (const name of ["keydown", "pointerdown"]) {
-    addEventListener(name, () => { last = Date.now(); if (box.hidden && last - told > 60000) stay(); }, { passive: true });
-  }
-  setInterval(() => {
-    const idle = (Date.now() - last) / 1000;
-    box.hidden = idle < idleS - WARN_S;
-    if (idle > idleS + 90) location.assign("/login?ended=1");
-  }, 1000);
 }

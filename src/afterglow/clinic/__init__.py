@@ -45,7 +45,7 @@ _PUBLIC = {
         "closing": "close form_due_at give_back grade_event record_event sign_note waste",
         "screening": "amend_screening answer_finding arrive attach_dose back_to_screen cancel countersign_order go "
         "order_dose screen",
-        "giving": "finish_dose give_device hold ran_minutes resume start_dose stop take_drug",
+        "giving": "finish_dose give_device hold next_device_at ran_minutes resume start_dose stop take_drug",
         "leaving": "LeaveCheck clear_to_leave judge_leaving leave_facts transfer walk_out",
         "aftercare": "ASKED_LATER aftercare_facts judge_aftercare sessions_in_induction",
         "diary": "BOOKING Booking BookingConflict BookingState Chair Closure ConflictKind Diary block book "
@@ -178,6 +178,7 @@ __all__ = [
     "cancel",
     "changed_facts",
     "chart_facts",
+    "chart_gates",
     "check_candidate",
     "check_consent",
     "check_dose",
@@ -254,6 +255,7 @@ __all__ = [
     "monitoring_form",
     "move_booking",
     "move_course",
+    "next_device_at",
     "next_free",
     "open_findings",
     "order_dose",
@@ -432,6 +434,7 @@ if TYPE_CHECKING:
     from afterglow.clinic.gates import (
         Chart,
         chart_facts,
+        chart_gates,
         check_gates,
         judge_gates,
         treatment_week,
@@ -440,6 +443,7 @@ if TYPE_CHECKING:
         finish_dose,
         give_device,
         hold,
+        next_device_at,
         ran_minutes,
         resume,
         start_dose,

@@ -35,6 +35,7 @@ from afterglow.clinic import (
     judge_leaving,
     judge_monitoring,
     judge_reading,
+    next_device_at,
     open_findings,
     standing_readings,
     workup_items,
@@ -42,10 +43,12 @@ from afterglow.clinic import (
 from afterglow.clinic.candidacy import EVERY_SESSION
 from afterglow.clinic.readings import check_values
 from afterglow.clinic.ruling import blocking_unknowns
+from afterglow.provenance import Guardrail
 from afterglow.render.chart import Chart as Picture
 from afterglow.render.flowsheet import flow_sheet_chart
 from afterglow.render.ready import ready_chart
 from afterglow.store import patients
+from afterglow.therapy.exposure import dose_guardrails
 from afterglow.usecases.courses import label_of
 from afterglow.usecases.desk import roles_of, view
 from afterglow.usecases.people import names_of
@@ -114,6 +117,8 @@ class SessionSheet:
         leaving: every leave rule as the record alone answers it; what nobody looked at yet is unknown.
         waiting: a dose that is prepared and not checked by a second person.
         containers: those in stock that hold the drug.
+        guardrails: limits on a dose by this route.
+        next_device_at: from when the next nasal device may be used; None where none is to come.
         workup: what is asked at every session and not recorded for this one.
         sheet, ready: charts; None before there is anything to draw.
         people: names by login.
@@ -137,6 +142,8 @@ class SessionSheet:
     containers: tuple[Container, ...]
     medicines: MedicineList
     workup: tuple[WorkupItem, ...]
+    guardrails: tuple[Guardrail, ...]
+    next_device_at: datetime | None
     sheet: Picture | None
     ready: Picture | None
     form_sent: Noted[FormSent] | None
@@ -194,6 +201,12 @@ def read_sheet(work: Work, session_id: str, *, zone: str) -> SessionSheet:
         containers=_containers(work, session),
         medicines=MedicineList() if medicines is None else medicines.now,
         workup=_workup(chart) if session.state in {SessionState.ARRIVED, SessionState.SCREENED} else (),
+        guardrails=tuple(
+            each
+            for (drug, route, _), each in dose_guardrails().items()
+            if (drug, route) == (session.drug, session.delivery.route)
+        ),
+        next_device_at=next_device_at(session),
         sheet=sheet,
         ready=ready,
         form_sent=sent[-1] if sent else None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from types import MappingProxyType
 
 from fastapi import Request
@@ -21,6 +22,7 @@ from afterglow.web.pages import DEVICE_COOKIE, clinic_of
 from afterglow.web.typed import Typed
 from afterglow.web.words import LEAVING, READINGS, SEEN, questions
 
+_AHEAD = timedelta(seconds=10)  # a device's guess of the server's time is not better than that
 PARTS = 5  # of the Aldrete score and of PADSS
 
 
@@ -81,18 +83,26 @@ def vitals_of(typed: Typed) -> Vitals:
     )
 
 
+def _moment(asked: Asked, clock: str) -> datetime | None:
+    """When it was: as the device says (its guess of our time may be ahead by little), or as typed; None for now."""
+    now = asked.desk.store.clock()
+    said = asked.typed.moment("taken_at")
+    if said is None:
+        return asked.typed.at(clock, now=now, zone=asked.zone)
+    return min(said, now) if said - now < _AHEAD else said
+
+
 def _arrive(asked: Asked) -> None:
     sessions.check_in(asked.desk, asked.session_id)
 
 
 def _reading(asked: Asked) -> None:
-    taken_at = asked.typed.moment("taken_at") or asked.typed.at("taken", now=asked.desk.store.clock(), zone=asked.zone)
     room.read_vitals(
         asked.desk,
         asked.session_id,
         vitals_of(asked.typed),
         id=asked.typed.text("id") or None,
-        taken_at=taken_at,
+        taken_at=_moment(asked, "taken"),
         tablet_at=asked.typed.moment("tablet_at"),
     )
 
@@ -113,8 +123,7 @@ def _event(asked: Asked) -> None:
         asked.desk,
         asked.session_id,
         term=asked.typed.needed("term", "What happened"),
-        started_at=asked.typed.moment("taken_at")
-        or asked.typed.at("started", now=asked.desk.store.clock(), zone=asked.zone),
+        started_at=_moment(asked, "started"),
         intervention=asked.typed.text("intervention") or None,
         id=asked.typed.text("id") or None,
         tablet_at=asked.typed.moment("tablet_at"),

@@ -66,6 +66,10 @@ _STATIC = {
     "mark.svg": "image/svg+xml",
     "live.js": "text/javascript",
     "shell.js": "text/javascript",
+    "session.css": "text/css",
+    "session.js": "text/javascript",
+    "offline.js": "text/javascript",
+    "locked.js": "text/javascript",
 }
 _FONT = "inter-latin-wght-normal.woff2"
 _NAVIGATION = (("/today", "Today", "today.read"),)
@@ -124,11 +128,11 @@ def status_of(error: AfterglowError) -> int:
 
 def add_pages(app: FastAPI, store: Store) -> None:
     """Mount the pages on an application: log in at `/login`, work at `/today`."""
-    from afterglow.web import entering, finding, today  # noqa: PLC0415  each needs what is above
+    from afterglow.web import entering, finding, offline, session, today  # noqa: PLC0415  each needs what is above
 
     app.state.store = store
     app.add_exception_handler(HTTPException, _no_such_page)
-    for router in (_files(), entering.router, today.router, finding.router):
+    for router in (_files(), entering.router, today.router, finding.router, session.router, offline.router):
         app.include_router(router, include_in_schema=False)
 
 

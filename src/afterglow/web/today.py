@@ -10,7 +10,6 @@ from fastapi import APIRouter, Form, Header, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse, StreamingResponse
 
-from afterglow.clinic import SessionState
 from afterglow.clinic.worklist import WorkKind
 from afterglow.errors import LoginRefused, StoreFault
 from afterglow.store import audit
@@ -20,18 +19,10 @@ from afterglow.usecases.sessions import check_in
 from afterglow.usecases.today import read_today
 from afterglow.usecases.worklists import read_worklist
 from afterglow.web.pages import PageRoute, day_of, desk_of, page
+from afterglow.web.words import PHASES, STEPS
 
 router = APIRouter(route_class=PageRoute)
 POLL_S, HEARTBEAT_S = 1.0, 15.0
-STEPS = ("Arrive", "Screen", "Go or no-go", "Dose", "Monitor", "Leave", "Close")
-PHASES = {
-    SessionState.ARRIVED: (2, "Screen"),
-    SessionState.SCREENED: (3, "Go or no-go"),
-    SessionState.CLEARED: (4, "Dose"),
-    SessionState.DOSING: (4, "Dose"),
-    SessionState.HELD: (4, "Dose held"),
-    SessionState.OBSERVING: (5, "Monitor"),
-}
 _ELSEWHERE = {WorkKind.ALERT, WorkKind.SESSION_OPEN}  # alerts and chairs have their own places on the page
 _SHOWN = 8
 _READS = {"read", "read.spooled"}
@@ -58,7 +49,7 @@ def follow(request: Request, last_event_id: Annotated[int | None, Header()] = No
     """A stream that says that something was written: the number of the audit event, nothing else."""
     desk_of(request, refresh=True)
     start = max(0, after if last_event_id is None else last_event_id)
-    return StreamingResponse(_stream(request, start), media_type="text/event-stream")
+    return StreamingResponse(stream(request, start), media_type="text/event-stream")
 
 
 @router.post("/sessions/arrive")
@@ -109,7 +100,7 @@ def _back() -> Response:
     return RedirectResponse("/today", status_code=303)
 
 
-async def _stream(request: Request, seq: int) -> AsyncIterator[str]:
+async def stream(request: Request, seq: int) -> AsyncIterator[str]:
     """Changes after an event's number. Rows wait in the database, so nothing queues here however slow the reader."""
     waited = HEARTBEAT_S  # a first line at once opens the stream
     while not await request.is_disconnected():

@@ -97,6 +97,16 @@ LEAVE_RULES = {
     "S066": "Time after the dose",
     "S067": "No dissociation in the last set",
 }
+MONITORING = {
+    "S030": "No pressure about 40 minutes after the first device",
+    "S031": "Two hours since the first device are not over",
+    "S032": "Oxygen saturation is overdue",
+    "S033": "The next set is overdue",
+    "S034": "The next set is overdue",
+    "S035": "The last set says nothing of alertness or dissociation",
+    "S036": "The next set of the long infusion is overdue",
+    "S037": "A planned set was never read",
+}
 SEEN = {
     "symptoms.hypertensive_crisis": "Signs of hypertensive crisis: severe headache, chest pain, confusion, visual loss",
     "events.apnoea": "Apnoea",

@@ -18,25 +18,7 @@ from afterglow.errors import InvalidData, OutOfRange, UnknownName, echo
 from afterglow.predicates import Combination, Condition, Fact
 from afterglow.records import read_record, unknown_name
 
-_PLACES = {
-    "hx": "history",
-    "dx": "diagnosis",
-    "sud": "substance use",
-    "meds": "medicine list",
-    "tx": "treatment",
-    "cssrs": "C-SSRS",
-    "cssrs_slc": "C-SSRS since last contact",
-    "rems": "REMS",
-}
-_LETTERS = {
-    "acls": "ACLS",
-    "bls": "BLS",
-    "moaas": "MOAA/S",
-    "bp": "pressure",
-    "spo2": "SpO2",
-    "iv": "IV",
-    "rn": "nurse",
-}
+_PLACES = {"hx": "history", "dx": "diagnosis", "sud": "substance use", "meds": "medicine list", "tx": "treatment"}
 _OPERATORS = {
     "==": "is",
     "!=": "is not",
@@ -207,5 +189,5 @@ def _type_of(value: Fact) -> type:
 
 def _spelt(name: str) -> str:
     where, _, what = name.partition(".")
-    text = " ".join(_LETTERS.get(word, word) for word in what.split("_"))
+    text = what.replace("_", " ")
     return f"{_PLACES.get(where, where.replace('_', ' '))}: {text}" if text else name

@@ -69,7 +69,7 @@ class Finding:
         shown = []
         for (name, value), unit in zip(self.observed, self.units, strict=True):
             if value is not None:
-                text = {True: "yes", False: "no"}[value] if isinstance(value, bool) else _spelt(value)
+                text = {True: "yes", False: "no"}[value] if isinstance(value, bool) else f"{value}".replace("_", " ")
                 shown.append(f"{fact_label(name)} {text}{'' if unit in {None, 'points'} else f' {unit}'}")
         return ", ".join(shown) or "nothing"
 
@@ -80,17 +80,6 @@ class Finding:
         says = {Verdict.HIT: "meets", Verdict.CLEAR: "does not meet", Verdict.UNKNOWN: "cannot judge"}[self.verdict]
         missing = f"; missing: {', '.join(self.settles)}" if self.settles else ""
         return f"{says} rule {of.id} ({of.condition}): {self.values}; limit: {self.limit}; {of.basis}{missing}"
-
-
-def _spelt(value: float | str) -> str:
-    """A word without underscores, a number with three digits that count (all of its whole ones).
-
-    >>> _spelt("post_infusion"), _spelt(21.7135454), _spelt(152), _spelt(0.0125), _spelt(1420.0)
-    ('post infusion', '21.7', '152', '0.0125', '1420')
-    """
-    if isinstance(value, str):
-        return value.replace("_", " ")
-    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 class Decision(StrEnum):

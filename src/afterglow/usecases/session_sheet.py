@@ -37,6 +37,7 @@ from afterglow.clinic import (
     judge_reading,
     next_device_at,
     open_findings,
+    rule,
     standing_readings,
     workup_items,
 )
@@ -175,7 +176,8 @@ def read_sheet(work: Work, session_id: str, *, zone: str) -> SessionSheet:
     sent = work.standing(FormSent, patient_id=session.patient_id, subject=session_id)
     gates = gates_of(work, session, chart, policy)
     standing = escalations(session, policy)
-    monitoring = tuple(f for f in judge_monitoring(session, work.now, policy=policy) if f.verdict is Verdict.HIT)
+    watched = (each for each in judge_monitoring(session, work.now, policy=policy) if each.verdict is Verdict.HIT)
+    monitoring = tuple(each for each in watched if not rule(each.rule).lock)  # a time that is not over is no finding
     leaving = _leaving(work, session, policy)
     judged = (*(f for gate in gates for f in gate.findings), *standing, *monitoring)
     sheet, ready = _charts(work, session, policy, zone, chart.age_years)

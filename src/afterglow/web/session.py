@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Request, Response
-from fastapi.responses import JSONResponse, RedirectResponse, StreamingResponse
+from fastapi.responses import JSONResponse, RedirectResponse
 
 from afterglow.clinic import (
     Decision,
@@ -29,7 +29,6 @@ from afterglow.usecases.session_sheet import SessionSheet, read_sheet, try_readi
 from afterglow.usecases.work import SIGN_WITHIN
 from afterglow.web.acts import ACTS, Asked, vitals_of
 from afterglow.web.pages import PageRoute, clinic_of, desk_of, may, page, status_of
-from afterglow.web.today import stream
 from afterglow.web.typed import Typed, typed_of
 from afterglow.web.words import (
     GATES,
@@ -59,16 +58,6 @@ def show(request: Request, session_id: str) -> Response:
 def show_again(request: Request, session_id: str) -> Response:
     """The parts of a page that is open already; it is not told in the trail once more."""
     return _page(request, desk_of(request, refresh=True), session_id, template="session_parts.html")
-
-
-@router.get("/sessions/{session_id}/events")
-def follow(
-    request: Request, session_id: str, last_event_id: Annotated[int | None, Header()] = None, after: int = 0
-) -> Response:
-    """A stream that says that something was written; what it was, the page asks for itself."""
-    desk_of(request, refresh=True)
-    start = max(0, after if last_event_id is None else last_event_id)
-    return StreamingResponse(stream(request, start), media_type="text/event-stream")
 
 
 @router.get("/sessions/{session_id}/form")

@@ -49,7 +49,7 @@ def follow(request: Request, last_event_id: Annotated[int | None, Header()] = No
     """A stream that says that something was written: the number of the audit event, nothing else."""
     desk_of(request, refresh=True)
     start = max(0, after if last_event_id is None else last_event_id)
-    return StreamingResponse(stream(request, start), media_type="text/event-stream")
+    return StreamingResponse(_stream(request, start), media_type="text/event-stream")
 
 
 @router.post("/sessions/arrive")
@@ -93,6 +93,9 @@ def _shown(desk: Desk) -> dict[str, Any]:
         "due_in_all": len(due),
         "steps": STEPS,
         "phases": PHASES,
+        "gate_words": GATES,
+        "short": short_name,
+        "who": lambda login: told.shown.people.get(login, login),
     }
 
 
@@ -100,7 +103,7 @@ def _back() -> Response:
     return RedirectResponse("/today", status_code=303)
 
 
-async def stream(request: Request, seq: int) -> AsyncIterator[str]:
+async def _stream(request: Request, seq: int) -> AsyncIterator[str]:
     """Changes after an event's number. Rows wait in the database, so nothing queues here however slow the reader."""
     waited = HEARTBEAT_S  # a first line at once opens the stream
     while not await request.is_disconnected():

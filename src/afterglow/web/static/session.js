@@ -103,7 +103,7 @@ function follow() {
   let source = null;
   let poll = null;
   const open = () => {
-    source = new EventSource(`/sessions/${session}/events?after=${board.querySelector("[data-seq]")?.dataset.seq ?? 0}`);
+    source = new EventSource(`/today/events?after=${board.querySelector("[data-seq]")?.dataset.seq ?? 0}`);
     source.addEventListener("changed", refresh);
     source.addEventListener("ended", () => document.getElementById("stay")?.click());
     source.addEventListener("open", () => { clearInterval(poll); poll = setInterval(refresh, 60000); if (off) back(); });

@@ -58,7 +58,7 @@ class ChairNow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
-    """A booked session whose patient is not here yet; neither name nor gates of a chart that is closed to the reader."""
+    """A booked session whose patient is not here yet; neither name nor gates of a chart closed to the reader."""
 
     session_id: str
     chair_id: str

@@ -67,12 +67,13 @@ _STATIC = {
     "live.js": "text/javascript",
     "shell.js": "text/javascript",
     "session.css": "text/css",
+    "room.css": "text/css",
     "session.js": "text/javascript",
     "offline.js": "text/javascript",
     "locked.js": "text/javascript",
 }
 _FONT = "inter-latin-wght-normal.woff2"
-_NAVIGATION = (("/today", "Today", "today.read"),)
+_NAVIGATION = (("/today", "Today", "today.read"), ("/screens", "Screens", "passes.issue_room"))
 _TEMPLATES = Environment(
     loader=PackageLoader("afterglow.web", "templates"),
     autoescape=select_autoescape(default=True),
@@ -128,11 +129,19 @@ def status_of(error: AfterglowError) -> int:
 
 def add_pages(app: FastAPI, store: Store) -> None:
     """Mount the pages on an application: log in at `/login`, work at `/today`."""
-    from afterglow.web import entering, finding, offline, session, today  # noqa: PLC0415  each needs what is above
+    from afterglow.web import entering, finding, offline, session, today, wall  # noqa: PLC0415  each needs what is above
 
     app.state.store = store
     app.add_exception_handler(HTTPException, _no_such_page)
-    for router in (_files(), entering.router, today.router, finding.router, session.router, offline.router):
+    for router in (
+        _files(),
+        entering.router,
+        today.router,
+        finding.router,
+        session.router,
+        offline.router,
+        wall.router,
+    ):
         app.include_router(router, include_in_schema=False)
 
 

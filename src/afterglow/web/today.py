@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Header, Request, Response
@@ -19,7 +19,7 @@ from afterglow.usecases.sessions import check_in
 from afterglow.usecases.today import read_today
 from afterglow.usecases.worklists import read_worklist
 from afterglow.web.pages import PageRoute, day_of, desk_of, page
-from afterglow.web.words import PHASES, STEPS
+from afterglow.web.words import GATES, PHASES, STEPS, short_name
 
 router = APIRouter(route_class=PageRoute)
 POLL_S, HEARTBEAT_S = 1.0, 15.0
@@ -49,7 +49,7 @@ def follow(request: Request, last_event_id: Annotated[int | None, Header()] = No
     """A stream that says that something was written: the number of the audit event, nothing else."""
     desk_of(request, refresh=True)
     start = max(0, after if last_event_id is None else last_event_id)
-    return StreamingResponse(_stream(request, start), media_type="text/event-stream")
+    return StreamingResponse(stream(request, start, desk_of), media_type="text/event-stream")
 
 
 @router.post("/sessions/arrive")
@@ -103,12 +103,12 @@ def _back() -> Response:
     return RedirectResponse("/today", status_code=303)
 
 
-async def _stream(request: Request, seq: int) -> AsyncIterator[str]:
+async def stream(request: Request, seq: int, desk_for: Callable[..., Desk]) -> AsyncIterator[str]:
     """Changes after an event's number. Rows wait in the database, so nothing queues here however slow the reader."""
     waited = HEARTBEAT_S  # a first line at once opens the stream
     while not await request.is_disconnected():
         try:
-            last, changed = await run_in_threadpool(_news, request, seq)
+            last, changed = await run_in_threadpool(_news, desk_for, request, seq)
         except LoginRefused:
             yield "event: ended\ndata: log in again\n\n"
             return
@@ -125,8 +125,8 @@ async def _stream(request: Request, seq: int) -> AsyncIterator[str]:
         waited += POLL_S
 
 
-def _news(request: Request, seq: int) -> tuple[int, bool]:
-    desk = desk_of(request, refresh=True)
+def _news(desk_for: Callable[..., Desk], request: Request, seq: int) -> tuple[int, bool]:
+    desk = desk_for(request, refresh=True)
     with desk.store.read(desk.actor.clinic_id, by=desk.actor.person_id) as tx:
         found = audit.last_events(tx, after=seq)
     return (found[-1].seq if found else seq), any(each.action not in _READS for each in found)

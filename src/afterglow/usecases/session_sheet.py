@@ -21,8 +21,10 @@ from afterglow.clinic import (
     LeaveCheck,
     MedicineList,
     PreparedDose,
+    Priority,
     Reading,
     SessionState,
+    Severity,
     SitePolicy,
     TreatmentSession,
     Verdict,
@@ -37,6 +39,7 @@ from afterglow.clinic import (
     judge_reading,
     next_device_at,
     open_findings,
+    priority_of,
     rule,
     standing_readings,
     workup_items,
@@ -258,6 +261,16 @@ def reading_line(session: TreatmentSession, at: datetime, told: Clocks, policy: 
     last = max([at, *(when for when, _ in marks), *([told.earliest_leave_at] if told.earliest_leave_at else [])])
     whole = max(last - start, timedelta(minutes=1))
     return tuple(ReadingMark(state=state, at=when, share=(when - start) / whole) for when, state in marks)
+
+
+def standing_priority(session: TreatmentSession, policy: SitePolicy) -> Priority | None:
+    """How fast somebody must respond to what the readings met: the highest that nobody has answered; None for nothing.
+
+    An emergency stays until the patient has left.
+    """
+    standing = escalations(session, policy)
+    waits = (*open_findings(standing, session.answers), *(e for e in standing if e.severity is Severity.EMERGENCY))
+    return min((priority_of(each) for each in waits), key=list(Priority).index, default=None)
 
 
 def _gate(name: str, findings: tuple[Finding, ...], session: TreatmentSession) -> Gate:

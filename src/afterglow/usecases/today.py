@@ -12,6 +12,7 @@ from afterglow.clinic import (
     Clocks,
     Delivery,
     Diary,
+    Priority,
     Role,
     SessionState,
     TreatmentSession,
@@ -24,7 +25,7 @@ from afterglow.usecases.measures import OPEN_ALERTS
 from afterglow.usecases.people import names_of
 from afterglow.usecases.policies import DIARY
 from afterglow.usecases.room import IN_ROOM
-from afterglow.usecases.session_sheet import Gate, ReadingMark, gates_of, reading_line
+from afterglow.usecases.session_sheet import Gate, ReadingMark, gates_of, reading_line, standing_priority
 from afterglow.usecases.sessions import chart_of, policy_of
 from afterglow.usecases.work import CARE, Loaded, Work
 
@@ -44,6 +45,7 @@ class InChair:
     state: SessionState | None = None
     clocks: Clocks | None = None
     rules_met: tuple[str, ...] = ()
+    priority: Priority | None = None
     line: tuple[ReadingMark, ...] = ()
 
 
@@ -163,6 +165,7 @@ def _in_chair(work: Work, session: TreatmentSession) -> InChair:
         state=session.state,
         clocks=told,
         rules_met=tuple(each.rule for each in escalations(session, policy)),
+        priority=standing_priority(session, policy),
         line=reading_line(session, work.now, told, policy),
     )
 

@@ -5,28 +5,37 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from afterglow.clinic import Booking, BookingState, Clocks, Delivery, Diary, Role, SessionState, TreatmentSession
+from afterglow.clinic import (
+    Booking,
+    BookingState,
+    Clocks,
+    Delivery,
+    Diary,
+    Priority,
+    Role,
+    SessionState,
+    TreatmentSession,
+)
 from afterglow.clinic import clocks as clocks_of
-from afterglow.clinic import escalations as escalations_of
 from afterglow.store import facts, patients
 from afterglow.usecases.desk import view
 from afterglow.usecases.passes import Pass, PassKind
 from afterglow.usecases.policies import DIARY
 from afterglow.usecases.room import IN_ROOM
-from afterglow.usecases.session_sheet import ReadingMark, reading_line
+from afterglow.usecases.session_sheet import ReadingMark, reading_line, standing_priority
 from afterglow.usecases.sessions import policy_of
 from afterglow.usecases.work import CARE, Work
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoomLine:
-    """Who sits in a chair now: initials, phase, clocks."""
+    """Who sits in a chair now: initials, phase, clocks, and how fast somebody must respond to what was read."""
 
     initials: str
     delivery: Delivery
     state: SessionState
     clocks: Clocks
-    open_escalations: int
+    priority: Priority | None
     line: tuple[ReadingMark, ...]
 
 
@@ -94,7 +103,7 @@ def _line(work: Work, session: TreatmentSession) -> RoomLine:
         delivery=session.delivery,
         state=session.state,
         clocks=told,
-        open_escalations=len(escalations_of(session, policy)),
+        priority=standing_priority(session, policy),
         line=reading_line(session, work.now, told, policy),
     )
 

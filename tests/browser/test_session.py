@@ -56,7 +56,6 @@ def later(served: Served, minutes: float) -> None:
 
 
 def enter(page: Any, served: Served, session_id: str, login: str = "nora") -> None:
-    page.set_default_timeout(20_000)  # the first flow sheet of a dose is computed while one waits
     log_in(page, served, login)
     page.wait_for_url("**/today")
     page.goto(f"/sessions/{session_id}")

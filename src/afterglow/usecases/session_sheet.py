@@ -198,7 +198,7 @@ def read_sheet(work: Work, session_id: str, *, zone: str) -> SessionSheet:
         label=label_of(work, chart.course),
         clocks=clocks(session, work.now, policy=policy),
         gates=gates,
-        escalations=standing,
+        escalations=tuple(sorted(standing, key=_pressing)),
         monitoring=monitoring,
         to_answer=open_findings(judged, session.answers),
         leaving=leaving,
@@ -282,6 +282,11 @@ def _gate(name: str, findings: tuple[Finding, ...], session: TreatmentSession) -
         missing = dict.fromkeys(each for finding in unknown for each in finding.settles)
         return Gate(name=name, state=GateState.UNKNOWN, findings=findings, says=f"not known: {', '.join(missing)}")
     return Gate(name=name, state=GateState.CLOSED, findings=findings)
+
+
+def _pressing(finding: Finding) -> tuple[bool, int]:
+    """Emergencies first, then by how fast somebody must respond."""
+    return finding.severity is not Severity.EMERGENCY, list(Priority).index(priority_of(finding))
 
 
 def _next(step: str | None) -> str:

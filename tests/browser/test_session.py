@@ -250,6 +250,39 @@ def test_a_full_set_goes_in_by_keyboard_alone(opened: Open, staffed: Served) -> 
     assert page.input_value("#reading-systolic_mmhg") == ""
 
 
+def test_a_patient_is_let_go_by_keyboard_alone(opened: Open, staffed: Served) -> None:
+    store, session_id = staffed.store, running(staffed)
+    nurse = desk(store, Role.NURSE)
+    for _ in range(4):
+        later(staffed, 10)
+        room.read_vitals(nurse, session_id, care.quiet())
+    room.end_dose(nurse, session_id, amounts_ug=(("v1", 40_000),))
+    for _ in range(5):
+        later(staffed, 14)
+        room.read_vitals(nurse, session_id, care.quiet())
+    page = opened()
+    enter(page, staffed, session_id)
+    page.wait_for_selector("html[data-ready]")
+    here = "() => { const e = document.activeElement; return [e.form?.id ?? '', e.type ?? '', e.name ?? '']; }"
+    asked: list[str] = []
+    for _ in range(160):
+        page.keyboard.press("Tab")
+        form, kind, name = page.evaluate(here)
+        if form != "leave":
+            continue
+        if kind == "radio" and name not in asked:
+            page.keyboard.press("Space")  # the first of the group: yes, or 2 points
+            asked.append(name)
+        elif kind == "checkbox":
+            page.keyboard.press("Space")
+        elif kind == "submit":
+            page.keyboard.press("Enter")
+            break
+    assert len(asked) == len(care.LEAVING) - 1 + 10
+    page.wait_for_selector("text=after the leave check")
+    assert now_of(staffed, session_id).state is SessionState.LEFT
+
+
 def test_rules_show_while_one_types_and_nothing_is_kept(opened: Open, staffed: Served) -> None:
     session_id = running(staffed)
     page = opened()
@@ -337,6 +370,10 @@ def test_devices_wait_five_minutes(opened: Open, staffed: Served) -> None:
     press(page, "device")
     assert page.locator("#summary").count() == 0
     assert len(now_of(staffed, session_id).given) == 2
+    page.goto(f"/sessions/{session_id}/form")
+    assert "56 mg" in page.text_content("table")
+    assert "d1 at" in page.text_content("table")
+    look(page, "rems-form", "light")
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -76,7 +76,10 @@ function merge(fresh) {
     const mine = old.querySelector("[name=version]");
     if (version && mine && version.value !== mine.value) note(old);
   }
+  const before = new Set([...board.querySelectorAll(".alarm.high h2")].map((each) => each.id));
   board.replaceChildren(...fresh.childNodes);
+  const met = [...board.querySelectorAll(".alarm.high h2")].filter((each) => !before.has(each.id));
+  if (met.length) document.getElementById("met").textContent = met.map((each) => each.textContent).join(". ");
   if (focused && document.activeElement?.id !== focused) document.getElementById(focused)?.focus({ preventScroll: true });
   tick();
   showNeeds();

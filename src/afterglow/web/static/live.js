@@ -38,7 +38,7 @@ function follow(board) {
     const seq = board.querySelector("[data-seq]").dataset.seq;
     source = new EventSource(`${board.dataset.events}?after=${seq}`);
     source.addEventListener("changed", refresh);
-    source.addEventListener("ended", () => location.assign(board.dataset.home ?? "/login?ended=1"));
+    source.addEventListener("ended", () => { source.close(); location.assign(board.dataset.home ?? "/login?ended=1"); });
     source.addEventListener("open", () => { clearInterval(poll); poll = setInterval(refresh, 60000); });
     source.addEventListener("error", () => { clearInterval(poll); poll = setInterval(refresh, POLL_MS); mark(true); });
   }

@@ -108,7 +108,7 @@ function follow() {
   const open = () => {
     source = new EventSource(`/today/events?after=${board.querySelector("[data-seq]")?.dataset.seq ?? 0}`);
     source.addEventListener("changed", refresh);
-    source.addEventListener("ended", () => document.getElementById("stay")?.click());
+    source.addEventListener("ended", () => { source.close(); document.getElementById("stay")?.click(); });
     source.addEventListener("open", () => { clearInterval(poll); poll = setInterval(refresh, 60000); if (off) back(); });
     source.addEventListener("error", () => { clearInterval(poll); poll = setInterval(() => (off ? back() : refresh()), POLL_MS); });
   };

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import pytest
 from tests.integration import care
-from tests.integration.desks import at_work, desk, later, now
+from tests.integration.desks import actor, at_work, desk, later, now
 
-from afterglow.clinic import Delivery, DueState, Role, SessionState
+from afterglow.clinic import Delivery, DueState, Priority, Role, SessionState
 from afterglow.errors import MissingValue, NotPermitted, OutOfRange
 from afterglow.store.records import Store
 from afterglow.usecases import people, room, sessions
-from afterglow.usecases.session_sheet import GateState, SessionSheet, read_sheet, reading_line, try_reading
+from afterglow.usecases.login import offline_key
+from afterglow.usecases.session_sheet import (
+    GateState,
+    SessionSheet,
+    read_sheet,
+    reading_line,
+    standing_priority,
+    try_reading,
+)
 
 
 @pytest.fixture
@@ -113,3 +121,34 @@ def test_the_sheet_knows_names_and_keeps_closed_charts_closed(clinic: Store) -> 
     people.restrict_chart(desk(clinic, Role.COMPLIANCE), patient_id, team=("nora",))
     with pytest.raises(NotPermitted):
         sheet(clinic, session_id)
+
+
+def test_the_key_of_what_a_device_keeps_is_a_persons_own(clinic: Store) -> None:
+    nora, bea = actor(clinic, Role.NURSE, by="nora"), actor(clinic, Role.NURSE, by="bea")
+    elsewhere = actor(clinic, Role.NURSE, by="nora", clinic="south")
+    key = offline_key(clinic, nora)
+    assert len(key) == 32
+    assert key == offline_key(clinic, actor(clinic, Role.NURSE, by="nora", signed=False))
+    assert len({key, offline_key(clinic, bea), offline_key(clinic, elsewhere)}) == 3
+
+
+def test_emergencies_come_first_and_stay_until_the_patient_has_left(clinic: Store) -> None:
+    _, course = care.in_induction(clinic)
+    session_id = care.book(clinic, course, minutes=1)
+    care.dosing(clinic, session_id)
+    nurse = desk(clinic, Role.NURSE)
+    shown = sheet(clinic, session_id)
+    assert standing_priority(shown.session, shown.policy) is None
+    later(clinic, 5)
+    room.read_vitals(nurse, session_id, care.quiet(systolic_mmhg=172, diastolic_mmhg=104))
+    shown = sheet(clinic, session_id)
+    assert standing_priority(shown.session, shown.policy) is Priority.MEDIUM
+    later(clinic, 1)
+    room.read_vitals(nurse, session_id, care.quiet(systolic_mmhg=172, diastolic_mmhg=104, spo2_pct=88))
+    shown = sheet(clinic, session_id)
+    assert standing_priority(shown.session, shown.policy) is Priority.HIGH
+    assert shown.escalations[0].rule == "S045"
+    later(clinic, 1)
+    room.read_vitals(nurse, session_id, care.quiet())
+    shown = sheet(clinic, session_id)
+    assert [each.rule for each in shown.escalations] == ["S045"]

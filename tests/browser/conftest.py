@@ -149,9 +149,9 @@ def opened(chromium: Any, served: Served) -> Iterator[Open]:
     assert refused == []
 
 
-def log_in(page: Any, served: Served, login: str = "nora") -> None:
+def log_in(page: Any, served: Served, login: str = "nora", *, clinic: str = "north") -> None:
     page.goto("/login")
-    page.select_option("#clinic", "north")
+    page.select_option("#clinic", clinic)
     page.fill("#login", login)
     page.fill("#password", PASSWORD)
     page.fill("#code", served.code(login))

@@ -519,7 +519,7 @@ def test_a_link_is_for_one_purpose_until_it_is_used_or_taken_back(north: Store) 
     nurse = desk(north, Role.NURSE)
     issued = passes.issue_link(nurse, "p1", Purpose.ANSWER_SCALE, about="phq9", days=2)
     token, who = login.open_link(north, issued.token, address="1")
-    assert (who.roles, who.patient_id, who.only) == ((Role.PATIENT,), "p1", ("measures.answer", "measures.ask"))
+    assert (who.roles, who.patient_id, who.only) == ((Role.PATIENT,), "p1", passes.OPENS[Purpose.ANSWER_SCALE])
     assert login.resume(north, token) == who
     assert login.open_link(north, issued.token)[1] == who  # again, until it is used
     with pytest.raises(NotPermitted):

@@ -38,9 +38,10 @@ from afterglow.errors import (
 from afterglow.settings import Settings
 from afterglow.store import audit
 from afterglow.store.records import Store
-from afterglow.usecases import courses, login, measures, passes, people, worklists
+from afterglow.usecases import answering, courses, login, measures, passes, people, policies, worklists
 from afterglow.usecases.desk import Desk
 from afterglow.usecases.passes import Purpose
+from afterglow.usecases.policies import HelpLines
 from afterglow.usecases.post import run_due
 from afterglow.usecases.work import program
 
@@ -164,7 +165,7 @@ def test_a_score_is_read_against_the_one_before_treatment(north: Store) -> None:
 def test_a_patient_answers_the_scale_of_the_link_once(north: Store) -> None:
     patient = register(north)
     own = linked(north, patient, Purpose.ANSWER_SCALE, "phq9")
-    assert measures.ask(own, patient, "PHQ-9").shown == "phq9"
+    assert answering.ask(own, patient).shown.about == "phq9"
     with pytest.raises(NotPermitted, match="something else"):
         measures.answer(own, patient, "GAD-7", {"1": 1})
     answers = {str(n + 1): value for n, value in enumerate(THOUGHTS)}
@@ -191,7 +192,9 @@ def test_a_link_is_for_its_patient_and_scale(north: Store) -> None:
     anna, berta = register(north), register(north, "Berta Muster")
     own = linked(north, anna, Purpose.ANSWER_SCALE, "madrs")
     with pytest.raises(NotFound):
-        measures.ask(own, berta, "madrs")
+        answering.ask(own, berta)
+    with pytest.raises(NotPermitted, match="not answered on a phone"):
+        answering.tap(own, anna, "madrs", "1", 1)
     with pytest.raises(NotPermitted, match="clinician rates"):
         measures.answer(own, anna, "madrs", {"1": 1})
 
@@ -201,7 +204,84 @@ def test_a_patient_sees_own_totals_and_no_verdict(north: Store) -> None:
     measures.record(desk(north, NURSE), patient, "PHQ-9", answers=QUIET)
     measures.record(desk(north, NURSE), patient, "MADRS", total=30)
     own = linked(north, patient, Purpose.SEE_PROGRESS)
-    assert [each[1:] for each in measures.progress(own, patient).shown] == [("phq9", 16.0)]
+    shown = answering.progress(own, patient).shown
+    assert (shown.instrument, [points for _, points in shown.scores]) == ("phq9", [16.0])
+
+
+def test_a_critical_answer_is_told_at_the_tap_and_once(north: Store) -> None:
+    patient = register(north)
+    own = linked(north, patient, Purpose.ANSWER_SCALE, "PHQ-9")
+    for number in range(1, 9):
+        assert answering.tap(own, patient, "phq9", str(number), 0).state is None
+    assert measures.list_alerts(desk(north, NURSE)).shown == ()
+    assert answering.tap(own, patient, "phq9", "9", 1).state == "critical"
+    (first,) = measures.list_alerts(desk(north, NURSE)).shown
+    assert first.now.text.startswith("PHQ-9 on the phone, not finished yet: item 9")
+    asked = answering.ask(own, patient).shown
+    assert (asked.critical, asked.told) == ("9", ())
+    answering.tap(own, patient, "phq9", "9", 1)  # the same again tells nobody again
+    answering.tap(own, patient, "phq9", "9", 2)
+    assert len(measures.list_alerts(desk(north, NURSE)).shown) == 2
+    asked = answering.ask(own, patient).shown
+    measures.answer(own, patient, "phq9", dict(asked.answers))
+    assert len(measures.list_alerts(desk(north, NURSE)).shown) == 2
+    (line,) = measures.list_scores(desk(north, NURSE), patient).shown
+    assert line.measured.total == 2
+
+
+def test_an_answer_stays_where_it_belongs(north: Store) -> None:
+    patient = register(north)
+    own = linked(north, patient, Purpose.ANSWER_SCALE, "PHQ-9")
+    with pytest.raises(NotPermitted, match="something else"):
+        answering.tap(own, patient, "gad7", "1", 1)
+    for question, value in (("10", 1), ("1", 4)):
+        with pytest.raises(OutOfRange):
+            answering.tap(own, patient, "phq9", question, value)
+    with pytest.raises(NotPermitted):
+        answering.tap(desk(north, Role.PATIENT), patient, "phq9", "1", 1)
+    day_after = linked(north, patient, Purpose.CHECK_IN)
+    assert answering.ask(day_after, patient).shown.about is None  # no session yet
+    with pytest.raises(OutOfRange):
+        answering.tap(day_after, patient, "s1", "unwell", 2)
+    answering.tap(day_after, patient, "s1", "unwell", 1)
+    answering.tap(day_after, patient, "s1", "drove_or_fell", 1)
+    answering.tap(day_after, patient, "s1", "low_mood_or_thoughts", 0)
+    assert len(measures.list_alerts(desk(north, NURSE)).shown) == 2
+    measures.check_in(day_after, patient, "s1", unwell=True, low_mood_or_thoughts=True, drove_or_fell=True)
+    told = [each.now.text for each in measures.list_alerts(desk(north, NURSE)).shown]
+    assert sorted(told) == [f"24-hour check-in: {each}" for each in ("drove or fell", "low mood or thoughts", "unwell")]
+
+
+def test_why_a_link_ended_is_told_to_who_holds_it(north: Store) -> None:
+    patient, office = register(north), desk(north, COORDINATOR)
+    assert passes.why_ended(north, "cut short") is None
+    assert passes.why_ended(north, "elsewhere~x~y") is None
+    issued = [passes.issue_link(office, patient, Purpose.SEE_PROGRESS, days=1) for _ in range(2)]
+    assert passes.why_ended(north, issued[0].token + "x") is None
+    clinic, held = passes.why_ended(north, issued[0].token) or ("", None)
+    assert (clinic, getattr(held, "purpose", None)) == ("north", Purpose.SEE_PROGRESS)
+    passes.revoke_link(office, issued[1].id)
+    assert passes.why_ended(north, issued[1].token) == ("north", passes.LinkEnd.REVOKED)
+    later(north, 2 * 24 * 60)
+    assert passes.why_ended(north, issued[0].token) == ("north", passes.LinkEnd.EXPIRED)
+    scale = passes.issue_link(office, patient, Purpose.ANSWER_SCALE, about="GAD-7")
+    _, who = login.open_link(north, scale.token)
+    own = Desk(store=north, actor=who)
+    measures.answer(own, patient, "gad7", {str(n): 0 for n in range(1, 8)})
+    assert passes.why_ended(north, scale.token) == ("north", passes.LinkEnd.USED)
+
+
+def test_whom_patients_call_is_the_clinics_word(north: Store) -> None:
+    assert policies.help_lines(north, "north").crisis == "988"  # the demo policy is of the United States
+    assert policies.help_lines(without_policy(north), "south").emergency == "911"
+    director = desk(north, Role.MEDICAL_DIRECTOR)
+    with pytest.raises(MissingValue):
+        policies.set_help_lines(director, HelpLines(emergency="112"))
+    with pytest.raises(OutOfRange, match="no telephone number"):
+        policies.set_help_lines(director, HelpLines(emergency="112", clinic="call us"))
+    for number in ("555 0142", "555 0143"):
+        policies.set_help_lines(director, HelpLines(emergency="112", clinic=number))
+    assert policies.help_lines(north, "north").clinic == "555 0143"
 
 
 @pytest.mark.parametrize(("mood", "priority"), [(True, Priority.HIGH), (False, Priority.MEDIUM)])

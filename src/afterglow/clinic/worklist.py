@@ -41,6 +41,9 @@ _UNFINISHED = (
 _RANK = {Priority.HIGH: 0, Priority.MEDIUM: 1, Priority.LOW: 2}
 
 
+Between = tuple[datetime | None, datetime | None]
+
+
 class WorkKind(StrEnum):
     """What is to be done."""
 
@@ -60,15 +63,21 @@ class WorkKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkItem:
-    """One line of the worklist; `due_at` None is now."""
+    """One line of the worklist; `due_at` None is now.
+
+    Args:
+        between: of a session that is due by the forecast, the days for half and for twice the accepted chance.
+    """
 
     kind: WorkKind
     patient_id: str
+    course_id: str
     text: str
     owner: Role
     priority: Priority
     due_at: datetime | None
     overdue: bool
+    between: Between = (None, None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +87,7 @@ class Standing:
     Args:
         change: of the main scale since its last reading but one, beyond measurement error; None if unknown.
         next_due_at: from the forecast: the last day with an accepted chance of relapse; None where there is none.
+        next_due_between: the days for half and for twice that chance.
         next_session_at: booked.
         checked_in: ids of sessions whose 24-hour check-in is done.
         forms_sent: ids of sessions whose monitoring form is in.
@@ -92,6 +102,7 @@ class Standing:
     reviews: tuple[ReviewKind, ...] = ()
     change: Change | None = None
     next_due_at: datetime | None = None
+    next_due_between: Between = (None, None)
     next_session_at: datetime | None = None
     checked_in: tuple[str, ...] = ()
     forms_sent: tuple[str, ...] = ()
@@ -193,7 +204,8 @@ def _schedule_items(standing: Standing, at: datetime, policy: SitePolicy) -> Ite
     wanted = standing.next_due_at
     if wanted is not None and wanted <= horizon and (booked is None or booked > wanted):
         text = "next session by the forecast, and none booked before"
-        yield _item(standing, WorkKind.SESSION_DUE, text, Role.COORDINATOR, Priority.MEDIUM, wanted)
+        item = _item(standing, WorkKind.SESSION_DUE, text, Role.COORDINATOR, Priority.MEDIUM, wanted)
+        yield replace(item, between=standing.next_due_between)
 
 
 def _cover_items(standing: Standing, at: datetime, policy: SitePolicy) -> Iterator[WorkItem]:
@@ -247,6 +259,7 @@ def _item(
     return WorkItem(
         kind=kind,
         patient_id=standing.patient_id,
+        course_id=standing.course.id,
         text=text,
         owner=owner,
         priority=priority,

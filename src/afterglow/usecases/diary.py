@@ -66,6 +66,7 @@ class DiaryPage:
     booked: tuple[Booked, ...]
     opens_hour: float
     closes_hour: float
+    turnaround_minutes: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,6 +246,7 @@ def show_diary(work: Work, *, since: datetime, until: datetime) -> DiaryPage:
         booked=tuple(sorted(booked, key=lambda each: (each.booking.starts_at, each.booking.chair_id))),
         opens_hour=policy.number("diary.opens_hour"),
         closes_hour=policy.number("diary.closes_hour"),
+        turnaround_minutes=policy.number("diary.turnaround_minutes"),
     )
 
 

@@ -43,12 +43,12 @@ from afterglow.clinic import (
 from afterglow.protocol import RecordedScore, RecordedSession
 from afterglow.scales import ScaleAnswers, ScaleScore
 from afterglow.store.patients import Identifiers
-from afterglow.usecases.measures import CheckIn, Measured
+from afterglow.usecases.measures import Answering, CheckIn, Measured
 from afterglow.usecases.messages import OutgoingMessage, Route
 from afterglow.usecases.passes import Pass
 from afterglow.usecases.patients import KnownFact, TrialHistory
 from afterglow.usecases.people import Person
-from afterglow.usecases.policies import ConsentForm
+from afterglow.usecases.policies import ConsentForm, HelpLines
 from afterglow.usecases.work import BrokenGlass, PatientAccess
 from afterglow.usecases.worklists import FormSent
 
@@ -58,6 +58,7 @@ KINDS: Mapping[str, type] = MappingProxyType(
         "allergies": Allergies,
         "authorisation": Authorisation,
         "benefit_review": BenefitReview,
+        "answering": Answering,
         "booking": Booking,
         "broken_glass": BrokenGlass,
         "alert": ClinicAlert,
@@ -71,6 +72,7 @@ KINDS: Mapping[str, type] = MappingProxyType(
         "emergency_assessment": EmergencyAssessment,
         "finding": Finding,
         "form_sent": FormSent,
+        "help_lines": HelpLines,
         "identifiers": Identifiers,
         "known_fact": KnownFact,
         "leave_check": LeaveCheck,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from afterglow.clinic import (
@@ -35,7 +35,7 @@ from afterglow.store import facts as store_facts
 from afterglow.store.records import Store
 from afterglow.usecases.desk import roles_of, use_case, view
 from afterglow.usecases.messages import tell_owner
-from afterglow.usecases.passes import purpose_of, spend
+from afterglow.usecases.passes import PassKind, purpose_of, spend
 from afterglow.usecases.patients import KnownFact
 from afterglow.usecases.work import CARE, Loaded, Work, Written
 
@@ -44,6 +44,7 @@ OPEN_ALERTS = ("open", "seen", "acted")
 _ESCALATING = ("open", "seen")
 ALERTING = timedelta(days=60)  # Assumption: our policy; an older score is history that somebody types in
 _SEX = "patient.sex_for_cutoff"
+CHECK_IN_QUESTIONS = ("unwell", "low_mood_or_thoughts", "drove_or_fell")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +94,21 @@ class CheckIn:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Answering:
+    """What a patient has answered so far by a link, kept at each tap.
+
+    Args:
+        about: the scale, or the session that is asked after.
+        answers: by item number, or by the question of the check-in.
+        raised: what was told to the clinic at a tap already: alerts of the scale, questions of the check-in.
+    """
+
+    about: str
+    answers: tuple[tuple[str, int], ...] = ()
+    raised: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreLine:
     """One score in a chart: when, what, and what it says against the ones before."""
 
@@ -139,21 +155,9 @@ def answer(work: Work, patient_id: str, name: str, answers: Mapping[str, int | b
     if not scale.is_self_rated:
         raise NotPermitted("A clinician rates this scale", observed=scale.id)
     made, _ = _measured(work, name, answers=answers, total=None, subscales=None)
-    written = _record(work, patient_id, made, at=None, origin=None)
+    written = _record(work, patient_id, made, at=None, origin=None, told=answered_so_far(work, scale.id).raised)
     spend(work)
     return Written(id=written.id)
-
-
-@view("measures.ask", roles=(Role.PATIENT,))
-def ask(work: Work, patient_id: str, name: str) -> str:
-    """The scale that a patient's link asks for, by its id; whether its wording may be shown is the instrument's.
-
-    Raises: NotPermitted for another scale than the link's.
-    """
-    work.open_patient(patient_id)
-    scale = instrument(name)
-    purpose_of(work, patient_id, scale.id)
-    return scale.id
 
 
 @use_case("measures.check_in", roles=(*_ENTER, Role.PATIENT))
@@ -174,7 +178,8 @@ def check_in(
         by=work.actor.person_id,
     )
     fact_id = work.write(made, patient_id=patient_id, subject=session_id)
-    raised = raise_alerts(work, patient_id, (_call_alert(work, patient_id, made, fact_id),) if made.is_red else ())
+    told = answered_so_far(work, session_id).raised
+    raised = raise_alerts(work, patient_id, check_in_alerts(work, made, patient_id, alert_id=fact_id, told=told))
     spend(work)
     return Written(id=fact_id, also=() if work.actor.has(Role.PATIENT) else raised)
 
@@ -208,16 +213,6 @@ def correct(
 def list_scores(work: Work, patient_id: str, *, name: str | None = None) -> tuple[ScoreLine, ...]:
     """A patient's scores with what each says, oldest first; of one instrument if one is named."""
     return score_lines(work, patient_id, name=None if name is None else instrument(name).id)
-
-
-@view("measures.progress", roles=(Role.PATIENT,))
-def progress(work: Work, patient_id: str) -> tuple[tuple[datetime, str, float], ...]:
-    """A patient's own totals over time: when, which scale, points. No band, no verdict."""
-    return tuple(
-        (each.at, each.fact.instrument, each.fact.total)
-        for each in work.standing(Measured, patient_id=patient_id)
-        if each.fact.total is not None and each.fact.self_rated
-    )
 
 
 @view("measures.due", roles=(*CARE, Role.COORDINATOR))
@@ -317,7 +312,7 @@ def score_lines(work: Work, patient_id: str, *, name: str | None = None) -> tupl
     first_dose = min(
         (c.now.induced_at for c in work.every(TreatmentCourse, patient_id=patient_id) if c.now.induced_at), default=None
     )
-    sex, lines = _sex(work, patient_id), []
+    sex, lines = sex_of(work, patient_id), []
     before: dict[str, ScaleScore] = {}
     base: dict[str, ScaleScore] = {}
     for each in work.standing(Measured, patient_id=patient_id):
@@ -394,7 +389,15 @@ def _number(total: float | None) -> float:
     return float(total if total is not None else "nan")
 
 
-def _record(work: Work, patient_id: str, made: Measured, *, at: datetime | None, origin: str | None) -> Written:
+def _record(
+    work: Work,
+    patient_id: str,
+    made: Measured,
+    *,
+    at: datetime | None,
+    origin: str | None,
+    told: Collection[str] = (),
+) -> Written:
     when = at or work.now
     if when > work.now:
         raise WrongOrder("A scale was answered by now", observed=f"{when:%Y-%m-%d %H:%M} UTC")
@@ -404,38 +407,51 @@ def _record(work: Work, patient_id: str, made: Measured, *, at: datetime | None,
     fact_id = store_facts.write(work.tx, made, at=when, patient_id=patient_id, subject=made.instrument, origin=origin)
     work.about(patient_id=patient_id, subject=fact_id, instrument=made.instrument)
     lines = [each for each in score_lines(work, patient_id, name=made.instrument) if each.id == fact_id]
-    states = lines[0].reading.alerts if work.now - when < ALERTING else ()
+    found = lines[0].reading.alerts if work.now - when < ALERTING else ()
+    states = tuple(each for each in found if each.alert.id not in told)
     raised = alerts_from_score(
         states, score_id=fact_id, patient_id=patient_id, at=work.now, policy=work.policy_or_defaults()
     )
-    return Written(id=fact_id, also=raise_alerts(work, patient_id, raised))
+    name = instrument(made.instrument).short_name
+    named = (replace(each, text=f"{name}: {each.text}") for each in raised)
+    return Written(id=fact_id, also=raise_alerts(work, patient_id, named))
 
 
-def _call_alert(work: Work, patient_id: str, made: CheckIn, fact_id: str) -> ClinicAlert:
-    priority = Priority.HIGH if made.low_mood_or_thoughts else Priority.MEDIUM
-    said = (
-        ("unwell", made.unwell),
-        ("low mood or thoughts", made.low_mood_or_thoughts),
-        ("drove or fell", made.drove_or_fell),
-    )
-    return ClinicAlert(
-        id=f"{fact_id}.check_in",
+def check_in_alerts(
+    work: Work, made: CheckIn, patient_id: str, *, alert_id: str, told: Collection[str] = ()
+) -> tuple[ClinicAlert, ...]:
+    """The alert of every yes that the clinic was not told of before; low mood or thoughts make it a high one."""
+    said = [name for name in CHECK_IN_QUESTIONS if getattr(made, name) and name not in told]
+    if not said:
+        return ()
+    priority = Priority.HIGH if "low_mood_or_thoughts" in said else Priority.MEDIUM
+    alert = ClinicAlert(
+        id=f"{alert_id}.check_in",
         patient_id=patient_id,
         about="S072",
-        text=f"24-hour check-in: {', '.join(words for words, yes in said if yes)}",
+        text=f"24-hour check-in: {', '.join(each.replace('_', ' ') for each in said)}",
         action="Call the patient",
         priority=priority,
         owner=Role.PRESCRIBER if priority is Priority.HIGH else Role.NURSE,
         raised_at=work.now,
         respond_by=work.now + response_time(priority, work.policy_or_defaults()),
     )
+    return (alert,)
+
+
+def answered_so_far(work: Work, about: str) -> Answering:
+    """What the link's holder has tapped of a scale or check-in; nothing for whoever has no link."""
+    kind, _, pass_id = work.actor.person_id.partition(":")
+    kept = work.find(Answering, pass_id) if kind == PassKind.LINK else None
+    return Answering(about=about) if kept is None or kept.now.about != about else kept.now
 
 
 def _alert(work: Work, loaded: Loaded[ClinicAlert], outcome: Outcome[ClinicAlert]) -> Written:
     return work.keep(loaded, outcome, state=outcome.now.stage, due_at=outcome.now.respond_by)
 
 
-def _sex(work: Work, patient_id: str) -> str | None:
+def sex_of(work: Work, patient_id: str) -> str | None:
+    """What cut-offs that differ by sex go by, where it was asked."""
     noted = work.standing(KnownFact, patient_id=patient_id, subject=_SEX)
     value = noted[-1].fact.value if noted else None
     return value if isinstance(value, str) else None

@@ -16,6 +16,7 @@ from typing import Any
 
 from afterglow.clinic import Role
 from afterglow.errors import Conflict, LoginRefused, MissingValue, NotFound, NotPermitted, OutOfRange
+from afterglow.scales import instrument
 from afterglow.store import facts
 from afterglow.store.logins import end_sessions, keyed_digest
 from afterglow.store.records import Store, Transaction, new_id
@@ -52,9 +53,9 @@ class Purpose(StrEnum):
 
 
 OPENS: dict[Purpose, tuple[str, ...]] = {
-    Purpose.ANSWER_SCALE: ("measures.answer", "measures.ask"),
-    Purpose.CHECK_IN: ("measures.check_in",),
-    Purpose.SEE_PROGRESS: ("measures.progress",),
+    Purpose.ANSWER_SCALE: ("measures.answer", "measures.ask", "measures.tap"),
+    Purpose.CHECK_IN: ("measures.check_in", "measures.ask", "measures.tap"),
+    Purpose.SEE_PROGRESS: ("measures.progress", "measures.ask"),
 }
 """The use cases of each purpose."""
 
@@ -92,6 +93,14 @@ class Pass:
         return self.revoked_at is None and self.used_at is None and self.issued_at <= at < self.expires_at
 
 
+class LinkEnd(StrEnum):
+    """Why a link opens nothing any more."""
+
+    USED = "used"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Issued:
     """A new pass; `token` is shown once and never again."""
@@ -105,10 +114,12 @@ class Issued:
 def issue_link(work: Work, patient_id: str, purpose: Purpose, *, about: str | None = None, days: float = 3.0) -> Issued:
     """A link for a patient: one purpose, good for some days.
 
-    Raises: OutOfRange over 30 days; MissingValue for a scale's link without its scale.
+    Raises: OutOfRange over 30 days; MissingValue for a scale's link without its scale; UnknownName for no scale.
     """
     if purpose is Purpose.ANSWER_SCALE and about is None:
         raise MissingValue("A link for a scale names the scale", about="about")
+    if purpose is Purpose.ANSWER_SCALE and about is not None:
+        about = instrument(about).id
     work.open_patient(patient_id)
     return issue(
         work,
@@ -249,6 +260,39 @@ def spend(work: Work) -> None:
         loaded = work.load(Pass, pass_id)
         work.change(loaded, replace(loaded.now, used_at=work.now), state="used")
         end_sessions(work.tx, work.actor.person_id)
+
+
+def link_of(work: Work) -> Pass:
+    """The link by which a patient is here.
+
+    Raises: NotPermitted for whoever has no link.
+    """
+    kind, _, pass_id = work.actor.person_id.partition(":")
+    if kind != PassKind.LINK:
+        raise NotPermitted("This is for a patient's link")
+    return work.load(Pass, pass_id).now
+
+
+def why_ended(store: Store, token: str) -> tuple[str, LinkEnd | Pass] | None:
+    """The clinic of a link's token, and the link itself, or why it has ended; None for a token that never was one.
+
+    Only who holds the whole token is told, so nobody learns of links by guessing.
+    """
+    try:
+        clinic_id, pass_id, secret = _split(token)
+    except LoginRefused:
+        return None
+    digest = _digest(store, clinic_id, pass_id, secret)
+    if not any(each.id == clinic_id for each in store.clinics()):
+        return None
+    with store.read(clinic_id) as tx:
+        found, now = find_pass(tx, pass_id), tx.now
+    if found is None or found.kind is not PassKind.LINK or not hmac.compare_digest(digest, found.digest):
+        return None
+    if found.holds(now):
+        return clinic_id, found
+    ended = LinkEnd.REVOKED if found.revoked_at else LinkEnd.USED if found.used_at else LinkEnd.EXPIRED
+    return clinic_id, ended
 
 
 def purpose_of(work: Work, patient_id: str, about: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from afterglow.clinic import Role
 from afterglow.markdown import table
 from afterglow.usecases import (  # noqa: F401  each enters its use cases into the catalogue
+    answering,
     courses,
     diary,
     drugs,

@@ -14,11 +14,14 @@ from afterglow.clinic import (
     Role,
     SitePolicy,
     draft_policy,
+    policy_at,
     policy_settings,
     sign_policy,
 )
 from afterglow.clinic.rulebook import SettingValue
-from afterglow.errors import Conflict, MissingValue, OutOfRange, WrongOrder
+from afterglow.errors import Conflict, MissingValue, OutOfRange, PolicyUnsigned, WrongOrder, echo
+from afterglow.store import facts
+from afterglow.store.records import Store
 from afterglow.usecases.desk import use_case, view
 from afterglow.usecases.work import STAFF, Work, Written
 
@@ -33,6 +36,32 @@ class ConsentForm:
     version: str
     published_by: str
     published_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HelpLines:
+    """Whom a patient can call, as every page of theirs shows it.
+
+    Args:
+        emergency: number for danger now.
+        crisis: number of a crisis line; empty where the clinic names none.
+        crisis_text: whether the crisis line takes text messages too.
+        clinic: number of the clinic; empty until somebody sets it.
+        answered: when the clinic answers, as in "8 to 18"; "day and night" only where somebody does.
+    """
+
+    emergency: str
+    crisis: str = ""
+    crisis_text: bool = False
+    clinic: str = ""
+    answered: str = ""
+
+
+# Source: https://health.wyo.gov/publichealth/prevention/wivpp/suicide-prevention/988-suicide-crisis-lifeline (988 by
+# call or text at any hour, 911 in danger). Elsewhere the words name no number until the clinic sets its own.
+_HELP = {"US": HelpLines(emergency="911", crisis="988", crisis_text=True)}
+_NO_HELP = HelpLines(emergency="")
+HELP = "help_lines"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +180,40 @@ def set_chairs(
     now = Diary(chairs=chairs, capacity=capacity, closures=closures, nurses=nurses)
     work.about(subject=DIARY)
     return work.add(now, id=DIARY) if loaded is None else work.change(loaded, now)
+
+
+@use_case("policies.set_help_lines", roles=(Role.COORDINATOR, Role.MEDICAL_DIRECTOR))
+def set_help_lines(work: Work, lines: HelpLines) -> Written:
+    """Whom patients are told to call, from now on.
+
+    Raises: MissingValue without an emergency number or the clinic's own; OutOfRange for what is no number.
+    """
+    for name, number in (("emergency", lines.emergency), ("clinic", lines.clinic)):
+        if not number.strip():
+            raise MissingValue("Patients need a number to call", about=name)
+    for name, number in (("emergency", lines.emergency), ("crisis", lines.crisis), ("clinic", lines.clinic)):
+        if not set(number) <= set("0123456789 +()-") or len(number) > 24:
+            raise OutOfRange(
+                "This is no telephone number", observed=echo(number), allowed="digits, spaces, + ( ) -", about=name
+            )
+    loaded = work.find(HelpLines, HELP)
+    work.write(lines, subject=HELP)
+    work.about(subject=HELP)
+    return work.add(lines, id=HELP) if loaded is None else work.change(loaded, lines)
+
+
+def help_lines(store: Store, clinic_id: str) -> HelpLines:
+    """Whom the patients of a clinic can call: what it has set, else the numbers of its region where these are known."""
+    with store.read(clinic_id) as tx:
+        kept = facts.load_all(tx, HelpLines)
+        if kept and kept[0].now is not None:
+            return kept[0].now
+        versions = [head.now for head in facts.load_all(tx, SitePolicy) if head.now is not None]
+        try:
+            region = policy_at(versions, tx.now).region
+        except PolicyUnsigned:
+            region = SitePolicy(version=0, drafted_by="program").region
+    return _HELP.get(region, _NO_HELP)
 
 
 def consent_version(work: Work, delivery: Delivery) -> str:

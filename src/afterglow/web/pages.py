@@ -71,9 +71,16 @@ _STATIC = {
     "session.js": "text/javascript",
     "offline.js": "text/javascript",
     "locked.js": "text/javascript",
+    "patient.css": "text/css",
+    "link.js": "text/javascript",
 }
 _FONT = "inter-latin-wght-normal.woff2"
-_NAVIGATION = (("/today", "Today", "today.read"), ("/screens", "Screens", "passes.issue_room"))
+_NAVIGATION = (
+    ("/today", "Today", "today.read"),
+    ("/diary", "Diary", "diary.show"),
+    ("/worklist", "Worklist", "worklist.read"),
+    ("/screens", "Screens", "passes.issue_room"),
+)
 _TEMPLATES = Environment(
     loader=PackageLoader("afterglow.web", "templates"),
     autoescape=select_autoescape(default=True),
@@ -100,7 +107,7 @@ class PageRoute(APIRoute):
                         await run_in_threadpool(_prove_again, request, typed)
                 response = await inner(request)
             except AfterglowError as refused:
-                response = await run_in_threadpool(refusal, request, refused, typed)
+                response = await run_in_threadpool(self.refused, request, refused, typed)
             except RequestValidationError:
                 response = error_page(request, 422, "The form came incomplete", "Go back and send it again.")
             except HTTPException:
@@ -114,6 +121,10 @@ class PageRoute(APIRoute):
             return response
 
         return handle
+
+    def refused(self, request: Request, refused: AfterglowError, typed: Mapping[str, str]) -> Response:
+        """The page of a refusal."""
+        return refusal(request, refused, typed)
 
 
 def status_of(error: AfterglowError) -> int:
@@ -129,19 +140,22 @@ def status_of(error: AfterglowError) -> int:
 
 def add_pages(app: FastAPI, store: Store) -> None:
     """Mount the pages on an application: log in at `/login`, work at `/today`."""
-    from afterglow.web import entering, finding, offline, session, today, wall  # noqa: PLC0415  each needs what is above
+    from afterglow.web import (  # noqa: PLC0415  each needs what is above
+        diary,
+        entering,
+        finding,
+        offline,
+        patient,
+        session,
+        today,
+        wall,
+        work,
+    )
 
     app.state.store = store
     app.add_exception_handler(HTTPException, _no_such_page)
-    for router in (
-        _files(),
-        entering.router,
-        today.router,
-        finding.router,
-        session.router,
-        offline.router,
-        wall.router,
-    ):
+    pages = (entering, today, finding, patient, work, diary, session, offline, wall)
+    for router in (_files(), *(each.router for each in pages)):
         app.include_router(router, include_in_schema=False)
 
 

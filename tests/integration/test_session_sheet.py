@@ -6,8 +6,8 @@ import pytest
 from tests.integration import care
 from tests.integration.desks import actor, at_work, desk, later, now
 
-from afterglow.clinic import Delivery, DueState, Priority, Role, SessionState
-from afterglow.errors import MissingValue, NotPermitted, OutOfRange
+from afterglow.clinic import Decision, Delivery, DueState, Priority, Role, SessionState
+from afterglow.errors import MissingValue, NotFound, NotPermitted, OutOfRange
 from afterglow.store.records import Store
 from afterglow.usecases import people, room, sessions
 from afterglow.usecases.login import offline_key
@@ -53,7 +53,26 @@ def test_gates_open_one_after_the_other(clinic: Store) -> None:
     pressure = next(each for each in sheet(clinic, session_id).gates if each.name == "vitals")
     assert pressure.state is GateState.OPEN
     assert "systolic pressure 152" in (pressure.says or "")
-    assert [each.rule for each in sheet(clinic, session_id).to_answer] == ["S010"]
+    assert [each.rule for each in sheet(clinic, session_id).to_answer] == ["S010", "C011"]
+
+
+def test_a_rule_of_candidacy_that_the_visit_meets_is_answered_in_the_session(clinic: Store) -> None:
+    _, course = care.in_induction(clinic)
+    session_id = care.book(clinic, course, minutes=1)
+    care.screened(clinic, session_id)
+    later(clinic, 2)
+    room.read_vitals(desk(clinic, Role.NURSE), session_id, care.quiet(systolic_mmhg=152))
+    prescriber = desk(clinic, Role.PRESCRIBER)
+    for each in sheet(clinic, session_id).to_answer:
+        assert states(sheet(clinic, session_id))["candidacy"] is GateState.OPEN
+        sessions.answer(prescriber, session_id, each.rule, decision=Decision.PROCEED, reason="usual for her")
+    shown = sheet(clinic, session_id)
+    assert shown.to_answer == ()
+    assert [each.rule for each in shown.session.answers] == ["S010"]  # the other is the course's
+    assert set(states(shown).values()) == {GateState.CLOSED}
+    sessions.say_go(prescriber, session_id, version=shown.version)
+    with pytest.raises(NotFound):
+        sessions.answer(prescriber, session_id, "C001", decision=Decision.PROCEED, reason="not met")
 
 
 def test_after_the_dose_the_gates_are_done_and_leaving_stands_open(clinic: Store) -> None:

@@ -200,7 +200,7 @@ def read_sheet(work: Work, session_id: str, *, zone: str) -> SessionSheet:
         gates=gates,
         escalations=tuple(sorted(standing, key=_pressing)),
         monitoring=monitoring,
-        to_answer=open_findings(judged, session.answers),
+        to_answer=(*open_findings(judged, session.answers), *_candidacy_open(chart, gates)),
         leaving=leaving,
         waiting=waiting.now if waiting is not None and waiting.state == "prepared" else None,
         containers=_containers(work, session),
@@ -291,6 +291,11 @@ def _pressing(finding: Finding) -> tuple[bool, int]:
 
 def _next(step: str | None) -> str:
     return "" if step is None else f". {step}"
+
+
+def _candidacy_open(chart: Chart, gates: tuple[Gate, ...]) -> tuple[Finding, ...]:
+    """Rules of candidacy that this visit meets and nobody has answered, while there is a dose before the patient."""
+    return open_findings(chart.candidacy.findings, chart.candidacy.answers) if gates else ()
 
 
 def _leaving(work: Work, session: TreatmentSession, policy: SitePolicy) -> tuple[Finding, ...]:

@@ -41,6 +41,7 @@ from afterglow.web.words import (
     STEPS,
     questions,
     source_words,
+    tidy,
 )
 
 router = APIRouter(route_class=PageRoute)
@@ -180,7 +181,7 @@ def _context(desk: Desk, sheet: SessionSheet) -> dict[str, Any]:
 def _rule_words() -> dict[str, Any]:
     return {
         "rule_of": rule,
-        "first_up": lambda text: text[:1].upper() + text[1:],
+        "first_up": tidy,
         "source_of": lambda finding: source_words(rule(finding.rule)),
         "level_of": lambda finding: priority_of(finding).value,
     }

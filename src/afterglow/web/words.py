@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from afterglow.clinic import Delivery, Group, Rule, SessionState, fact_kinds, rules_of, sources
@@ -165,6 +166,16 @@ def source_words(of: Rule) -> str:
         return f"Site default, {default}"
     cited = sources()[of.provenance.source[0]].citation if of.provenance.source else "policy"
     return f"Source: {cited}" + (f"; the numbers are a site default, {default}" if "site default" in of.basis else "")
+
+
+def tidy(text: str) -> str:
+    """What was observed, without digits that nobody reads; capital first.
+
+    >>> tidy("age of the last set 21.7135454 min, oxygen saturation 91 %")
+    'Age of the last set 21.7 min, oxygen saturation 91 %'
+    """
+    shorter = re.sub(r"\d+\.\d{3,}", lambda found: f"{float(found[0]):.3g}", text)
+    return shorter[:1].upper() + shorter[1:]
 
 
 def short_name(name: str) -> str:

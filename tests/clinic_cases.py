@@ -47,6 +47,7 @@ from afterglow.clinic import (
     start_dose,
     take_drug,
 )
+from afterglow.clinic.containers import draw
 from afterglow.predicates import Fact
 from afterglow.quantities import DrugForm
 
@@ -377,3 +378,10 @@ def vial(container_id: str = "v1", amount_ug: int = 500_000) -> Container:
         amount_ug=amount_ug,
         concentration_ug_per_ul=50,
     ).now
+
+
+def drawn(session: TreatmentSession, container_id: str = "v1") -> Container:
+    """The container that a session drew from, as its own book has it."""
+    box = vial(container_id) if session.delivery is not Delivery.ESK else device(container_id)
+    mine = [each for each in session.drug_uses if each.container_id == container_id and each.kind == "drawn"]
+    return draw(box, nurse(12), amount_ug=sum(each.amount_ug for each in mine), session_id=session.id).now

@@ -25,7 +25,8 @@
     │   ├── LoginRefused      permission.login         not known who asks: a login, link or token that does not hold
     │   └── TooManyTries      permission.too_many      too many failed tries from here; a wait
     ├── NotFound              request.not_found        the thing named does not exist
-    ├── Conflict              request.conflict         somebody changed it first
+    ├── Conflict              request.conflict         what is there already stands against it
+    │   └── Outdated          request.conflict.outdated  somebody changed it since it was looked at
     └── StoreFault            the clinic's records cannot be read or written now
         ├── StoreUnavailable  store.unavailable        full, read-only, locked or unreachable
         ├── StoreOutdated     store.outdated           the database is of another version
@@ -281,9 +282,15 @@ class NotFound(AfterglowError):
 
 
 class Conflict(AfterglowError):
-    """Somebody changed it first."""
+    """What is there already stands against it."""
 
     code = "request.conflict"
+
+
+class Outdated(Conflict):
+    """Somebody changed it since it was looked at."""
+
+    code = "request.conflict.outdated"
 
 
 class StoreFault(AfterglowError):

@@ -58,6 +58,9 @@ class Settings(BaseSettings):
         default=10.0, gt=0, le=300, description="How long a write waits for another program's write."
     )
     attachment_limit_mb: float = Field(default=20.0, gt=0, le=200, description="Largest attachment.")
+    api_per_minute: int = Field(
+        default=600, ge=1, le=100_000, description="Requests that one API token may make in a minute."
+    )
     smtp_host: str | None = Field(default=None, description="The mail server; none: no mail is sent.")
     smtp_port: int = Field(default=587, ge=1, le=65535, description="The mail server's port.")
     smtp_security: MailSecurity = Field(
@@ -67,6 +70,11 @@ class Settings(BaseSettings):
     smtp_password: SecretStr | None = Field(default=None, description="Password at the mail server.")
     mail_from: str | None = Field(
         default=None, pattern=r"^[^@\s<>]+@[^@\s<>]+$", description="Address that mail comes from."
+    )
+    public_url: str | None = Field(
+        default=None,
+        pattern=r"^https://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~/-]*)?$",
+        description="Address of the pages as patients reach them, `https://...`; none: no link is sent to a patient.",
     )
     webhook_secret: SecretStr | None = Field(
         default=None, min_length=16, description="Signs what is sent to webhooks; 16 characters or more."

@@ -73,14 +73,16 @@ def test_arrival_and_alert_without_script(opened: Open, served: Served) -> None:
     assert page.locator(".chair").nth(1).locator("h2").text_content().split() == ["c2", "Free"]
     page.click("text=Is here")
     assert page.locator(".chair").nth(1).locator("h2").text_content().split() == ["c2", "Screen"]
-    row = page.locator(".alerts .row").first
-    row.locator("button").click()
-    assert "read by Nora" in row.text_content()
-    row.locator("input[name=action]").fill("Spoke with her; safety plan gone through")
-    row.locator("button").click()
-    assert "Done: Spoke with her" in row.text_content()
     before = page.locator(".alerts .row").count()
-    row.locator("button").click()
+    rows = (page.locator(".alerts .row").nth(1), page.locator(".alerts .row").nth(0))  # a nurse's, a prescriber's
+    for row, done in zip(rows, ("Done: Spoke", "Done, as cover for the prescriber, who closes it: Spoke"), strict=True):
+        row.locator("button").click()
+        assert "read by Nora" in row.text_content()
+        row.locator("input[name=action]").fill("Spoke with her; safety plan gone through")
+        row.locator("button").click()
+        assert done in row.text_content()
+    assert rows[1].locator("button").count() == 0
+    rows[0].locator("button").click()
     assert page.locator(".alerts .row").count() == before - 1
 
 

@@ -85,6 +85,7 @@ from afterglow.clinic import (
     use_unit,
     walk_out,
     waste,
+    waste_drawn,
     waste_rest,
     withdraw_consent,
 )
@@ -244,9 +245,10 @@ class Sessions(RuleBasedStateMachine):
     def throw(self, amount: int, witness: str, container: str) -> None:
         act = nurse(self.minute, reason="rest")
         second = nurse(self.minute, by=witness)
-        self.attempt(
-            lambda: waste(self.session, act, container_id=container, amount_ug=amount, policy=POLICY, witness=second)
-        )
+        with contextlib.suppress(AfterglowError):
+            box = self.boxes[container]
+            now = waste(self.session, box, act, amount_ug=amount, policy=POLICY, witness=second).now
+            self.session, self.boxes[container] = now
 
     @rule(amount=AMOUNTS, container=st.sampled_from(["v1", "d1", "d2"]))
     def hand_back(self, amount: int, container: str) -> None:
@@ -299,6 +301,8 @@ class Sessions(RuleBasedStateMachine):
             used = [each for each in self.session.drug_uses if each.container_id == container]
             gone = sum(each.amount_ug for each in used if each.kind in {"given", "wasted"})
             assert box.received_ug - box.balance_ug == gone + out
+            wasted = sum(each.amount_ug for each in used if each.kind == "wasted")
+            assert lot_balance((box,), box.lot).wasted_ug == wasted
         assert self.session.prepared is not None
         assert self.session.given_ug <= self.session.prepared.amount_ug
 
@@ -359,7 +363,15 @@ class Drugs(RuleBasedStateMachine):
 
         self.attempt(name, move)
 
-    @rule(name=VIALS, off_by=st.sampled_from([0, 0, -50, 100]))
+    @rule(name=VIALS, amount=UG, session=st.sampled_from(["s1", "s2"]), witness=st.sampled_from(["nurse1", "nurse2"]))
+    def waste_drawn(self, name: str, amount: int, session: str, witness: str) -> None:
+        def move(vial: Container, m: float) -> Outcome[Container]:
+            by, second = nurse(m, reason="rest"), nurse(m, by=witness)
+            return waste_drawn(vial, by, amount_ug=amount, session_id=session, policy=POLICY, witness=second)
+
+        self.attempt(name, move)
+
+    @rule(name=VIALS, off_by=st.sampled_from([0, 0, -50, 100, 500_000, -600_000]))
     def count(self, name: str, off_by: int) -> None:
         def move(vial: Container, m: float) -> Outcome[Container]:
             found = vial.balance_ug + off_by
@@ -374,7 +386,8 @@ class Drugs(RuleBasedStateMachine):
     @invariant()
     def balances_conserve_and_are_never_negative(self) -> None:
         for vial in self.vials.values():
-            assert vial.balance_ug >= 0
+            assert 0 <= vial.balance_ug <= vial.received_ug
+            assert 0 <= (vial.counted_ug or 0) <= vial.received_ug
             assert vial.balance_ug == 50 * vial.balance_ul == sum(each.amount_ug for each in vial.movements)
             assert vial.balance_ul == sum(each.volume_ul for each in vial.movements)
             assert (vial.counted_ug is not None) == (vial.state is ContainerState.DISCREPANT)
@@ -382,6 +395,8 @@ class Drugs(RuleBasedStateMachine):
         assert lot.received_ug == 1_500_000
         assert lot.received_ug == lot.in_stock_ug + lot.used_ug + lot.wasted_ug + lot.written_off_ug
         assert lot.in_stock_ug == 50 * lot.in_stock_ul
+        assert lot.used_ug >= 0
+        assert lot.wasted_ug >= 0
 
 
 class Bookings(RuleBasedStateMachine):
@@ -468,6 +483,7 @@ class Courses(RuleBasedStateMachine):
         )
         self.minute = 0.0
         self.used = 0
+        self.treated: set[str] = set()
 
     def attempt(self, move: Callable[[], Outcome[TreatmentCourse]]) -> bool:
         self.minute += 1
@@ -551,9 +567,13 @@ class Courses(RuleBasedStateMachine):
         if self.attempt(lambda: add_authorisation(self.course, granted, nurse(self.minute))):
             assert not self.attempt(lambda: add_authorisation(self.course, granted, nurse(self.minute)))
 
-    @rule()
-    def use(self) -> None:
-        self.used += self.attempt(lambda: use_unit(self.course, nurse(self.minute), on=at(self.minute).date()))
+    @rule(number=st.integers(1, 6))
+    def use(self, number: int) -> None:
+        day, session_id = at(self.minute).date(), f"s{number}"
+        done = self.attempt(lambda: use_unit(self.course, nurse(self.minute), on=day, session_id=session_id))
+        assert not (done and session_id in self.treated)
+        self.treated |= {session_id} if done else set()
+        self.used += done
 
     @rule(decision=st.sampled_from(list(ReviewDecision)), given=st.sampled_from([3, 4, 8]))
     def review(self, decision: ReviewDecision, given: int) -> None:
@@ -615,7 +635,7 @@ class Alerts(RuleBasedStateMachine):
         alert, act = self.alerts[name], cases.act(role, minute, reason="seen the patient")
         moves: dict[str, Callable[[], Outcome[ClinicAlert]]] = {
             "read": lambda: read_alert(alert, act, patient_id=patient),
-            "act": lambda: act_on(alert, act),
+            "act": lambda: act_on(alert, act, policy=POLICY),
             "close": lambda: close_alert(alert, act),
             "escalate": lambda: escalate(alert, act, policy=POLICY),
             "hand_over": lambda: hand_over(alert, act, to=Role.PRESCRIBER),
@@ -625,7 +645,12 @@ class Alerts(RuleBasedStateMachine):
             self.done[name].append((event, minute))
             assert not (event == "read" and patient != "p1")
             assert not (event == "escalate" and act.at < alert.respond_by)
-            assert self.alerts[name].respond_by >= alert.respond_by or event == "escalate"
+            now = self.alerts[name]
+            assert now.respond_by == alert.respond_by or event in {"act", "escalate"}
+            order = [Role.NURSE, Role.PRESCRIBER, Role.MEDICAL_DIRECTOR]
+            owns = role in order and order.index(role) >= order.index(alert.owner)
+            assert owns or event != "close"
+            assert owns or event != "act" or now.respond_by == alert.respond_by
 
     @invariant()
     def every_alert_that_was_raised_is_there_as_its_history_says(self) -> None:

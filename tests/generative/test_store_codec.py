@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from enum import StrEnum
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from afterglow.errors import InvalidData
 from afterglow.store.codec import canonical, decode, encode, read_time, write_time
+from afterglow.therapy.kinetics import FloatArray
 
 
 class Arm(StrEnum):
@@ -136,3 +138,20 @@ def test_what_has_no_stored_form_is_refused() -> None:
 def test_a_whole_number_where_a_number_belongs_is_a_number() -> None:
     read = decode(Everything, b'{"text":"","count":1,"ratio":1,"sure":true,"arm":"left","values":[["a",3]]}')
     assert (type(read.ratio), read.values) == (float, (("a", 3.0),))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Days:
+    """What a model gives for some days."""
+
+    median: FloatArray
+    layers: FloatArray
+
+
+@given(st.lists(st.floats(-1e6, 1e6) | st.just(float("nan")), min_size=1, max_size=5), st.integers(0, 3))
+def test_arrays_come_back_to_six_figures(numbers: list[float], rows: int) -> None:
+    days = Days(median=np.array(numbers), layers=np.array([numbers] * rows).reshape(rows, len(numbers)))
+    back = decode(Days, encode(days))
+    assert back.median == pytest.approx(days.median, rel=1e-5, abs=1e-300, nan_ok=True)
+    assert back.layers.shape[0] == rows
+    assert encode(back) == encode(days)

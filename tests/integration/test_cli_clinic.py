@@ -142,3 +142,21 @@ def test_a_history_is_brought_in(tmp_path: Path) -> None:
     assert "Bea" not in said
     assert "Bea Late" in (tmp_path / "p.rejected.csv").read_text(encoding="utf-8")
     assert "Written: nothing" in run(*words)
+
+
+@pytest.mark.usefixtures("_any_step")
+def test_tokens_of_people_and_services() -> None:
+    secret = set_up("nora", "nurse")
+    said = run("token", "add", "mine", "--login", "nora", "--for", "measures", typed=(PASSWORD, "code"), secret=secret)
+    assert token_of(said).count("~") == 2
+    assert "may be given tokens" in run("token", "add-service", "ward", "--name", "Ward", "--role", "nurse")
+    made = token_of(run("token", "add", "reader", "--service", "ward", "--for", "sessions.read", "--days", "7"))
+    listed = run("token", "list")
+    assert [each in listed for each in ("nora", "ward", "sessions.read", made)] == [True, True, True, False]
+    assert "somebody's" in run("token", "add", "x", "--for", "measures", code=2)
+    assert "for services alone" in run("token", "add", "x", "--service", "nora", "--for", "measures", code=5)
+    assert "Nobody does this" in run("token", "add", "x", "--service", "ward", "--for", "cooking", code=2)
+    number = made.split("~")[1]
+    assert "holds no more" in run("token", "revoke", number)
+    assert "ended" in run("token", "list")
+    assert "taken back already" in run("token", "revoke", number, code=6)

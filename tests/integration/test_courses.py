@@ -59,7 +59,7 @@ from afterglow.quantities import DrugForm
 from afterglow.store import audit, facts
 from afterglow.store.patients import Identifiers
 from afterglow.store.records import Store
-from afterglow.usecases import courses, diary, drugs, measures, patients, policies, worklists
+from afterglow.usecases import charts, courses, diary, drugs, measures, patients, policies
 from afterglow.usecases.patients import KnownFact
 
 PRESCRIBER, NURSE, COORDINATOR, DIRECTOR = Role.PRESCRIBER, Role.NURSE, Role.COORDINATOR, Role.MEDICAL_DIRECTOR
@@ -171,7 +171,7 @@ def test_candidacy_tells_what_is_missing_and_what_is_met(north: Store) -> None:
         courses.find_suitable(desk(north, PRESCRIBER), course, version=2)
     with pytest.raises(NotFound, match="No rule of candidacy"):
         courses.answer_candidacy(desk(north, PRESCRIBER), course, "S010", decision=Decision.PROCEED, reason="x")
-    with pytest.raises(NotOverridable, match="nothing to answer"):
+    with pytest.raises(NotOverridable, match="must be known"):
         courses.answer_candidacy(desk(north, PRESCRIBER), course, "C001", decision=Decision.PROCEED, reason="x")
 
 
@@ -216,7 +216,7 @@ def test_what_was_asked_grows_old_by_whole_days(north: Store) -> None:
     seen = {name: value for each in found.findings for name, value in each.observed}
     assert seen["hx.days_since_cv_event"] == 70
     assert seen["age"] == 43
-    known = worklists.read_chart(desk(north, NURSE), patient).shown.known
+    known = charts.read_chart(desk(north, NURSE), patient).shown.known
     assert len(known) == len(asked(hx__days_since_cv_event=60))
 
 
@@ -244,7 +244,7 @@ def test_a_fact_of_the_wrong_patient_stands_for_nothing(north: Store) -> None:
     patients.mark_in_error(nurse, anna, fact.id, reason="Berta's")
     with pytest.raises(Conflict):
         patients.mark_in_error(nurse, anna, fact.id, reason="Berta's")
-    assert worklists.read_chart(nurse, anna).shown.known == ()
+    assert charts.read_chart(nurse, anna).shown.known == ()
 
 
 def test_a_patient_is_found_by_name_part_birth_date_and_number(north: Store) -> None:
@@ -280,7 +280,7 @@ def test_medicines_and_trials_are_replaced_and_kept_in_the_history(north: Store)
     for listed in ((), (Medicine(ingredient="lithium"),)):
         patients.reconcile_medicines(nurse, patient, listed, visit="intake")
     patients.note_trials(nurse, patient, ())
-    chart = worklists.read_chart(nurse, patient).shown
+    chart = charts.read_chart(nurse, patient).shown
     assert chart.medicines is not None
     assert [each.ingredient for each in chart.medicines.medicines] == ["lithium"]
     assert chart.trials is not None
@@ -369,7 +369,7 @@ def test_a_chair_is_booked_once(north: Store) -> None:
     diary.no_show(office, third, reason="did not come")
     shown = diary.read_diary(office, since=at, until=at + timedelta(days=3)).shown
     assert {each.id for each in shown.bookings} & {first, second, third} == {first}
-    page = worklists.read_chart(desk(north, NURSE), shown.booking(first).patient_id).shown
+    page = charts.read_chart(desk(north, NURSE), shown.booking(first).patient_id).shown
     assert page.sessions[0].now.planned_at == at + timedelta(days=1)
     far = at + timedelta(days=30)
     assert diary.move(office, first, chair_id="c2", starts_at=far, reason="holiday").state == "booked"
@@ -384,7 +384,7 @@ def test_sessions_count_on_in_their_course(north: Store) -> None:
     book(north, course)
     later(north, 8 * 24 * 60)
     book(north, course)
-    found = sorted(each.now.number for each in worklists.read_chart(desk(north, NURSE), patient).shown.sessions)
+    found = sorted(each.now.number for each in charts.read_chart(desk(north, NURSE), patient).shown.sessions)
     assert found == [1, 2]
 
 

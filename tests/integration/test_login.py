@@ -40,6 +40,15 @@ from afterglow.usecases.login import Proof
 from afterglow.usecases.passes import PassKind, Purpose
 
 PASSWORD = "seven quiet rivers"
+COMMON = (
+    "password1234",
+    "Qwertyuiop12",
+    "letmeinletmein",
+    "Summer2026!!!",
+    "ketamine2026",
+    "trustno1trustno1",
+    "x" * 128,
+)
 ADMIN = Role.ADMINISTRATOR
 
 
@@ -120,7 +129,7 @@ def test_a_set_up_asks_for_a_good_password_and_a_code_that_fits(north: Store) ->
     token = people.add_person(admin(north), "lea", name="Lea", roles=(Role.NURSE,)).token
     secret = login.begin_set_up(north, token).secret
     code = pyotp.TOTP(secret).at(now(north))
-    for password in ("short", "x" * 129, "lea lea lea lea", "afterglow rivers", "aaaaaaaaaaaab"):
+    for password in ("short", "x" * 129, "lea lea lea lea", "afterglow rivers", "aaaaaaaaaaaab", *COMMON):
         with pytest.raises(OutOfRange) as plain:
             login.finish_set_up(north, token, password=password, secret=secret, code=code)
         assert password not in str(plain.value)
@@ -259,6 +268,17 @@ def test_many_guesses_at_once_are_counted_too(north: Store) -> None:
     assert found["LoginRefused"] <= 5
     assert found["in"] == 0
     assert nora.name == "nora"
+
+
+def test_the_same_letters_are_the_same_password_on_every_keyboard(north: Store) -> None:
+    token = people.add_person(admin(north), "lea", name="Lea", roles=(Role.NURSE,)).token
+    secret = login.begin_set_up(north, token).secret
+    composed, apart = "sieben stille Fl\u00fcsse", "sieben stille Flu\u0308sse"
+    code = pyotp.TOTP(secret).at(now(north))
+    login.finish_set_up(north, token, password=composed, secret=secret, code=code)
+    later(north, 1)
+    proof = login.Proof(login="lea", password=apart, code=pyotp.TOTP(secret).at(now(north)))
+    assert login.log_in(north, "north", proof).actor.person_id == "lea"
 
 
 def test_a_session_ends_idle_and_at_its_end(north: Store) -> None:

@@ -54,11 +54,13 @@ def served(folder: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str],
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as program:
         assert program.stdout is not None
-        line = program.stdout.readline()
-        found = re.search(r"https?://\S+", line)
-        assert found, line
+        found, lines = None, []
+        while found is None:
+            lines.append(program.stdout.readline())
+            assert lines[-1], lines
+            found = re.search(r"is at (https?://\S+)", lines[-1])
         try:
-            yield program, found[0]
+            yield program, found[1]
         finally:
             if program.poll() is None:
                 program.send_signal(signal.SIGINT)

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 import pytest
 from tests.integration.care import (
@@ -30,7 +31,7 @@ from tests.integration.care import (
 )
 from tests.integration.desks import at_work, now, without_policy
 
-from afterglow.clinic import Decision, Delivery, Reading, Role, SessionState, StopReason
+from afterglow.clinic import Decision, Delivery, RateStep, Reading, Role, SessionState, StopReason
 from afterglow.errors import (
     AfterglowError,
     Conflict,
@@ -59,6 +60,7 @@ from afterglow.usecases import (
     policies,
     room,
     sessions,
+    titration,
     wall,
     worklists,
 )
@@ -95,7 +97,8 @@ def test_an_infusion_from_arrival_to_close(north: Store, session: str) -> None:
     page = sessions.read_session(desk(north, NURSE), session).shown
     assert page.session.state is SessionState.CLOSED
     assert page.session.cleared is True
-    assert drugs.read_lot(desk(north, NURSE), "L1").shown.used_ug == 50_000
+    lot = drugs.read_lot(desk(north, NURSE), "L1").shown
+    assert (lot.used_ug, lot.wasted_ug, lot.in_stock_ug) == (40_000, 10_000, 450_000)
     course = courses.read_course(desk(north, NURSE), page.session.course_id).shown.now
     assert [each.used for each in course.authorisations] == [1]
     assert audit.verify(north, "north").faults == ()
@@ -438,3 +441,44 @@ def test_a_session_that_stays_open_in_a_stopped_course_is_on_the_worklist(north:
     later(north, 20 * 60)
     found = worklists.read_worklist(desk(north, NURSE)).shown
     assert any("still dosing" in each.item.text for each in found)
+
+
+def test_an_infusion_of_hours_is_titrated_without_ending_the_session(north: Store) -> None:
+    _, course = in_induction(north)
+    one = book(north, course, minutes=30, dose_minutes=240)
+    vial(north)
+    nurse, prescriber = desk(north, NURSE), desk(north, PRESCRIBER)
+    screened(north, one)
+    sessions.order(prescriber, one, steps=(RateStep(mg_per_h=12.0, hours=4.0),))
+    sessions.prepare(nurse, one, weight_kg=80.0, concentration_mg_per_ml=50, diluted=True)
+    nurse2 = desk(north, NURSE, by="nurse-2")
+    sessions.second_check(nurse2, one, amount_ug=48_000, volume_ul=960, concentration_ug_per_ul=50)
+    sessions.answer(prescriber, one, "S019", decision=Decision.PROCEED, reason="pain; watched one to one")
+    sessions.say_go(prescriber, one, version=version_of(north, one))
+    room.take(nurse, one, "v1", amount_ug=100_000)
+    room.start(nurse, one, version=version_of(north, one))
+    later(north, 60)
+    steps = (RateStep(mg_per_h=15.0, hours=3.0),)
+    with pytest.raises(NotPermitted):
+        titration.order_new_rate(nurse, one, steps, reason="pain", version=version_of(north, one))
+    prescriber = desk(north, PRESCRIBER)
+    titration.order_new_rate(prescriber, one, steps, reason="pain 7 of 10", version=version_of(north, one))
+    second = actor(north, NURSE, by="nurse-2")
+    check: dict[str, Any] = {"mg_per_h": 15.0, "rest_ug": 45_000}
+    with pytest.raises(GateClosed, match="S0"):
+        titration.set_new_rate(nurse, one, second=second, version=version_of(north, one), **check)
+    shown = sessions.read_session(nurse, one).shown
+    assert shown.session.rate_waiting is not None
+    for each in shown.rate:
+        sessions.answer(prescriber, one, each.rule, decision=Decision.PROCEED, reason="pain; watched one to one")
+    with pytest.raises(SecondPerson):
+        titration.set_new_rate(nurse, one, second=None, version=version_of(north, one), **check)
+    titration.set_new_rate(nurse, one, second=second, version=version_of(north, one), **check)
+    session = sessions.read_session(nurse, one).shown.session
+    assert session.state is SessionState.DOSING
+    assert session.prepared is not None
+    total = session.prepared.amount_ug  # 12 mg/h for 1 h and 15 mg/h for 3 h; the clock ticks between the acts
+    assert 57_000 <= total <= 57_100
+    later(north, 180)
+    room.end_dose(nurse, one, amounts_ug=(("v1", total),))
+    assert sessions.read_session(nurse, one).shown.session.complete

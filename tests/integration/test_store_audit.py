@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -15,6 +18,7 @@ from tests.integration.stores import BY, Pressure, Visit
 
 from afterglow.errors import StoreUnavailable
 from afterglow.store import audit, facts, patients, tables
+from afterglow.store.engine import open_engine
 from afterglow.store.keys import create_keys, load_keys, rotate_key
 from afterglow.store.patients import Identifiers
 from afterglow.store.records import Store, Transaction
@@ -256,3 +260,45 @@ def test_a_spool_that_cannot_be_written_refuses_the_read(filled: Store, monkeypa
     _blocked(filled, monkeypatch)
     with pytest.raises(StoreUnavailable, match="beside the records"):
         audit.record_read(filled, "north", by=BY, view="room", may_spool=True)
+
+
+def test_no_read_is_lost_while_the_spool_is_emptied(filled: Store, tmp_path: Path) -> None:
+    """Writers and two who empty it, at once: a line that comes between reading and removing would be gone."""
+    away = replace(filled, engine=open_engine(f"sqlite:///{tmp_path / 'not' / 'there.db'}", busy_timeout_s=1))
+    stop = threading.Event()
+    with ThreadPoolExecutor(6) as pool:
+
+        def write(name: str) -> None:
+            for number in range(25):
+                assert not audit.record_read(
+                    away, "north", by=BY, view=f"{name}-{number}", patient_id="anna", may_spool=True
+                )
+
+        def empty() -> int:
+            moved = 0
+            while not stop.is_set():
+                moved += audit.drain_spool(filled, "north")
+            return moved
+
+        emptied = [pool.submit(empty) for _ in range(2)]
+        for each in [pool.submit(write, name) for name in "abcd"]:
+            each.result()
+        stop.set()
+        moved = sum(each.result() for each in emptied) + audit.drain_spool(filled, "north")
+    with filled.read("north") as tx:
+        views = [event.detail["view"] for event in audit.who(tx, "anna") if event.action == "read.spooled"]
+    assert sorted(views) == sorted(f"{name}-{number}" for name in "abcd" for number in range(25))
+    assert moved == 100
+    assert audit.verify(filled, "north").faults == ()
+
+
+def test_who_empties_the_spool_waits_for_a_line_that_is_being_written(filled: Store) -> None:
+    file = filled.spool / "north.jsonl"
+    audit._append(file, b"{}\n")
+    with ThreadPoolExecutor(1) as pool, audit._locked(file, "lock"):
+        emptying = pool.submit(audit.drain_spool, filled, "north")
+        time.sleep(0.2)
+        assert not emptying.done()
+        assert file.exists()
+    assert emptying.result() == 0
+    assert not file.exists()

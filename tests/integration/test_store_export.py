@@ -75,7 +75,7 @@ def test_an_exported_clinic_comes_back_equal(store: Store, tmp_path: Path, into:
         assert patients.find_by_name(tx, "ann") == patients.find_exact(tx, phone="+41") == ("anna",)
         assert facts.standing(tx, Pressure, patient_id="anna")[0].fact == Pressure(systolic_mmhg=142)
         assert facts.load(tx, Visit, "v-anna").version == 2
-        assert attachments.fetch(tx, attachments.listed(tx, "anna")[0]).content == b"%PDF-"
+        assert attachments.fetch(tx, attachments.listed(tx, "anna")[0].id).content == b"%PDF-"
     other.engine.dispose()
 
 

@@ -330,7 +330,7 @@ def test_files_are_held_to_types_and_sizes(store: Store) -> None:
         file = attachments.fetch(tx, found)
         assert (file.name, file.content, file.subject) == ("Ammler.pdf", b"%PDF-1.7 ...", "s1")
         assert "Ammler" not in repr(file)
-        assert attachments.listed(tx, anna) == (found,)
+        assert [each.id for each in attachments.listed(tx, anna)] == [found]
         with pytest.raises(NotFound):
             attachments.fetch(tx, "nothing")
     for error, content, media_type in (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from tests import clinic_cases as cases
@@ -44,6 +45,7 @@ from afterglow.clinic import (
     is_falling,
     judge_gates,
     judge_monitoring,
+    lot_balance,
     phase,
     record_event,
     resume,
@@ -355,14 +357,16 @@ def test_closing_needs_drug_at_zero_a_note_and_graded_events() -> None:
     with pytest.raises(Unbalanced, match="v1"):
         close(session, nurse(122), policy=POLICY)
     why = nurse(122, reason="rest of syringe")
-    rest = {"container_id": "v1", "amount_ug": 10_000, "policy": POLICY}
+    rest: dict[str, Any] = {"container": cases.drawn(session), "amount_ug": 10_000, "policy": POLICY}
     with pytest.raises(SecondPerson, match="witness"):
-        waste(session, why, **rest)  # type: ignore[arg-type]
+        waste(session, act=why, **rest)
     with pytest.raises(SecondPerson, match="second person"):
-        waste(session, why, witness=nurse(122), **rest)  # type: ignore[arg-type]
+        waste(session, act=why, witness=nurse(122), **rest)
     with pytest.raises(Unbalanced, match="refused"):
-        waste(session, why, witness=nurse(122, by="n2"), **(rest | {"amount_ug": 10_001}))  # type: ignore[arg-type]
-    session = waste(session, why, witness=nurse(122, by="n2"), **rest).now  # type: ignore[arg-type]
+        waste(session, act=why, witness=nurse(122, by="n2"), **(rest | {"amount_ug": 10_001}))
+    session, vial = waste(session, act=why, witness=nurse(122, by="n2"), **rest).now
+    balance = lot_balance((vial,), "L1")
+    assert (balance.used_ug, balance.wasted_ug) == (40_000, 10_000)
     with pytest.raises(GateClosed, match="note"):
         close(session, nurse(123), policy=POLICY)
     session = sign_note(session, nurse(123)).now

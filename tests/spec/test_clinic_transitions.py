@@ -9,6 +9,7 @@ from afterglow.clinic import ALERT, BOOKING, CONTAINER, COURSE, SESSION, Act, Ro
 from afterglow.errors import MissingValue, NotPermitted, WrongState
 
 # State -> event -> state after it; "=" stays.
+RATE = ("order_rate", "set_rate", "countersign_order")
 READ = ("enter_reading", "correct_reading", "record_event")
 IN_USE = {
     "draw": "opened",
@@ -18,6 +19,7 @@ IN_USE = {
     "waste": "spent",
     "count": "=",
     "miscount": "discrepant",
+    "waste_drawn": "=",
 }
 TABLES: dict[StateTable, dict[str, dict[str, str]]] = {
     COURSE: {
@@ -65,12 +67,12 @@ TABLES: dict[StateTable, dict[str, dict[str, str]]] = {
             "finish_dose": "observing",
             "stop": "observing",
             **dict.fromkeys((*READ, "answer_finding", "assess_emergency"), "="),
-            **dict.fromkeys(("give_device", "take_drug", "account_drug"), "="),
+            **dict.fromkeys(("give_device", "take_drug", "account_drug", *RATE), "="),
         },
         "held": {
             "resume": "dosing",
             "stop": "observing",
-            **dict.fromkeys((*READ, "answer_finding", "assess_emergency", "take_drug", "account_drug"), "="),
+            **dict.fromkeys((*READ, "answer_finding", "assess_emergency", "take_drug", "account_drug", *RATE), "="),
         },
         "observing": {
             "clear_to_leave": "left",
@@ -89,8 +91,14 @@ TABLES: dict[StateTable, dict[str, dict[str, str]]] = {
     CONTAINER: {
         "sealed": IN_USE,
         "opened": IN_USE,
-        "spent": {"put_back": "opened", "put_back_all": "sealed"},
-        "discrepant": {"explain": "opened", "explain_empty": "spent"},
+        "spent": {
+            "put_back": "opened",
+            "put_back_all": "sealed",
+            "count": "=",
+            "miscount": "discrepant",
+            "waste_drawn": "=",
+        },
+        "discrepant": {"explain": "opened", "explain_empty": "spent", "waste_drawn": "="},
     },
     BOOKING: {
         "booked": {"move": "=", "arrive": "arrived", "cancel": "cancelled", "no_show": "no_show"},
@@ -101,7 +109,7 @@ TABLES: dict[StateTable, dict[str, dict[str, str]]] = {
     ALERT: {
         "open": {"read": "seen", "escalate": "=", "hand_over": "="},
         "seen": {"act": "acted", "escalate": "=", "hand_over": "="},
-        "acted": {"act": "acted", "close": "closed"},
+        "acted": {"act": "acted", "close": "closed", "escalate": "=", "hand_over": "="},
         "closed": {},
     },
 }
@@ -109,9 +117,9 @@ WITH_REASON = {
     "course": {"pause", "relapse", "recover"},
     "session": {
         *("miss", "cancel", "no_go", "amend_screening", "back_to_screen", "hold", "stop", "walk_out", "transfer"),
-        *("correct_reading", "answer_finding", "assess_emergency", "account_drug"),
+        *("correct_reading", "answer_finding", "assess_emergency", "account_drug", "order_rate"),
     },
-    "container": {"put_back", "put_back_all", "waste", "explain", "explain_empty"},
+    "container": {"put_back", "put_back_all", "waste", "waste_drawn", "explain", "explain_empty"},
     "booking": {"move", "cancel", "no_show"},
     "alert": {"act", "hand_over"},
 }

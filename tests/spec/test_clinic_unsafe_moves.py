@@ -122,11 +122,12 @@ def test_no_act_is_dated_before_the_last() -> None:
     with pytest.raises(WrongOrder):
         cases.sprayed(cases.dosing(), 14.9, "d1")
     session = cases.observing(Delivery.IV)
+    vial = cases.drawn(session)
     with pytest.raises(WrongOrder):
-        waste(session, nurse(54, reason="r"), container_id="v1", amount_ug=10_000, policy=POLICY, witness=nurse(54))
+        waste(session, vial, nurse(54, reason="r"), amount_ug=10_000, policy=POLICY, witness=nurse(54, by="n2"))
     late = nurse(55 + 15.1, by="n2")
     with pytest.raises(WrongOrder, match="witness"):
-        waste(session, nurse(55, reason="r"), container_id="v1", amount_ug=10_000, policy=POLICY, witness=late)
+        waste(session, vial, nurse(55, reason="r"), amount_ug=10_000, policy=POLICY, witness=late)
 
 
 READ_AFTER_GO: list[tuple[dict[str, object], str | None]] = [

@@ -12,7 +12,9 @@ from typer.testing import CliRunner, Result
 
 from afterglow.cli.app import app
 from afterglow.errors import Conflict, InvalidData, MissingValue
+from afterglow.protocol import parse_protocol
 from afterglow.render.design import PowerData, PowerLine, power_chart
+from afterglow.usecases import designing
 
 ROOT = Path(__file__).parents[2]
 CONTROLLED = """\
@@ -108,6 +110,16 @@ def test_maintenance_arms_are_marked_as_extrapolation(tmp_path: Path) -> None:
     page = report.read_text(encoding="utf-8")
     assert "Extrapolation" in page
     assert "this is extrapolation" in page
+    assert "sessions 32 days apart (3 to 14)" in page
+
+
+def test_what_lies_outside_calibration_is_said_for_every_arm() -> None:
+    text = (ROOT / "examples" / "maintenance_trial.yaml").read_text(encoding="utf-8")
+    assert "dose: 84 mg" in text
+    found = designing._outside(parse_protocol(text.replace("dose: 84 mg", "dose: 14 mg")))
+    assert [one.partition(":")[0] for one in found[1:]] == ["Arm every two weeks", "Arm every four weeks"]
+    assert found[0].startswith("The dose of 14 mg lies outside the calibrated range, 28 to 84 mg")
+    assert designing._outside(parse_protocol(CONTROLLED)) == ()
 
 
 def test_kept_results_give_the_same_answer(plan: Path, tmp_path: Path) -> None:

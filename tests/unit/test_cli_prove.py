@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from afterglow.cli.app import app
 from afterglow.errors import InvalidData, UnwritableFile
+from afterglow.forecast.policy import POLICIES, Addition, Outcome
 from afterglow.forecast.proof import FORECASTS, World
 from afterglow.render.proof import (
     Dot,
@@ -26,6 +29,7 @@ from afterglow.render.proof import (
     policy_chart,
     rank_chart,
 )
+from afterglow.render.report import report_html
 from afterglow.usecases import proving
 from afterglow.usecases.proof_report import proof_charts, proof_document, proof_page, proof_report
 from afterglow.usecases.proving import SETTINGS, ProofAnswer, Size, prove_forecast
@@ -52,7 +56,7 @@ def keys_in(value: Any) -> set[str]:
 def test_a_second_run_on_two_cores_is_the_same_to_the_byte(answer: ProofAnswer) -> None:
     again = prove_forecast(size=TINY, cores=2)
     assert proof_page(again) == proof_page(answer)
-    assert proof_report(again) == proof_report(answer)
+    assert report_html(proof_report(again)) == report_html(proof_report(answer))
 
 
 def test_what_it_is_put_to() -> None:
@@ -81,8 +85,34 @@ def test_the_document_is_as_promised(answer: ProofAnswer) -> None:
         assert f"`{key}`" in section, key
 
 
+def test_policies_are_set_against_each_other_on_the_same_patients() -> None:
+    one = Outcome(sessions=np.array([3.0, 5.0, 4.0]), relapsed_days=np.array([10.0, 40.0, 25.0]))
+    other = Outcome(sessions=np.array([6.0, 6.0, 6.0]), relapsed_days=np.array([12.0, 41.0, 28.0]))
+    found = proving._paired_row(POLICIES[-1], POLICIES[0], Addition.EXPECTED, one, other)
+    assert (found.n, found.sessions, found.relapsed_days) == (3, -2.0, -2.0)
+    # differences of -2, -1 and -3 days: sd 1, root of 3, and t of 2 degrees of freedom at 97.5 %
+    assert found.relapsed_days_reach == pytest.approx(4.302653 / 3**0.5)
+    alone = Outcome(sessions=np.array([3.0]), relapsed_days=np.array([10.0]))
+    assert proving._paired_row(POLICIES[-1], POLICIES[0], Addition.EXPECTED, alone, alone).sessions_reach == 0.0
+
+
+def test_the_picture_of_pairs_says_whether_they_differ(answer: ProofAnswer) -> None:
+    """Of all pairs the ones that cost about the same, with the verdict that their interval gives."""
+
+    def sentence(days: float, reach: float) -> str:
+        rows = tuple(replace(row, relapsed_days=days, relapsed_days_reach=reach) for row in answer.paired)
+        return proof_charts(replace(answer, paired=rows))["paired"].summary
+
+    assert "no difference that these patients could show" in sentence(1.0, 2.0)
+    assert "): fewer" in sentence(-3.0, 2.0)
+    assert "): more" in sentence(3.0, 2.0)
+    page, _ = proof_page(answer)
+    assert "less when it feels bad" in page
+    assert page.count("| next due, limit 10 % |") >= 6  # in both tables, in each world
+
+
 def test_the_report_has_its_pictures_and_says_what_is_extrapolated(answer: ProofAnswer) -> None:
-    page = proof_report(answer)
+    page = report_html(proof_report(answer))
     for title in (chart.title for chart in proof_charts(answer).values()):
         assert title in page
     assert page.count("<svg") >= 8
@@ -98,7 +128,7 @@ def test_the_page_holds_everything_in_text(answer: ProofAnswer) -> None:
         assert setting.name in text
     for world in World:
         if world is not World.AS_MODELLED:
-            assert re.search(rf"- {world.value.capitalize()}: inside the 90 % band \d+ % at 1 days", text)
+            assert re.search(rf"- {world.value.capitalize()}: inside the 90 % band \d+ % after 1 day,", text)
     assert "no trial in the evidence compared how often they are given" in text
 
 

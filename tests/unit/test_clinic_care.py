@@ -214,7 +214,7 @@ def test_with_everything_known_and_clear_a_candidate_goes_on() -> None:
         ("pregnancy__test", None, "C029"),
         ("workup__w08__age_days", None, None),  # no ECG asked of her
         ("workup__w14__age_days", 31, "W14"),
-        ("hx__dementia_or_delirium", None, None),  # unknown, and shown, but not a gate
+        ("hx__dementia_or_delirium", None, "C020"),  # unknown, and no gate: a prescriber answers for it
         ("hx__dementia_or_delirium", True, "C020"),
         ("consent__current", False, None),  # comes after candidacy
     ],
@@ -232,8 +232,9 @@ def test_what_stands_in_the_way(name: str, value: bool | int | None, refused_by:
 def test_nothing_known_means_everything_unknown_and_nothing_hit() -> None:
     found = assess_candidacy({}, patient_id="p1", delivery=Delivery.IV, policy=POLICY, at=at(0))
     assert not found.hits
-    assert not found.open
-    assert "history: avm" in found.missing
+    assert {each.verdict for each in found.open} == {Verdict.UNKNOWN}
+    assert not {each.rule for each in found.open} & {each.rule for each in found.blocking}
+    assert "history of arteriovenous malformation" in found.missing
     with pytest.raises(UnknownName):
         assess_candidacy({"hx.avn": True}, patient_id="p1", delivery=Delivery.IV, policy=POLICY, at=at(0))
     with pytest.raises(UnknownName, match="another kind"):
@@ -736,16 +737,18 @@ def test_units_are_used_from_what_ends_first_and_self_pay_uses_none() -> None:
     soon = Authorisation(id="soon", payer="p", units=1, starts_on=today, ends_on=today)
     now = course(authorisations=(late, soon))
     assert units_left(now, today) == 6
-    now = use_unit(now, nurse(), on=today).now
-    assert [each.used for each in now.authorisations] == [0, 1]
+    now = use_unit(now, nurse(), on=today, session_id="s1").now
+    assert [(each.used, each.sessions) for each in now.authorisations] == [(0, ()), (1, ("s1",))]
+    with pytest.raises(Conflict, match="used its unit already"):
+        use_unit(now, nurse(), on=today, session_id="s1")
     assert units_left(now, today + timedelta(days=1)) == 5
     own = Authorisation(id="own", payer="self", units=None, self_pay=True, starts_on=today)
     paying = course(authorisations=(own,))
-    assert (units_left(paying, today), use_unit(paying, nurse(), on=today).written) == (None, ())
+    assert (units_left(paying, today), use_unit(paying, nurse(), on=today, session_id="s1").written) == (None, ())
     with pytest.raises(GateClosed):
-        use_unit(course(), nurse(), on=today)
+        use_unit(course(), nurse(), on=today, session_id="s1")
     with pytest.raises(NotPermitted):
-        use_unit(now, cases.act(Role.COORDINATOR), on=today)
+        use_unit(now, cases.act(Role.COORDINATOR), on=today, session_id="s2")
     with pytest.raises(MissingValue):
         Authorisation(id="x", payer="p", units=None, starts_on=today)
 
@@ -977,9 +980,9 @@ def test_an_alert_is_not_stepped_before_it_was_raised_or_last_stepped() -> None:
         read_alert(raised, nurse(9), patient_id="p1")
     seen = read_alert(raised, nurse(12), patient_id="p1").now
     with pytest.raises(WrongOrder, match="before what was done"):
-        act_on(seen, nurse(11, reason="oxygen"))
-    done = act_on(seen, nurse(12, reason="oxygen")).now
-    assert close_alert(done, nurse(13)).now.stepped_at == at(13)
+        act_on(seen, nurse(11, reason="oxygen"), policy=POLICY)
+    done = act_on(seen, nurse(12, reason="oxygen"), policy=POLICY).now
+    assert close_alert(done, prescriber(13)).now.stepped_at == at(13)
     with pytest.raises(InputError, match="UTC"):
         alert_from_finding(
             found,
@@ -1205,9 +1208,10 @@ def test_an_alert_is_read_acted_upon_and_closed_and_goes_on_when_nobody_responds
     up = escalate(alert, act(Role.SYSTEM, 15), policy=POLICY).now
     assert (up.owner, up.respond_by, up.escalations) == (Role.MEDICAL_DIRECTOR, at(30), (Role.PRESCRIBER,))
     assert escalate(up, act(Role.SYSTEM, 30), policy=POLICY).now.owner is Role.MEDICAL_DIRECTOR
-    for early in (act_on, close_alert):
-        with pytest.raises(WrongState):
-            early(alert, nurse(1, reason="r"))
+    with pytest.raises(WrongState):
+        act_on(alert, nurse(1, reason="r"), policy=POLICY)
+    with pytest.raises(WrongState):
+        close_alert(alert, prescriber(1, reason="r"))
     with pytest.raises(GateClosed):
         read_alert(alert, nurse(1), patient_id="p2")
     seen = read_alert(alert, nurse(1), patient_id="p1").now
@@ -1215,8 +1219,8 @@ def test_an_alert_is_read_acted_upon_and_closed_and_goes_on_when_nobody_responds
         close_alert(seen, nurse(2))
     with pytest.raises(MissingValue):
         hand_over(seen, nurse(2, reason="r"), to=Role.COORDINATOR)
-    done = act_on(seen, nurse(2, reason="oxygen")).now
-    assert close_alert(done, nurse(3)).now.stage is AlertStage.CLOSED
+    done = act_on(seen, nurse(2, reason="oxygen"), policy=POLICY).now
+    assert close_alert(done, prescriber(3)).now.stage is AlertStage.CLOSED
 
 
 def test_the_worklist_names_what_presses_and_who_owns_it() -> None:
@@ -1347,6 +1351,17 @@ def test_a_booking_far_away_hides_neither_a_lapse_nor_a_session_that_is_due() ->
     assert not {WorkKind.LAPSED, WorkKind.SESSION_DUE} & set(soon)
 
 
+def test_what_a_forecast_says_is_on_the_worklist() -> None:
+    now = course(state=CourseState.MAINTENANCE, induced_at=at(0))
+    lost = open_work(now, DAY, relief_lost=True)
+    assert lost[WorkKind.GETTING_WORSE].owner is Role.PRESCRIBER
+    assert "lost, by the forecast" in lost[WorkKind.GETTING_WORSE].text
+    known = open_work(replace(now, state=CourseState.RELAPSE), DAY, relief_lost=True)
+    assert WorkKind.GETTING_WORSE not in known  # the course says so already
+    failed = open_work(now, DAY, forecast_fault="it took too long")[WorkKind.FORECAST]
+    assert (failed.text.split(";")[0], failed.priority) == ("no forecast: it took too long", Priority.LOW)
+
+
 def test_a_treatment_that_was_started_and_never_given_is_not_forgotten() -> None:
     now = course(state=CourseState.INDUCTION, induced_at=at(0))
     item = open_work(now, 8 * DAY)[WorkKind.LAPSED]
@@ -1385,7 +1400,7 @@ def test_what_is_recorded_later_is_not_dated_earlier() -> None:
 
 def test_the_same_cover_under_another_id_is_refused_and_units_are_whole() -> None:
     cover = Authorisation(id="a1", payer="p", units=8, starts_on=at(0).date())
-    now = use_unit(add_authorisation(course(), cover, nurse()).now, nurse(), on=at(0).date()).now
+    now = use_unit(add_authorisation(course(), cover, nurse()).now, nurse(), on=at(0).date(), session_id="s1").now
     with pytest.raises(Conflict, match="like this"):
         add_authorisation(now, replace(cover, id="a2"), nurse())
     assert add_authorisation(now, replace(cover, id="a2", units=4), nurse()).now

@@ -178,7 +178,7 @@ def test_another_seed_moves_the_answer_by_little() -> None:
     found = [forecast(replace(RESPONDER, seed=seed)) for seed in range(8)]
     medians = np.array([one.trajectory.median[-92:] for one in found if one.trajectory is not None])
     assert len(medians) == 8
-    assert np.ptp(medians, axis=0).max() < 0.6  # reached: 0.55
+    assert np.ptp(medians, axis=0).max() < 0.5  # reached: 0.31; fixed seeds, so unchanged code never fails
     responses = [one.p_response for one in found if one.p_response is not None]
     assert np.ptp(responses) < 0.06
     relapses = np.array([[chance for _, chance in one.relapse.p_by_day] for one in found if one.relapse is not None])
@@ -331,8 +331,8 @@ def test_a_patient_far_from_everyone_is_searched_for() -> None:
 
 
 def test_scores_that_contradict_the_model_get_no_forecast(monkeypatch: pytest.MonkeyPatch) -> None:
-    """From 27 to nothing and back every six minutes: fewer than one patient of this model in a billion does that."""
-    monkeypatch.setattr(update, "LEAST_FIT", 1e-9)
+    """From 27 to nothing and back every six minutes: fewer than one patient of this model in 100,000 does that."""
+    monkeypatch.setattr(update, "LEAST_FIT", 1e-5)
     swings = ((24.0 + step / 10, 27.0 if step % 2 else 0.0) for step in range(1, 12))
     found = forecast(course(scores((-1, 20), *swings), given_on([0])))
     assert found.method is Method.NONE
@@ -361,12 +361,18 @@ def test_a_search_that_does_not_settle_gets_no_forecast(monkeypatch: pytest.Monk
         (COURSES["no score before"], WarningCode.NO_BASELINE, "No PHQ-9 score before treatment"),
         (COURSES["two scales"], WarningCode.NO_BASELINE, "No MADRS score before treatment"),
         (COURSES["long after"], WarningCode.STALE, "100 days old"),
-        (COURSES["PTSD"], WarningCode.OUT_OF_RANGE, "ptsd"),
-        (COURSES["pain"], WarningCode.OUT_OF_RANGE, "pain"),
+        (COURSES["PTSD"], WarningCode.OUT_OF_RANGE, "PTSD: Too little evidence"),
+        (COURSES["pain"], WarningCode.OUT_OF_RANGE, "Pain: Too little evidence"),
+        (RESPONDER, WarningCode.OUT_OF_RANGE, "17 days from first to last (up to 11)"),
+        (
+            course(scores((-1, 20)), Regimen((replace(INFUSION, infusion_h=2.0),)), now_h=3.0),
+            WarningCode.OUT_OF_RANGE,
+            "infusion of 2 h",
+        ),
         (
             course(scores((-1, 20)), Regimen((replace(LONG, infusion_h=1.0, dose=Dose(mg_per_kg=0.4)),)), now_h=1.0),
             WarningCode.OUT_OF_RANGE,
-            "esketamine iv: the model rests on racemic ketamine iv and nasal esketamine",
+            "No calibration figure of depression is of esketamine iv: those that exist are of racemic ketamine iv",
         ),
         (
             course(scores((-1, 20)), Regimen((replace(INFUSION, dose=Dose(mg_per_kg=1.2)),)), now_h=1.0),
@@ -381,7 +387,8 @@ def test_a_reader_is_warned(given: ForecastInput, code: WarningCode, words: str)
 
 
 def test_warnings_that_do_not_apply_stay_away() -> None:
-    codes = {one.code for one in forecast(RESPONDER).warnings}
+    within = course(scores((-1, 21), (23, 12), (71, 13), (167, 10)), given_on([0, 2, 4]))
+    codes = {one.code for one in forecast(within).warnings}
     assert codes == {WarningCode.UPPER_BOUND, WarningCode.EXTRAPOLATION}
     assert not forecast(COURSES["score without any session"]).warnings
 

@@ -20,6 +20,7 @@ from afterglow.render.report import (
     KeyFigures,
     Notice,
     Paragraph,
+    Report,
     Section,
     Verdict,
     claims_section,
@@ -62,7 +63,7 @@ def report(said: str = "Plain words", foot: str = "Afterglow 0.1, seed 0") -> st
         ),
         claims_section([claim(verdict, key=f"C{i}") for i, verdict in enumerate(VERDICTS)]),
     ]
-    return report_html(title=said, subtitle=said, sections=sections, foot=foot, tags=[said])
+    return report_html(Report(title=said, subtitle=said, sections=tuple(sections), foot=foot, tags=(said,)))
 
 
 def parsed(html: str) -> ET.Element:
@@ -184,7 +185,7 @@ def test_each_verdict_has_a_word_and_a_shape_of_its_own() -> None:
 
 
 def test_the_tally_leaves_out_what_no_claim_has() -> None:
-    html = report_html(title="T", subtitle="", sections=[claims_section([claim("overstated")] * 3)], foot="f")
+    html = report_html(Report(title="T", subtitle="", sections=(claims_section([claim("overstated")] * 3),), foot="f"))
     tally = next(node for node in parsed(html).iter("ul") if node.get("class") == "tally")
     assert ["".join(item.itertext()) for item in tally] == ["3Overstated"]
 
@@ -192,11 +193,11 @@ def test_the_tally_leaves_out_what_no_claim_has() -> None:
 def test_a_verdict_nobody_defined_is_refused() -> None:
     odd = claim("proven")  # type: ignore[arg-type]
     with pytest.raises(InvalidData, match="proven"):
-        report_html(title="T", subtitle="", sections=[claims_section([odd])], foot="f")
+        report_html(Report(title="T", subtitle="", sections=(claims_section([odd]),), foot="f"))
 
 
 def test_an_empty_report_is_still_a_page() -> None:
-    root = parsed(report_html(title="T", subtitle="", sections=[], foot="f"))
+    root = parsed(report_html(Report(title="T", subtitle="", sections=(), foot="f")))
     assert root.find("body/main") is not None
     assert root.find("body/header/p") is None
     assert root.find("body/header/ul") is None

@@ -10,6 +10,7 @@ from afterglow.therapy import calibrated
 from afterglow.therapy.calibrated import SHIPPED, Learnt, read_calibrated, shipped_calibration, write_calibrated
 from afterglow.therapy.population import (
     BETWEEN,
+    Belief,
     load_population,
     prior_population,
     shifts_from,
@@ -69,6 +70,43 @@ def test_a_file_of_another_version_is_refused(key: str) -> None:
     assert key in str(caught.value)
 
 
+@pytest.mark.parametrize("key", ["version", "seed", "learnt", "diagnostics", "data_digest"])
+def test_a_sealed_file_without_a_part_is_refused(key: str) -> None:
+    content = json.loads(sealed())
+    del content["digest"], content[key]
+    text = json.dumps({**content, "digest": calibrated._digest(content)})
+    with pytest.raises(InvalidData, match="not complete") as caught:
+        read_calibrated(text, file="population.json")
+    assert key in str(caught.value)
+    assert "afterglow calibrate" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "learnt",
+    [
+        {},
+        {"ptsd": {"names": ["a"], "shift": [0.0], "factor": [[1.0]]}},  # depression is what all start from
+        {"depression": {"shift": [0.0], "factor": [[1.0]]}},
+        {"depression": {"names": ["a", "b"], "shift": [0.0], "factor": [[1.0], [0.0, 1.0]]}},
+        {"depression": {"names": ["a"], "shift": [0.0], "factor": []}},
+        {"depression": {"names": ["a"], "shift": [0.0], "factor": [[1.0, 2.0]]}},
+        {"depression": {"names": ["a"], "shift": ["x"], "factor": [[1.0]]}},
+        {"depression": 3},
+        [],
+    ],
+)
+def test_a_sealed_file_of_another_form_is_refused(learnt: object) -> None:
+    with pytest.raises(InvalidData, match="not complete"):
+        read_calibrated(sealed(learnt=learnt), file="population.json")
+
+
+def test_a_sealed_file_that_lacks_a_value_is_refused() -> None:
+    learnt = {"depression": {"names": ["a"], "shift": [0.0], "factor": [[1.0]]}}
+    found = read_calibrated(sealed(learnt=learnt), file="population.json")
+    with pytest.raises(InvalidData, match="says nothing of a value"):
+        updated_population(prior_population(Condition.DEPRESSION), found)
+
+
 def test_the_shipped_file_is_small_so_that_it_loads_in_a_few_milliseconds() -> None:
     # The benchmark page has the time; JSON of this size parses in about 1 ms, the limit of the package is 50 ms.
     assert SHIPPED.stat().st_size < 150_000
@@ -83,15 +121,44 @@ def test_populations_follow_the_file(condition: Condition) -> None:
     assert after.status == ("calibrated" if condition is Condition.DEPRESSION else "provisional")
     learnt = file.learnt[condition if own else Condition.DEPRESSION]
     moved = dict(zip(prior.uncertain, shifts_from(prior, after), strict=True))
+    apart = {"largest_drug_relief": 1.0, "care": 0.16, **{f"expectancy_{belief}": 1.0 for belief in Belief}}
     for name, sd, before in zip(after.uncertain, after.doubt_sds, prior.doubt_sds, strict=True):
+        further = 0.0 if own else apart.get(name, 0.0) ** 2  # how conditions differ (decision 0028)
         if not own and name.removesuffix(BETWEEN) in prior.own:
             assert moved[name] == 0
-            assert sd == pytest.approx(before)
+            assert sd**2 == pytest.approx(before**2 + further)
         else:
             shift, variance = learnt.part((name,))
             assert moved[name] == pytest.approx(shift[0], abs=1e-6)
             carried = 0.0 if own else before**2  # elsewhere a prior's doubt is added
-            assert sd**2 == pytest.approx(variance[0, 0] + carried, rel=1e-6)
+            assert sd**2 == pytest.approx(variance[0, 0] + carried + further, rel=1e-6)
+
+
+def test_a_condition_is_open_to_expectancy_or_not_whatever_is_believed() -> None:
+    prior, depression = prior_population(Condition.ANXIETY), load_population(Condition.DEPRESSION)
+    after = load_population(Condition.ANXIETY)
+    assert after.doubt_factor is not None
+    assert depression.doubt_factor is not None
+    covariance, before = after.doubt_factor @ after.doubt_factor.T, depression.doubt_factor @ depression.doubt_factor.T
+    there = {name: depression.uncertain.index(name) for name in ("expectancy_saline", "expectancy_ketamine")}
+    here = {name: after.uncertain.index(name) for name in (*there, "largest_drug_relief", "care")}
+    saline, ketamine = here["expectancy_saline"], here["expectancy_ketamine"]
+    learnt = before[there["expectancy_saline"], there["expectancy_ketamine"]]
+    assert covariance[saline, ketamine] == pytest.approx(learnt + 1.0)  # one logit, shared
+    assert prior.doubt_sds[here["largest_drug_relief"]] == 0.5
+    assert covariance[here["largest_drug_relief"], here["largest_drug_relief"]] == pytest.approx(0.25 + 1.0)
+    assert covariance[here["largest_drug_relief"], saline] == pytest.approx(0.0)
+
+
+@pytest.mark.parametrize("condition", [one for one in Condition if one is not Condition.DEPRESSION])
+def test_bands_are_wider_where_less_is_known(condition: Condition) -> None:
+    # The doubt of each effect size against depression's: what makes a band, whatever the scale of the condition.
+    depression, after = load_population(Condition.DEPRESSION), load_population(condition)
+    known = dict(zip(depression.uncertain, depression.doubt_sds, strict=True))
+    here = dict(zip(after.uncertain, after.doubt_sds, strict=True))
+    sizes = [name for name in here if name in ("largest_drug_relief", "care") or name[11:] in set(Belief)]
+    assert sizes
+    assert all(here[name] > 1.5 * known[name] for name in sizes)
 
 
 def test_shifts_use_the_factor() -> None:

@@ -1,6 +1,8 @@
 """Published arms as the model runs them, and which figures are scored."""
 
 import dataclasses
+import re
+from itertools import pairwise
 
 import pytest
 
@@ -10,8 +12,9 @@ from afterglow.protocol import AtRisk, parse_protocol
 from afterglow.provenance import Role, Verified
 from afterglow.quantities import DrugForm
 from afterglow.records import Record
+from afterglow.therapy.coverage import COVERED, outside_calibration
 from afterglow.therapy.population import Belief
-from afterglow.therapy.regimen import Route
+from afterglow.therapy.regimen import Regimen, Route, repeat
 from afterglow.therapy.setting import Condition, Setting
 from afterglow.trials import arms
 from afterglow.trials.arms import (
@@ -23,7 +26,6 @@ from afterglow.trials.arms import (
     scale_rule,
     scored_figures,
 )
-from afterglow.trials.coverage import COVERED, outside_calibration
 from afterglow.trials.moments import Statistic
 
 
@@ -184,9 +186,14 @@ def test_what_is_covered_is_what_was_fitted() -> None:
             some = [a for a in given if a.given and (a.given.drug, a.given.route) == (drug, route)]
             doses = [d.mg_per_kg if covered.per_kg else d.mg for a in some if a.given and (d := a.given.dose)]
             assert (min(doses), max(doses)) == (covered.lowest, covered.highest)  # type: ignore[type-var]
+            assert all(a.given.duration_h == pytest.approx(covered.infusion_h) for a in some if a.given)
+            assert max(len(a.drug_days) for a in some) == covered.most_sessions
             assert max(a.drug_days[-1] for a in some) == covered.longest_days
-            gaps = [y - x for a in some for x, y in zip(a.drug_days, a.drug_days[1:], strict=False)]
-            assert min(gaps, default=0) == covered.shortest_gap_days
+            gaps = [y - x for a in some for x, y in pairwise(a.drug_days)]
+            assert ((min(gaps), max(gaps)) if gaps else None) == covered.gaps_days
+
+
+SPRAYS = "{drug: esketamine, route: intranasal, dose: 84 mg, days: "
 
 
 @pytest.mark.parametrize(
@@ -194,6 +201,9 @@ def test_what_is_covered_is_what_was_fitted() -> None:
     [
         ("{drug: racemic_ketamine, route: iv, dose: 0.5 mg/kg, infusion: 40 min, days: [0]}", []),
         ("{drug: racemic_ketamine, route: iv, dose: 1.5 mg/kg, infusion: 40 min, days: [0]}", ["0.1 to 1 mg/kg"]),
+        ("{drug: racemic_ketamine, route: iv, dose: 0.5 mg/kg, infusion: 2 h, days: [0]}", ["infusion of 2 h.*40 min"]),
+        ("{drug: racemic_ketamine, route: iv, dose: 0.5 mg/kg, infusion: 50 min, days: [0]}", []),
+        ("{drug: racemic_ketamine, route: iv, dose: 0.5 mg/kg, infusion: bolus, days: [0]}", ["infusion of 0.*40 min"]),
         (
             (
                 "{drug: racemic_ketamine, route: iv, dose: 35 mg, infusion: 40 min, days: [0], "
@@ -202,19 +212,42 @@ def test_what_is_covered_is_what_was_fitted() -> None:
             [],
         ),
         ("{drug: esketamine, route: intranasal, dose: 14 mg, days: [0]}", ["28 to 84 mg"]),
-        ("{drug: esketamine, route: intranasal, dose: 84 mg, days: [0, 1]}", ["closer than the 3 days"]),
-        ("{drug: racemic_ketamine, route: iv, dose: 0.5 mg/kg, infusion: 40 min, days: [0, 14]}", ["11 days"]),
-        ("{drug: racemic_ketamine, route: oral, dose: 100 mg, days: [0]}", ["No calibration figure of depression"]),
+        (SPRAYS + "[0, 3, 17]}", []),
+        (SPRAYS + "[0, 1]}", [r"sessions 1 days apart \(3 to 14\)"]),
+        (SPRAYS + "[0, 7, 35]}", [r"sessions 28 days apart \(3 to 14\)"]),
+        (SPRAYS + f"{[7 * week for week in range(42)]}}}", [r"42 sessions \(calibrated: up to 40\), 287 days .*245"]),
         (
-            "{drug: esketamine, route: intranasal, dose: 84 mg, days: [0], condition: anxiety}",
-            ["No calibration figure is"],
+            "{drug: racemic_ketamine, route: iv, dose: 0.5 mg/kg, infusion: 40 min, days: [0, 14]}",
+            [r"14 days from first to last \(up to 11\), sessions 14 days apart \(2 to 3\)"],
+        ),
+        ("{drug: racemic_ketamine, route: oral, dose: 100 mg, days: [0]}", ["No calibration figure of depression"]),
+        (SPRAYS + "[0], condition: anxiety}", ["No calibration figure is of anxiety"]),
+        (
+            (
+                "{drug: racemic_ketamine, route: iv, dose: 0.5 mg/kg, infusion: 40 min, days: [0, 3], "
+                "condition: suicidal_ideation}"
+            ),
+            [r"2 sessions \(calibrated: up to 1\)\. It"],
         ),
     ],
 )
 def test_what_lies_outside_is_said_with_the_range(protocol: str, said: list[str]) -> None:
-    found = outside_calibration(parse_protocol(protocol))
+    read = parse_protocol(protocol)
+    weight_kg = read.population.weight_kg if read.population else None
+    found = outside_calibration(read.condition, read.regimen(), weight_kg=weight_kg)
     assert len(found) == len(said)
-    assert all(part in sentence for part, sentence in zip(said, found, strict=True))
+    assert all(re.search(part, sentence) for part, sentence in zip(said, found, strict=True))
+
+
+def test_two_treatments_in_one_course_are_said_to_be_such() -> None:
+    spray = parse_protocol(SPRAYS + "[0, 3]}").regimen()
+    film = parse_protocol("{drug: racemic_ketamine, route: sublingual, dose: 100 mg, days: [0]}").regimen()
+    later = repeat(film.administrations[0], [168.0])
+    found = outside_calibration(Condition.DEPRESSION, Regimen((*spray.administrations, *later.administrations)))
+    assert len(found) == 2
+    assert "racemic ketamine sublingual" in found[0]
+    assert "two drugs or routes" in found[1]
+    assert outside_calibration(Condition.DEPRESSION, Regimen()) == ()
 
 
 def test_words_of_a_range() -> None:

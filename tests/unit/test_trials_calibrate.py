@@ -164,6 +164,26 @@ def test_chains_go_on_where_weights_are_not_to_be_trusted(monkeypatch: pytest.Mo
     assert "not to be trusted" in text
 
 
+def test_draws_do_not_depend_on_how_a_machine_turns_the_axes() -> None:
+    # Values that no figure informs have equal spreads: which way their principal axes point is up to the last bit.
+    one = day_one()
+    idle = [
+        i
+        for i, name in enumerate(PRIOR.uncertain)
+        if any(w in name for w in ("masked", "saline", "self_report", "spray"))
+    ]
+    assert len(idle) >= 6
+    factor = np.diag(np.linspace(0.5, 0.9, one.size))
+    factor[idle, idle] = 1.0
+    turned = factor.copy()
+    turned[np.ix_(idle, idle)], _ = np.linalg.qr(np.random.default_rng(0).standard_normal((len(idle), len(idle))))
+    first, second = (
+        sample_posterior(one, np.zeros(one.size), some, seed=1, steps=60, warm_up=20) for some in (factor, turned)
+    )
+    assert np.abs(first.draws - second.draws).max() < 1e-9
+    assert first.accepted == second.accepted
+
+
 def test_the_surface_is_exact_where_it_was_sampled() -> None:
     one = day_one()
     surface = Surface(one, np.zeros(one.size), np.eye(one.size))

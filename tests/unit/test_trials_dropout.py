@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from afterglow.cli.app import app
 from afterglow.evidence import source, sources
 from afterglow.protocol import Analysis, Dropout, TrialProtocol, parse_protocol
+from afterglow.render.report import report_html
 from afterglow.therapy.setting import Arm
 from afterglow.trials import Prediction, Replication, Statistic, replicate
 from afterglow.usecases.modelling import replicate_beside_published
@@ -109,7 +110,7 @@ def test_published_figures_stand_beside_the_asked_analysis_alone() -> None:
     assert beside
     assert {p.analysis for p in beside} == {Analysis.INTENTION_TO_TREAT}
     assert any("leaving is assumed" in note for note in answer.notes)
-    page = replicate_report(answer, ())
+    page = report_html(replicate_report(answer, ()))
     assert "Active, completers, 7 days" in page
     assert "Still in the trial" in page
 

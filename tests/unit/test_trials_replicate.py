@@ -424,3 +424,32 @@ def test_a_run_of_visits_is_dated_by_its_first() -> None:
     assert consecutive_by(shown, 3).tolist() == [[0, 0, 0, 0, 0]]
     assert consecutive_by(np.array([[0.0, 1.0, 1.0]]), 2).tolist() == [[0, 0, 1, 1]]
     assert consecutive_by(np.empty((2, 0)), 2).tolist() == [[0], [0]]
+
+
+@pytest.mark.parametrize(
+    ("condition", "scale", "mean", "more"),
+    [
+        ("suicidal_ideation", "SSI", 15, "scales: {SSI: [0, 38]}"),
+        ("anxiety", "GAD-7", 15, ""),
+        ("ptsd", "PCL-5", 50, ""),
+        ("pain", "NRS", 7, ""),
+    ],
+)
+def test_a_condition_with_hardly_any_figures_has_wide_bands(condition: str, scale: str, mean: float, more: str) -> None:
+    """As a part of the baseline, in a trial so large that sampling is nothing (decision 0028); seed fixed."""
+
+    def widths(asked: TrialProtocol) -> list[float]:
+        baseline = require_population(asked).baseline_mean
+        found = replicate(asked, n_draws=128, patients_per_draw=32).predictions
+        return [
+            (p.hi90 - p.lo90) / baseline
+            for p in found
+            if p.statistic is Statistic.MEAN_CHANGE and p.arm is not Arm.CONTRAST
+        ]
+
+    only = {"n": 10_000, "times": "24 h", "observe": ""}
+    known = widths(protocol(mean=32, sd=5, **only))  # type: ignore[arg-type]
+    here = widths(
+        protocol(condition=condition, scale=scale, mean=mean, sd=mean / 6, more=more, **only)  # type: ignore[arg-type]
+    )
+    assert all(one > 1.3 * other for one, other in zip(here, known, strict=True))

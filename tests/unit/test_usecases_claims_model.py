@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from afterglow.cli.app import app
 from afterglow.evidence import Verdict, claims, evidence_markdown
+from afterglow.render.report import report_html
 from afterglow.therapy.setting import Condition
 from afterglow.usecases.claims_model import (
     ASKED,
@@ -108,7 +109,7 @@ def test_verdict_and_model_stand_together_in_text_document_report_and_page() -> 
     sentences = {claim: claim_sentence(found) for claim, found in claim_predictions().items()}
     text = " ".join(CliRunner().invoke(app, ["evidence", "claims"]).output.split())
     document = json.loads(CliRunner().invoke(app, ["evidence", "claims", "--json"]).output)
-    page, report = evidence_markdown(sentences)["claims.md"], html.unescape(claims_report())
+    page, report = evidence_markdown(sentences)["claims.md"], html.unescape(report_html(claims_report()))
     told = {one["id"]: (one["verdict"], one["model"]) for one in document["claims"]}
     for claim in claims():
         assert sentences[claim.id] in text

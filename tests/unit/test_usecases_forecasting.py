@@ -17,6 +17,7 @@ from afterglow.errors import InputError, OutOfRange
 from afterglow.forecast import ForecastInput, Method, RelapseRule, WarningCode, forecast
 from afterglow.protocol import CourseRecord, parse_course, parse_protocol, read_course, read_protocol
 from afterglow.quantities import Dose, DrugForm, Rate
+from afterglow.render.report import report_html
 from afterglow.therapy.regimen import DoseAdministration, InfusionStep, Regimen, Route
 from afterglow.therapy.setting import Condition
 from afterglow.usecases.forecast_contracts import forecast_document, input_document, input_from_document
@@ -181,7 +182,7 @@ def test_a_refusal_that_is_about_no_row_names_no_line() -> None:
         (
             "{condition: ptsd, drug: racemic_ketamine, route: im, dose: 0.5 mg/kg, days: [0]}",
             "plan.condition",
-            "found ptsd; allowed: depression",
+            "found PTSD; allowed: depression",
         ),
     ],
 )
@@ -407,7 +408,7 @@ class Reader:
 
 @EVERY
 def test_a_report_holds_picture_table_and_what_it_rests_on(name: str) -> None:
-    html = forecast_report(answer(name))
+    html = report_html(forecast_report(answer(name)))
     words = Reader(html).words
     assert html.count('<svg xmlns="http://www.w3.org/2000/svg"') >= 2
     for heading in ("Course and forecast", "What it says", "What it rests on", "Definitions"):
@@ -421,19 +422,19 @@ def test_a_report_holds_picture_table_and_what_it_rests_on(name: str) -> None:
 
 
 def test_a_report_is_the_same_each_time_and_says_what_was_planned() -> None:
-    assert forecast_report(answer("course")) == forecast_report(answer("course"))
-    assert "3 scores, 1 session, 1 planned" in Reader(forecast_report(answer("percent"))).words
+    assert report_html(forecast_report(answer("course"))) == report_html(forecast_report(answer("course")))
+    assert "3 scores, 1 session, 1 planned" in Reader(report_html(forecast_report(answer("percent")))).words
 
 
 def test_a_report_without_a_forecast_says_why_and_shows_the_scores() -> None:
-    html = forecast_report(without_forecast(answer("course")))
+    html = report_html(forecast_report(without_forecast(answer("course"))))
     words = Reader(html).words
     assert "No forecast, because the scores leave only 3 of 20480 virtual patients." in words
     assert "Mon 30 Mar 2026 13" in words
     assert "Next due" not in words
     assert "The coming weeks" not in words
     assert 'class="wide"' not in html
-    percent = Reader(forecast_report(without_forecast(answer("percent")))).words
+    percent = Reader(report_html(forecast_report(without_forecast(answer("percent"))))).words
     assert "43.4 % of baseline" in percent
 
 
@@ -448,7 +449,7 @@ def test_what_a_forecast_leaves_out_is_left_out_of_the_report() -> None:
         p_remission=None,
         reliable_change=None,
     )
-    words = Reader(forecast_report(replace(found, forecast=less))).words
+    words = Reader(report_html(forecast_report(replace(found, forecast=less)))).words
     for absent in ("Relapse rule", "A score written now", "within noise", "The coming weeks", "Control arm would"):
         assert absent not in words
     assert "No date for the next session" in words
@@ -464,7 +465,7 @@ def test_a_scale_without_bands_and_definitions_has_no_band_and_no_verdict() -> N
     data = picture_data(found, found.forecast.trajectory)
     assert data.severity == ()
     assert forecast_document(found)["definitions"]["response"] is None
-    assert "Definitions on SDS What Definition Source Relapse" in Reader(forecast_report(found)).words
+    assert "Definitions on SDS What Definition Source Relapse" in Reader(report_html(forecast_report(found))).words
     assert "Response" not in [one.name for one in data.thresholds]
 
 

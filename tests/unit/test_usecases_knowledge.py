@@ -27,7 +27,7 @@ from afterglow.evidence import (
 )
 from afterglow.evidence.figures import PValue
 from afterglow.provenance import Provenance, Role, Verified
-from afterglow.render.report import report_html
+from afterglow.render.report import Report, report_html
 from afterglow.usecases.knowledge import (
     FROM_MEMORY,
     PoolAnswer,
@@ -347,7 +347,7 @@ def words_of(html: str) -> str:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_pool_report_shows_rows_roles_reasons_and_sources(name: str) -> None:
     answer = pooled_outcome(name)
-    said = words_of(pool_report(answer))
+    said = words_of(report_html(pool_report(answer)))
     for row in answer.rows:
         assert f"{row.label}, {row.row.role.replace('_', ' ')}" in said
         assert row.row.basis in said
@@ -362,24 +362,26 @@ def test_a_pool_report_shows_rows_roles_reasons_and_sources(name: str) -> None:
 
 
 def test_a_pool_report_tells_the_caveats_of_what_it_draws() -> None:
-    said = words_of(pool_report(pooled_outcome("depression-response-24h")))
+    said = words_of(report_html(pool_report(pooled_outcome("depression-response-24h"))))
     assert "Newport DJ 2015: early, small, saline: an example of inflation" in said
     # A caveat of a result that is not drawn stands in the table alone.
-    assert words_of(pool_report(pooled_outcome(WITH_PUBLISHED))).count("NOT significant as monotherapy") == 1
+    assert (
+        words_of(report_html(pool_report(pooled_outcome(WITH_PUBLISHED)))).count("NOT significant as monotherapy") == 1
+    )
 
 
 def test_a_result_in_doubt_is_listed_and_not_drawn() -> None:
-    said = words_of(pool_report(pooled_outcome("depression-24h")))
+    said = words_of(report_html(pool_report(pooled_outcome("depression-24h"))))
     assert "In doubt, so listed but not drawn (see the caveats): An D 2021." in said
     assert "4 contrasts of trials and 1 pooled or published results" in said
     assert f"Prediction interval: {PREDICTION_FORMULA}." in said
-    drawn = body_of(pool_report(pooled_outcome("depression-24h"))).find(".//figure")
+    drawn = body_of(report_html(pool_report(pooled_outcome("depression-24h")))).find(".//figure")
     assert drawn is not None
     assert "An D 2021" not in "".join(drawn.itertext())
 
 
 def test_the_claims_report_has_tally_verdicts_evidence_and_sources() -> None:
-    html = claims_report()
+    html = report_html(claims_report())
     said = words_of(html)
     tally = body_of(html).find(".//ul[@class='tally']")
     assert tally is not None
@@ -395,7 +397,7 @@ def test_the_claims_report_has_tally_verdicts_evidence_and_sources() -> None:
 
 
 def test_every_key_of_the_claims_report_stands_in_its_table_of_sources() -> None:
-    ledger, sources = body_of(claims_report()).findall(".//main/section")
+    ledger, sources = body_of(report_html(claims_report())).findall(".//main/section")
     keys = {row[0].text for row in sources.iter("tr")}
     pieces = [one.text or "" for cell in ledger.iter("td") for one in cell.findall("div")]
     cited = [key for piece in pieces for key in piece[piece.rindex("[") + 1 : -1].split(", ")]
@@ -404,12 +406,12 @@ def test_every_key_of_the_claims_report_stands_in_its_table_of_sources() -> None
 
 
 def test_evidence_from_memory_says_so_in_the_claims_report() -> None:
-    said = words_of(claims_report())
+    said = words_of(report_html(claims_report()))
     assert f"{FROM_MEMORY.capitalize()}: Single-infusion response" in said
 
 
 def test_reports_are_the_same_bytes_every_time() -> None:
     answer: PoolAnswer = pooled_outcome(WITH_PUBLISHED)
-    assert pool_report(answer) == pool_report(pooled_outcome(WITH_PUBLISHED))
-    assert claims_report() == claims_report()
-    assert report_html(title="", subtitle="", sections=[], foot="")[:40] in claims_report()
+    assert report_html(pool_report(answer)) == report_html(pool_report(pooled_outcome(WITH_PUBLISHED)))
+    assert report_html(claims_report()) == report_html(claims_report())
+    assert report_html(Report(title="", subtitle="", sections=(), foot=""))[:40] in report_html(claims_report())

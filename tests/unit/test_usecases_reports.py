@@ -15,6 +15,7 @@ from afterglow.evidence import pk_models
 from afterglow.protocol import TrialProtocol, parse_protocol, read_protocol
 from afterglow.provenance import Role
 from afterglow.quantities import format_duration
+from afterglow.render.report import report_html
 from afterglow.render.text import format_points, format_significant
 from afterglow.therapy.setting import Arm
 from afterglow.trials import Prediction, Statistic, replicate, trajectory
@@ -96,7 +97,7 @@ def answered(protocol: TrialProtocol) -> ReplicationAnswer:
 
 
 def replication(protocol: TrialProtocol) -> str:
-    return replicate_report(answered(protocol), trajectories(protocol))
+    return report_html(replicate_report(answered(protocol), trajectories(protocol)))
 
 
 def check_page(html: str) -> Page:
@@ -118,7 +119,7 @@ def check_page(html: str) -> Page:
 @pytest.mark.parametrize("protocol", [MURROUGH, DALY, PAIN, OPEN])
 def test_an_exposure_report_holds_its_numbers(protocol: TrialProtocol) -> None:
     answer = expose(protocol)
-    page = check_page(expose_report(answer))
+    page = check_page(report_html(expose_report(answer)))
     first = answer.profiles[0]
     assert f"{format_significant(first.cmax)} {first.unit}" in page.text or format_significant(first.cmax) in page.text
     assert format_duration(first.tmax_h) in page.text
@@ -134,7 +135,7 @@ def test_an_exposure_report_holds_its_numbers(protocol: TrialProtocol) -> None:
 def test_an_effect_that_outlasts_the_horizon_is_said_so() -> None:
     answer = expose(MURROUGH)
     late = replace(answer, acute=replace(answer.acute, ready_median_h=np.inf))
-    assert "after 12 h" in Page(expose_report(late)).text
+    assert "after 12 h" in Page(report_html(expose_report(late))).text
 
 
 @pytest.mark.parametrize("protocol", [MURROUGH, DALY, PAIN, OPEN])
@@ -164,7 +165,7 @@ def test_the_role_of_the_published_trial_is_named() -> None:
     answer = answered(MURROUGH)
     assert answer.trial is not None
     held_out = replace(answer, trial=replace(answer.trial, role=Role.HELD_OUT))
-    page = check_page(replicate_report(held_out, trajectories(MURROUGH)))
+    page = check_page(report_html(replicate_report(held_out, trajectories(MURROUGH))))
     assert "Held-out figures: never fitted" in page.text
 
 

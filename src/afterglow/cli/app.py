@@ -10,7 +10,21 @@ from typing import Annotated
 import typer
 
 from afterglow import __version__
-from afterglow.cli import clinic, design, forecast, knowledge, messages, modelling, prove, serve, upkeep, validating
+from afterglow.cli import (
+    clinic,
+    demo,
+    design,
+    forecast,
+    jobs,
+    knowledge,
+    messages,
+    modelling,
+    prove,
+    serve,
+    tokens,
+    upkeep,
+    validating,
+)
 from afterglow.errors import AfterglowError
 
 # Exit code by the start of an error's code; the longest start wins.
@@ -47,8 +61,12 @@ app.add_typer(upkeep.records_app, name="records")
 app.add_typer(upkeep.audit_app, name="audit")
 app.add_typer(clinic.user_app, name="user")
 app.add_typer(clinic.policy_app, name="policy")
+app.add_typer(tokens.token_app, name="token")
 app.add_typer(messages.messages_app, name="messages")
+app.add_typer(jobs.jobs_app, name="jobs")
 app.command("worklist")(clinic.worklist_command)
+app.command("demo-data")(demo.demo_data_command)
+app.command("demo")(demo.demo_command)
 app.command("serve")(serve.serve_command)
 app.command("backup")(upkeep.backup_command)
 app.command("restore")(upkeep.restore_command)

@@ -47,7 +47,7 @@ def add_command(
     from afterglow.usecases.people import add_person
 
     with operator() as desk:
-        _show_token(login, add_person(desk, login, name=name, roles=_roles(role)))
+        _show_token(login, add_person(desk, login, name=name, roles=roles_named(role)))
 
 
 @user_app.command("roles")
@@ -65,7 +65,7 @@ def set_roles_command(login: Login, role: Roles) -> None:
     from afterglow.usecases.people import set_roles
 
     with operator() as desk:
-        set_roles(desk, login, roles=_roles(role), version=_version(desk, login))
+        set_roles(desk, login, roles=roles_named(role), version=_version(desk, login))
     console().print(f"{login} is now: {', '.join(role)}.")
 
 
@@ -134,7 +134,7 @@ def draft_command(
     """
     from afterglow.usecases.policies import draft
 
-    with _person(login) as desk:
+    with person(login) as desk:
         made = draft(desk, _changes(setting))
     console().print(f"Version {made.id.removeprefix('v')} is a draft; the medical director signs it.")
 
@@ -154,7 +154,7 @@ def sign_command(
     from afterglow.usecases.policies import sign
 
     at = None if since is None else _time(since)
-    with _person(login) as desk:
+    with person(login) as desk:
         sign(desk, version, effective_from=at)
     console().print(f"Version {version} is signed.")
 
@@ -164,7 +164,7 @@ def policies_command(login: Own) -> None:
     """Every version of the policy, with who drafted and who signed it."""
     from afterglow.usecases.policies import list_policies
 
-    with _person(login) as desk:
+    with person(login) as desk:
         found = list_policies(desk).shown
     rows = [
         [
@@ -187,7 +187,7 @@ def show_command(
     """Each setting of a version, with its default."""
     from afterglow.usecases.policies import read_policy
 
-    with _person(login) as desk:
+    with person(login) as desk:
         found = read_policy(desk, version).shown
     rows = [
         [each.name, str(each.value), "" if each.value == each.default else str(each.default), each.unit or ""]
@@ -206,7 +206,7 @@ def worklist_command(
     """
     from afterglow.usecases.worklists import read_worklist
 
-    with _person(login) as desk:
+    with person(login) as desk:
         lines = read_worklist(desk, owner=None if owner is None else _role(owner)).shown
     rows = [
         [
@@ -248,7 +248,7 @@ def operator() -> Iterator[Desk]:
 
 
 @contextmanager
-def _person(login: str) -> Iterator[Desk]:
+def person(login: str) -> Iterator[Desk]:
     """The desk of a person who gives password and code now; no session is left behind."""
     from afterglow.settings import read_settings
     from afterglow.usecases.desk import Desk
@@ -279,7 +279,8 @@ def _version(desk: Desk, login: str) -> int:
     raise NotFound("Nobody has this login", observed=repr(login), next_step="See 'afterglow user list'")
 
 
-def _roles(names: list[str]) -> tuple[Role, ...]:
+def roles_named(names: list[str]) -> tuple[Role, ...]:
+    """Roles as typed."""
     return tuple(map(_role, names))
 
 

@@ -30,7 +30,7 @@ from afterglow.usecases.knowledge_contracts import (
     trial_document,
     trials_document,
 )
-from afterglow.usecases.knowledge_reports import claims_report, pool_report
+from afterglow.usecases.knowledge_reports import claims_report, pool_report, trial_report
 
 evidence_app = typer.Typer(rich_markup_mode=None)
 
@@ -97,6 +97,7 @@ def trials_command(
 def trial_command(
     key: Annotated[str, typer.Argument(metavar="KEY", help="A key that `evidence trials` lists.", show_default=False)],
     as_json: AsJson = False,
+    report: Report = None,
 ) -> None:
     """One trial: design, arms, every figure with its source, caveats.
 
@@ -107,6 +108,8 @@ def trial_command(
         print_json(trial_document(found))
     else:
         print_trial(found)
+    if report is not None:
+        write_report(report, trial_report(found))
 
 
 @evidence_app.command("claims")

@@ -10,9 +10,8 @@ from rich.console import Console
 from rich.text import Text
 
 from afterglow.cli.output import console, print_facts, print_table
-from afterglow.evidence import Figure, StudiedCondition, Trial, TrialArm, Verdict, claims, source
+from afterglow.evidence import Figure, StudiedCondition, Trial, Verdict, claims, source
 from afterglow.provenance import Source, Verified
-from afterglow.quantities import format_duration
 from afterglow.render.text import format_percent
 from afterglow.scales import Instrument, Item, ItemText, instrument_facts, instruments
 from afterglow.scales import sources as scale_sources
@@ -25,7 +24,6 @@ from afterglow.usecases.knowledge import (
     Overview,
     PoolAnswer,
     ShownEffect,
-    arm_words,
     checked_words,
     cited_words,
     figure_time,
@@ -33,23 +31,17 @@ from afterglow.usecases.knowledge import (
     figure_words,
     heterogeneity_words,
     is_recalled,
-    printed,
     provenances_in,
     source_keys,
     typeset,
 )
+from afterglow.usecases.knowledge_reports import CONDITION_NAMES, arm_cells
 
 _SHOWN = {
     ItemText.FULL: "the wording is in the public domain",
     ItemText.LABELS: "the licence lets short labels be shown, not the wording",
     ItemText.CONDITIONAL: "the wording needs accepted terms or a text pack; until then labels or scores",
     ItemText.SCORE_ENTRY: "the licence leaves scores to enter, with labels at most",
-}
-_CONDITIONS = {
-    StudiedCondition.PTSD: "PTSD",
-    StudiedCondition.OCD: "OCD",
-    StudiedCondition.PAIN_CRPS: "Pain, CRPS",
-    StudiedCondition.PAIN_MIXED: "Pain, mixed",
 }
 _BAR_WIDTH = 30  # columns of the forest plot in letters
 
@@ -164,7 +156,7 @@ def print_trial(found: Trial) -> None:
         print_table(
             out,
             ["Arm", "Given", "Schedule", "Patients", "Baseline"],
-            [_arm_cells(arm) for arm in found.arms],
+            [list(arm_cells(arm)) for arm in found.arms],
             whole=(0,),
         )
     if not found.figures:
@@ -174,20 +166,6 @@ def print_trial(found: Trial) -> None:
     _print_figures(out, "Figures", confirmed)
     _print_figures(out, f"{FROM_MEMORY.capitalize()}: never to be quoted", recalled)
     _print_sources(out, [source(key) for key in source_keys(provenances_in(found))])
-
-
-def _arm_cells(arm: TrialArm) -> list[str]:
-    given = [arm_words(arm), arm.stratum or "", "" if arm.route is None else _words(arm.route).replace("iv", "IV")]
-    if arm.infusion_h is not None:
-        given.append(f"over {format_duration(arm.infusion_h)}")
-    given.append(FROM_MEMORY if is_recalled(arm.provenance) else "")
-    baseline = ""
-    if arm.baseline is not None:
-        spread = "" if arm.baseline.sd is None else f" (SD {printed(arm.baseline.sd)})"
-        memory = f", {FROM_MEMORY}" if is_recalled(arm.baseline.provenance) else ""
-        baseline = f"{arm.baseline.scale} {printed(arm.baseline.mean)}{spread}{memory}"
-    patients = "" if arm.n is None else f"{arm.n} {arm.n_label or ''}".strip()
-    return [arm.id, ", ".join(filter(None, given)), typeset(arm.schedule or ""), patients, baseline]
 
 
 def _print_figures(out: Console, heading: str, figures: Sequence[Figure]) -> None:
@@ -440,7 +418,7 @@ def _verdict_words(verdict: Verdict) -> str:
 
 
 def _condition(condition: StudiedCondition) -> str:
-    return _CONDITIONS.get(condition, _words(condition).capitalize())
+    return CONDITION_NAMES.get(condition, _words(condition).capitalize())
 
 
 def _kind(found: Trial) -> str:

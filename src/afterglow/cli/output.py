@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from afterglow.errors import AfterglowError, Place, UnwritableFile
-from afterglow.render.report import GENERATOR
+from afterglow.render import report as reporting
 
 _PLAIN_WIDTH = 110  # columns when the output is not a terminal
 _REPORT_HEAD = 1024  # characters in which a report says what made it
@@ -103,7 +103,7 @@ def _problem(path: Path) -> str | None:
     if not path.is_file() or not os.access(path, os.R_OK | os.W_OK):
         return "which may not be written to"
     with path.open(encoding="utf-8", errors="replace") as old:
-        ours = f'name="generator" content="{GENERATOR}"' in old.read(_REPORT_HEAD)
+        ours = f'name="generator" content="{reporting.GENERATOR}"' in old.read(_REPORT_HEAD)
     return None if ours else "which exists and is no report of Afterglow"
 
 
@@ -121,12 +121,15 @@ Report = Annotated[
 """The option of every command that has a picture."""
 
 
-def write_report(path: Path, html: str) -> None:
+def write_report(path: Path, report: reporting.Report | str) -> None:
     """Write a whole report or nothing, and say where it is.
 
+    Args:
+        path: its folder is made if it is missing.
+        report: as HTML, or a text as it is.
     Raises: UnwritableFile if it cannot be written.
     """
-    write_text(path, html)
+    write_text(path, report if isinstance(report, str) else reporting.report_html(report))
     sys.stderr.write(f"Report: {path}\n")
 
 

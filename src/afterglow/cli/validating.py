@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from afterglow.cli.modelling import AsJson, Seed
-from afterglow.cli.output import Report, console, print_json, print_table, progress, write_report
+from afterglow.cli.output import Report, console, print_json, print_table, progress, write_report, write_text
 from afterglow.errors import InputError
+from afterglow.therapy.setting import Condition
 
 if TYPE_CHECKING:  # --help must not load the model
     from afterglow.trials.validate import Validation
 
 Page = Annotated[
     Path | None,
-    typer.Option("--page", metavar="OUT.md", help="Also write the page of the documentation.", show_default=False),
+    typer.Option(
+        "--page",
+        metavar="OUT.md",
+        help="Also write the page of the documentation; pictures of a validation go to ../images beside it.",
+        show_default=False,
+    ),
 ]
 
 
@@ -30,10 +38,28 @@ def calibrate_command(
         bool,
         typer.Option("--leave-out", help="Instead, predict each trial from the others; takes about 20 minutes."),
     ] = False,
+    structure: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--with",
+            metavar="NAME=VALUE",
+            help="With --leave-out: another typical value of a prior, to compare structures; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    condition: Annotated[
+        list[Condition] | None,
+        typer.Option(
+            "--condition",
+            metavar="CONDITION",
+            help="With --leave-out: trials of this one only; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Fit the depression population to the calibration figures; takes some minutes.
+    """Fit the population to the calibration figures; takes some minutes.
 
     Example: afterglow calibrate --out population.json --page calibration.md
     """
@@ -42,8 +68,13 @@ def calibrate_command(
             raise InputError(
                 "--leave-out makes no population and no page", next_step="Leave out --out and --page, or --leave-out"
             )
-        _leave_out(seed=seed, as_json=as_json)
+        _leave_out(seed=seed, as_json=as_json, structure=structure or [], conditions=condition or [])
         return
+    if structure or condition:
+        raise InputError(
+            "--with and --condition compare structures; they make no population",
+            next_step="Add --leave-out, or change the prior in population.yaml",
+        )
     from afterglow.trials.calibration_report import (  # noqa: PLC0415  --help must not load the model
         calibrate_all,
         calibrated_text,
@@ -68,16 +99,18 @@ def calibrate_command(
     print_table(said, ["Value", "Moved by", "Prior spread", "Left of it"], rows, numeric=(1, 2, 3))
 
 
-def _leave_out(*, seed: int, as_json: bool) -> None:
+def _leave_out(*, seed: int, as_json: bool, structure: Sequence[str], conditions: Sequence[Condition]) -> None:
     from afterglow.usecases.validating import leave_out_document  # noqa: PLC0415  --help must not load the model
 
+    values = dict(map(_value, structure))
     with progress("Leaving out one trial at a time") as done:
-        document = leave_out_document(seed=seed, progress=done)
+        document = leave_out_document(seed=seed, values=values, conditions=conditions, progress=done)
     if as_json:
         print_json(document)
         return
     said = console()
-    said.print(f"Each trial predicted from the others, seed {seed}", style="bold")
+    other = "".join(f", {name} {value:g}" for name, value in values.items())
+    said.print(f"Each trial predicted from the others, seed {seed}{other}", style="bold")
     said.print("Logarithm of the predictive density; higher is better, and only differences mean anything.")
     said.print("Calibration trials: from the other calibration trials. Context trials: from all of them.")
     said.print()
@@ -90,18 +123,36 @@ def _leave_out(*, seed: int, as_json: bool) -> None:
     print_table(said, headings, rows, numeric=(3, 4, 5))
 
 
+def _value(text: str) -> tuple[str, float]:
+    name, _, number = text.partition("=")
+    try:
+        value = float(number)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise InputError(
+            "--with takes the name of a parameter and a number",
+            observed=text,
+            allowed="NAME=VALUE, as small_trial_shift=0",
+        )
+    return name, value
+
+
 def validate_command(page: Page = None, seed: Seed = 0, as_json: AsJson = False, report: Report = None) -> None:
     """Predict every applicable published figure; takes some minutes.
 
     Example: afterglow validate --report out/validation.html --page model.md
     """
-    from afterglow.trials.validation_report import validation_markdown  # noqa: PLC0415
-    from afterglow.usecases.validating import validate_document, validate_model, validation_report  # noqa: PLC0415
+    from afterglow.usecases.validating import validate_document, validate_model  # noqa: PLC0415
+    from afterglow.usecases.validation_charts import validation_page, validation_report  # noqa: PLC0415
 
     with progress("Validation") as done:
         answer = validate_model(seed=seed, progress=done)
     if page is not None:
-        write_report(page, validation_markdown(answer.shipped, answer.without_priors))
+        text, pictures = validation_page(answer)
+        write_text(page, text)
+        for name, picture in pictures.items():
+            write_text(page.parent.parent / "images" / name, picture)
     if report is not None:
         write_report(report, validation_report(answer))
     if as_json:

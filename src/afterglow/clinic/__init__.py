@@ -25,8 +25,8 @@ _PUBLIC = {
         "resistance": "Indication LabelRow LabelStatus MaudsleySeverity MaudsleyStage MedicineTrial Resistance "
         "TrialOutcome TrialVerdict dose_notes judge_resistance judge_trial label_row label_rows "
         "label_status maudsley_stage resistance_facts staging",
-        "dosing": "BodyWeight DoseOrder PreparedDose RateStep SecondCheck check_dose check_second prepare_dose "
-        "sign_second",
+        "dosing": "BodyWeight DoseOrder PreparedDose RateChange RateStep SecondCheck check_dose check_second "
+        "prepare_dose sign_second",
         "dose_rules": "dose_facts fastest_rate in_label_table is_within_order",
         "candidacy": "Candidacy WorkupStatus assess_candidacy check_candidate check_still_candidate",
         "course": "Authorisation BenefitReview COURSE Consent ConsentMethod CourseState Plan ReviewDecision "
@@ -34,13 +34,14 @@ _PUBLIC = {
         "check_consent give_consent has_consent make_safety_plan move_course record_review "
         "reviews_due set_plan units_left use_unit withdraw_consent",
         "containers": "CONTAINER Container ContainerState LotBalance Movement count explain lot_balance "
-        "receive waste_rest",
+        "receive waste_drawn waste_rest",
         "session": "AdverseEvent DrugUse DrugUseKind EmergencyAssessment InfusionRun Leaving Reading SESSION "
         "SessionState SignedNote TreatmentSession policy_digest standing_readings",
         "readings": "assess_emergency baseline correct_reading enter_reading escalations judge_reading latest_facts "
         "reading_facts reading_limits",
         "monitoring": "Clocks DueReading DueState clocks due_readings earliest_leave first_dose_at is_falling "
         "judge_monitoring monitoring_facts phase",
+        "titration": "judge_rate order_rate rates_of set_rate",
         "gates": "Chart chart_facts chart_gates check_gates judge_gates treatment_week",
         "closing": "close form_due_at give_back grade_event record_event sign_note waste",
         "screening": "amend_screening answer_finding arrive attach_dose back_to_screen cancel countersign_order go "
@@ -52,7 +53,7 @@ _PUBLIC = {
         "booking_warnings end_booking find_conflicts move_booking next_free",
         "measures": "Cadence DueMeasure ScoreReading cadences due_measures read_score",
         "alerts": "ALERT AlertStage ClinicAlert act_on alert_from_finding alerts_from_score close_alert "
-        "escalate hand_over read_alert response_time",
+        "closing_time escalate hand_over owns_alert raise_alert read_alert response_time",
         "worklist": "Standing WorkItem WorkKind list_work",
         "reference": "clinic_markdown",
     }.items()
@@ -124,6 +125,7 @@ __all__ = [
     "Plan",
     "PreparedDose",
     "Priority",
+    "RateChange",
     "RateStep",
     "Reading",
     "Resistance",
@@ -193,6 +195,7 @@ __all__ = [
     "clocks",
     "close",
     "close_alert",
+    "closing_time",
     "correct_reading",
     "count",
     "countersign_order",
@@ -236,6 +239,7 @@ __all__ = [
     "judge_gates",
     "judge_leaving",
     "judge_monitoring",
+    "judge_rate",
     "judge_reading",
     "judge_resistance",
     "judge_trial",
@@ -259,6 +263,8 @@ __all__ = [
     "next_free",
     "open_findings",
     "order_dose",
+    "order_rate",
+    "owns_alert",
     "phase",
     "policy_at",
     "policy_digest",
@@ -266,7 +272,9 @@ __all__ = [
     "policy_settings",
     "prepare_dose",
     "priority_of",
+    "raise_alert",
     "ran_minutes",
+    "rates_of",
     "read_alert",
     "read_score",
     "reading_facts",
@@ -286,6 +294,7 @@ __all__ = [
     "screen",
     "sessions_in_induction",
     "set_plan",
+    "set_rate",
     "setting",
     "sign_note",
     "sign_policy",
@@ -304,6 +313,7 @@ __all__ = [
     "visit_stages",
     "walk_out",
     "waste",
+    "waste_drawn",
     "waste_rest",
     "withdraw_consent",
     "workup_items",
@@ -332,8 +342,11 @@ if TYPE_CHECKING:
         alert_from_finding,
         alerts_from_score,
         close_alert,
+        closing_time,
         escalate,
         hand_over,
+        owns_alert,
+        raise_alert,
         read_alert,
         response_time,
     )
@@ -363,6 +376,7 @@ if TYPE_CHECKING:
         explain,
         lot_balance,
         receive,
+        waste_drawn,
         waste_rest,
     )
     from afterglow.clinic.course import (
@@ -419,6 +433,7 @@ if TYPE_CHECKING:
         BodyWeight,
         DoseOrder,
         PreparedDose,
+        RateChange,
         RateStep,
         SecondCheck,
         check_dose,
@@ -602,6 +617,12 @@ if TYPE_CHECKING:
         TreatmentSession,
         policy_digest,
         standing_readings,
+    )
+    from afterglow.clinic.titration import (
+        judge_rate,
+        order_rate,
+        rates_of,
+        set_rate,
     )
     from afterglow.clinic.worklist import (
         Standing,

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Generic, TypeVar
 
-from afterglow.errors import InputError, MissingValue, NotPermitted, SecondPerson, WrongOrder, WrongState, echo
+from afterglow.clinic.typed import typed
+from afterglow.errors import MissingValue, NotPermitted, SecondPerson, WrongOrder, WrongState, echo
 
 S = TypeVar("S")
 
@@ -33,6 +34,7 @@ CLINICAL = (Role.PRESCRIBER, Role.NURSE, Role.MEDICAL_DIRECTOR)
 _TOGETHER = timedelta(minutes=15)  # Assumption: two people who sign one thing stand beside each other
 
 
+@typed
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Act:
     """One person doing one thing at one time.
@@ -41,7 +43,7 @@ class Act:
         by: the login, never a name; kept as `login` gives it, so that "Nurse1 " is nurse1.
         at: aware UTC.
         reason: why, where the rules ask for it.
-    Raises: InputError for a time without zone, MissingValue without login or role.
+    Raises: MissingValue without login or role; as every record, for a time without zone or a role that is none.
 
     >>> from datetime import UTC
     >>> Act(by=" Nurse1", roles=(Role.NURSE,), at=datetime(2026, 1, 5, 9, tzinfo=UTC)).by
@@ -54,7 +56,6 @@ class Act:
     reason: str | None = None
 
     def __post_init__(self) -> None:
-        check_utc(self.at, what="The time of an act")
         object.__setattr__(self, "by", login(self.by))
         if not self.by or not self.roles:
             raise MissingValue("An act needs a login and a role", observed=f"{echo(self.by)}, {len(self.roles)} roles")
@@ -109,15 +110,16 @@ class Act:
             )
 
 
-def check_witness(act: Act, witness: Act | None, *, what: str) -> None:
-    """Refuse without a second clinician under another login, at the same time (K02).
+def check_witness(act: Act, witness: Act | None, *, what: str) -> Act:
+    """The witness: a second clinician under another login, at the same time (K02).
 
     Raises: SecondPerson, NotPermitted; WrongOrder for a witness who signed more than 15 minutes before or after.
 
     >>> from datetime import UTC
     >>> at = datetime(2026, 1, 5, 9, tzinfo=UTC)
     >>> nurse, other = (Act(by=by, roles=(Role.NURSE,), at=at) for by in ("rn1", "rn2"))
-    >>> check_witness(nurse, other, what="Waste")
+    >>> check_witness(nurse, other, what="Waste").by
+    'rn2'
     """
     if witness is None:
         raise SecondPerson(f"{what} needs a witness", rule="K02", observed="one person", allowed="two logins")
@@ -130,6 +132,7 @@ def check_witness(act: Act, witness: Act | None, *, what: str) -> None:
             allowed=f"within {minutes_between(act.at, act.at + _TOGETHER):g} min",
             next_step="The witness sees it and signs then",
         )
+    return witness
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,15 +249,6 @@ def login(text: str) -> str:
     True
     """
     return text.strip().casefold()
-
-
-def check_utc(at: datetime, *, what: str) -> None:
-    """Refuse a time that is not aware UTC.
-
-    Raises: InputError.
-    """
-    if at.tzinfo is None or at.utcoffset() != timedelta(0):
-        raise InputError(f"{what} must be aware UTC", observed=at.isoformat(), next_step="Convert it at the edge")
 
 
 def minutes_between(start: datetime, end: datetime) -> float:

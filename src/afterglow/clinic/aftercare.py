@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from afterglow.clinic.acting import check_utc, days_between, minutes_between
+from afterglow.clinic.acting import days_between, minutes_between
 from afterglow.clinic.course import ReviewKind, TreatmentCourse
 from afterglow.clinic.factbook import check_facts
 from afterglow.clinic.policy import SitePolicy
 from afterglow.clinic.rulebook import Group, rules_of
 from afterglow.clinic.ruling import Facts, Finding, judge_all
 from afterglow.clinic.session import AdverseEvent, SessionState, TreatmentSession
+from afterglow.clinic.typed import check_utc
 from afterglow.errors import OutOfRange, echo
 from afterglow.predicates import Fact, Truth
 

@@ -1,14 +1,22 @@
-"""Alerts: each has an owner, a response clock and an escalation, and is closed only when read and acted upon."""
+"""Alerts: each has an owner, a clock and an escalation until it is closed, and is closed only when read and acted upon.
+
+Whose alert it is: the role that owns it, and the roles above it in the order nurse, prescriber, medical director.
+Anybody clinical reads an alert and acts at once, since help does not wait for a role. Who acts below the owner covers:
+that is recorded, and the owner's clock runs on until the owner, or a role above, has closed it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from afterglow.clinic.acting import CLINICAL, Act, Outcome, Role, Row, StateTable, check_utc
+from afterglow.clinic.acting import CLINICAL, Act, Outcome, Role, Row, StateTable
 from afterglow.clinic.policy import SitePolicy
+from afterglow.clinic.rulebook import basis_of
 from afterglow.clinic.ruling import Finding, Priority, Verdict, priority_of
+from afterglow.clinic.typed import as_word, typed
 from afterglow.errors import GateClosed, InputError, MissingValue, TooEarly
 from afterglow.scales import AlertSeverity, AlertState, AlertStatus
 
@@ -24,39 +32,54 @@ class AlertStage(StrEnum):
     CLOSED = "closed"
 
 
+_UNCLOSED = (AlertStage.OPEN, AlertStage.SEEN, AlertStage.ACTED)
 ALERT = StateTable(
     machine="alert",
     initial=AlertStage.OPEN,
     rows=(
         Row(states=(AlertStage.OPEN,), event="read", to=AlertStage.SEEN, roles=CLINICAL),
-        Row(states=(AlertStage.SEEN, AlertStage.ACTED), event="act", to=AlertStage.ACTED, roles=CLINICAL, reason=True),
         Row(
-            states=(AlertStage.ACTED,), event="close", to=AlertStage.CLOSED, roles=CLINICAL, guard="read and acted upon"
+            states=(AlertStage.SEEN, AlertStage.ACTED),
+            event="act",
+            to=AlertStage.ACTED,
+            roles=CLINICAL,
+            guard="below its owner: as cover, and the owner's clock runs on",
+            reason=True,
         ),
         Row(
-            states=(AlertStage.OPEN, AlertStage.SEEN),
+            states=(AlertStage.ACTED,),
+            event="close",
+            to=AlertStage.CLOSED,
+            roles=CLINICAL,
+            guard="read and acted upon; by its owner or a role above",
+        ),
+        Row(
+            states=_UNCLOSED,
             event="escalate",
             to=None,
             roles=(Role.SYSTEM,),
             guard="its clock has run out; the next owner gets a new clock",
         ),
-        Row(states=(AlertStage.OPEN, AlertStage.SEEN), event="hand_over", to=None, roles=CLINICAL, reason=True),
+        Row(states=_UNCLOSED, event="hand_over", to=None, roles=CLINICAL, reason=True),
     ),
 )
 
 
+@typed
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClinicAlert:
     """Something that somebody must see and act upon.
 
     Args:
         about: id of the rule or of the scale's alert.
-        text: what was met, with values, threshold and source.
+        text: what was met, in a sentence for whoever reads it.
+        source: the rule or item, its limit, and how far it was checked.
         action: what the rule asks for.
-        owner: role that must respond; by `respond_by`.
+        owner: role that must respond by `respond_by`, and once it was acted upon close it by then.
         unknown: nobody knows whether the condition holds, and somebody must find out.
         escalations: roles it went to before.
-        read_by, acted_by: logins; None until then.
+        read_by, acted_by, closed_by: logins; None until then.
+        covered: whether who acted last stands below the owner.
         stepped_at: when something was last done with it.
     """
 
@@ -64,6 +87,7 @@ class ClinicAlert:
     patient_id: str
     about: str
     text: str
+    source: str = ""
     action: str | None
     priority: Priority
     owner: Role
@@ -75,6 +99,8 @@ class ClinicAlert:
     read_by: str | None = None
     acted_by: str | None = None
     action_taken: str | None = None
+    covered: bool = False
+    closed_by: str | None = None
     stepped_at: datetime | None = None
 
 
@@ -87,14 +113,14 @@ def alert_from_finding(
     """
     if finding.verdict is not Verdict.HIT:
         raise InputError("Only a rule that is met raises an alert", observed=f"{finding.rule} is {finding.verdict}")
-    return _raise(
+    return raise_alert(
         alert_id=alert_id,
         patient_id=patient_id,
         about=finding.rule,
-        text=finding.message,
+        text=finding.sentence,
+        source=finding.source,
         action=action,
         priority=priority_of(finding),
-        unknown=False,
         at=at,
         policy=policy,
     )
@@ -116,13 +142,13 @@ def alerts_from_score(
     for state in states:
         unknown = state.status is AlertStatus.UNKNOWN
         if state.status is AlertStatus.TRIGGERED or (unknown and state.alert.urgent):
-            words = f"cannot be told: {state.alert.text}" if unknown else state.alert.text
             raised.append(
-                _raise(
+                raise_alert(
                     alert_id=f"{score_id}.{state.alert.id}",
                     patient_id=patient_id,
                     about=state.alert.id,
-                    text=f"{words} ({state.alert.provenance.verified})",
+                    text=sentence_of(state),
+                    source=source_of(state),
                     action=state.alert.action,
                     priority=_score_priority(state.alert.severity, urgent=state.alert.urgent),
                     unknown=unknown,
@@ -145,20 +171,47 @@ def read_alert(alert: ClinicAlert, act: Act, *, patient_id: str) -> Outcome[Clin
     return _stepped(alert, "read", act, read_by=act.by)
 
 
-def act_on(alert: ClinicAlert, act: Act) -> Outcome[ClinicAlert]:
-    """What was done, in the act's reason.
+def act_on(alert: ClinicAlert, act: Act, *, policy: SitePolicy) -> Outcome[ClinicAlert]:
+    """What was done, in the act's reason; the first time that the owner or a role above acts starts the time to close.
 
     Raises: WrongState unless it was read; NotPermitted, MissingValue.
+
+    >>> from afterglow.clinic.examples import POLICY, alert, nurse, prescriber
+    >>> seen = read_alert(alert(), nurse(1), patient_id="p1").now  # a prescriber's, for 15 minutes
+    >>> covered = act_on(seen, nurse(2, reason="oxygen given"), policy=POLICY).now
+    >>> covered.covered, covered.respond_by == seen.respond_by
+    (True, True)
+    >>> owned = act_on(covered, prescriber(5, reason="seen, lungs clear"), policy=POLICY).now
+    >>> owned.covered, (owned.respond_by - owned.stepped_at).total_seconds() / 60
+    (False, 240.0)
     """
-    return _stepped(alert, "act", act, acted_by=act.by, action_taken=act.reason)
+    covers, began = not owns_alert(alert, act.roles), alert.stage is AlertStage.ACTED and not alert.covered
+    respond_by = alert.respond_by if covers or began else act.at + closing_time(alert.priority, policy)
+    return _stepped(
+        alert,
+        "act",
+        act,
+        acted_by=act.by,
+        action_taken=act.reason,
+        covered=covers and not began,
+        respond_by=respond_by,
+    )
 
 
 def close_alert(alert: ClinicAlert, act: Act) -> Outcome[ClinicAlert]:
-    """Close it.
+    """Close it; who owns it, or stands above, does that.
 
     Raises: WrongState unless it was read and acted upon; NotPermitted.
+
+    >>> from afterglow.clinic.examples import POLICY, alert, nurse, prescriber
+    >>> seen = read_alert(alert(), nurse(1), patient_id="p1").now
+    >>> acted = act_on(seen, nurse(2, reason="oxygen given"), policy=POLICY).now
+    >>> close_alert(acted, prescriber(9)).now.closed_by
+    'prescriber1'
     """
-    return _stepped(alert, "close", act)
+    ALERT.check(alert.stage, "close", act)
+    act.check_role(*_REACH[_REACH.index(alert.owner) :], what=f"Closing an alert of the {_say(alert.owner)}")
+    return _stepped(alert, "close", act, closed_by=act.by)
 
 
 def hand_over(alert: ClinicAlert, act: Act, *, to: Role) -> Outcome[ClinicAlert]:
@@ -169,6 +222,7 @@ def hand_over(alert: ClinicAlert, act: Act, *, to: Role) -> Outcome[ClinicAlert]
     Raises: WrongState, NotPermitted; MissingValue for a role that cannot own alerts; GateClosed for a high alert that
         would go down.
     """
+    to = as_word(Role, to, what="The owner of an alert")
     if to not in _REACH:
         raise MissingValue("An alert has a clinical owner", observed=to, allowed=", ".join(_REACH))
     owner_and_above = _REACH[_REACH.index(alert.owner) :]
@@ -198,14 +252,14 @@ def escalate(alert: ClinicAlert, act: Act, *, policy: SitePolicy) -> Outcome[Cli
             observed=f"{act.at:%Y-%m-%d %H:%M} UTC",
             allowed=f"from {alert.respond_by:%Y-%m-%d %H:%M} UTC on",
         )
-    place = _REACH.index(alert.owner)
+    place, own = _REACH.index(alert.owner), alert.stage is AlertStage.ACTED and not alert.covered
     return _stepped(
         alert,
         "escalate",
         act,
         owner=_REACH[min(place + 1, len(_REACH) - 1)],
         escalations=(*alert.escalations, alert.owner),
-        respond_by=act.at + response_time(alert.priority, policy),
+        respond_by=act.at + (closing_time if own else response_time)(alert.priority, policy),
     )
 
 
@@ -219,30 +273,97 @@ def response_time(priority: Priority, policy: SitePolicy) -> timedelta:
     return timedelta(minutes=policy.number(f"alerts.{priority}_minutes"))
 
 
+def closing_time(priority: Priority, policy: SitePolicy) -> timedelta:
+    """How long an alert that was acted upon may stay unclosed.
+
+    >>> from afterglow.clinic.policy import demo_policy
+    >>> closing_time(Priority.HIGH, demo_policy())
+    datetime.timedelta(seconds=14400)
+    """
+    return timedelta(minutes=policy.number(f"alerts.close_{priority}_minutes"))
+
+
+def sentence_of(state: AlertState) -> str:
+    """What a score's answers say, in a sentence for whoever reads the alert.
+
+    >>> from afterglow.scales import alerts, scale_answers, score
+    >>> found = alerts(score(scale_answers("PHQ-9", {"1": 1, "9": 2})))
+    >>> sentence_of(next(each for each in found if each.alert.id == "phq9_item9_high"))
+    'PHQ-9: thoughts of death or self-harm on more than half of the days, or more than last time.'
+    """
+    if state.status is AlertStatus.UNKNOWN:
+        return f"{state.scale}: it cannot be told whether there is this: {state.alert.says}. Ask."
+    return f"{state.scale}: {state.alert.says}."
+
+
+def source_of(state: AlertState) -> str:
+    """Which answers a score's alert rests on, and how far the threshold was checked.
+
+    >>> from afterglow.scales import alerts, scale_answers, score
+    >>> source_of(alerts(score(scale_answers("PHQ-9", {"9": 1})))[0])
+    'PHQ-9, item 9 >= 1; page'
+    """
+    return f"{state.scale}, {state.alert.text}; {basis_of(state.alert.provenance)}"
+
+
+def _say(role: Role) -> str:
+    return role.replace("_", " ")
+
+
+def owns_alert(alert: ClinicAlert, roles: Iterable[Role]) -> bool:
+    """Whether somebody of these roles owns an alert or stands above its owner: who closes it.
+
+    >>> from afterglow.clinic.examples import alert
+    >>> owns_alert(alert(), (Role.NURSE,)), owns_alert(alert(), (Role.MEDICAL_DIRECTOR,))
+    (False, True)
+    """
+    return bool(set(roles) & set(_REACH[_REACH.index(alert.owner) :]))
+
+
 def _score_priority(severity: AlertSeverity, *, urgent: bool) -> Priority:
     if severity is AlertSeverity.EMERGENCY or (severity is AlertSeverity.NEEDS_CLINICIAN_REVIEW and urgent):
         return Priority.HIGH
     return Priority.LOW if severity is AlertSeverity.CAUTION else Priority.MEDIUM
 
 
-def _raise(
+def raise_alert(
     *,
     alert_id: str,
     patient_id: str,
     about: str,
     text: str,
+    source: str,
     action: str | None,
     priority: Priority,
-    unknown: bool,
     at: datetime,
     policy: SitePolicy,
+    unknown: bool = False,
 ) -> ClinicAlert:
-    check_utc(at, what="The time an alert is raised")
+    """An alert with its first owner and clock: high ones are a prescriber's, the others a nurse's.
+
+    Args:
+        alert_id: of its own.
+        patient_id: whom it is about.
+        about: id of the rule or of the scale's alert.
+        text: what was met, in a sentence.
+        source: the rule, its limit, and how far it was checked.
+        action: what the rule asks for.
+        priority: how fast somebody must respond.
+        at: when it is raised.
+        policy: in force then.
+        unknown: nobody knows whether the condition holds.
+
+    >>> from afterglow.clinic.examples import POLICY, at
+    >>> raise_alert(alert_id="a1", patient_id="p1", about="S072", text="Unwell at the 24-hour call.", source="S072",
+    ...             action="Call", priority=Priority.MEDIUM, at=at(0), policy=POLICY).owner.value
+    'nurse'
+    """
     return ClinicAlert(
         id=alert_id,
         patient_id=patient_id,
         about=about,
         text=text,
+        source=source,
         action=action,
         priority=priority,
         owner=Role.PRESCRIBER if priority is Priority.HIGH else Role.NURSE,

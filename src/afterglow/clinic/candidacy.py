@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from afterglow.clinic.acting import check_utc
 from afterglow.clinic.factbook import check_facts
 from afterglow.clinic.policy import SitePolicy, policy_facts
 from afterglow.clinic.rulebook import Delivery, Group, WorkupItem, rules_of, with_values, workup_items
@@ -19,7 +18,8 @@ from afterglow.clinic.ruling import (
     judge_all,
     open_findings,
 )
-from afterglow.errors import Conflict, GateClosed, UnknownName, echo
+from afterglow.clinic.typed import as_word, check_utc
+from afterglow.errors import Conflict, GateClosed
 from afterglow.predicates import Truth, evaluate
 
 CANDIDACY_GROUPS = (
@@ -83,12 +83,12 @@ class Candidacy:
 
     @property
     def open(self) -> tuple[Finding, ...]:
-        """Hits that wait for an answer."""
+        """Hits, and reviews of what is not known, that wait for an answer."""
         return open_findings(self.findings, self.answers)
 
     @property
     def blocking(self) -> tuple[Finding, ...]:
-        """Unknowns that must be settled."""
+        """Unknowns that must be settled: no answer stands in for them."""
         return blocking_unknowns(self.findings)
 
     @property
@@ -127,8 +127,7 @@ def assess_candidacy(
     """
     check_utc(at, what="The time of an assessment")
     check_facts(facts)
-    if delivery not in set(Delivery):
-        raise UnknownName("There is no such delivery", observed=echo(delivery), allowed=", ".join(Delivery))
+    delivery = as_word(Delivery, delivery, what="The delivery")
     if any(each.patient_id != patient_id for each in answers):
         raise Conflict("An answer was given for another patient", next_step="Answer the rule for this patient")
     known = dict(facts) | policy_facts(policy)

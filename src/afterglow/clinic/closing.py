@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from afterglow.clinic.acting import Act, Outcome, check_utc, check_witness, login
-from afterglow.clinic.containers import Container, check_amount, put_back
+from afterglow.clinic.acting import Act, Outcome, login
+from afterglow.clinic.containers import Container, Movement, check_amount, put_back, waste_drawn
 from afterglow.clinic.policy import SitePolicy
 from afterglow.clinic.registers import event_grades
 from afterglow.clinic.rulebook import Delivery, rule
@@ -24,22 +24,23 @@ from afterglow.errors import Conflict, GateClosed, NotFound, OutOfRange, Unbalan
 
 def waste(
     session: TreatmentSession,
+    container: Container,
     act: Act,
     *,
-    container_id: str,
     amount_ug: int,
     policy: SitePolicy,
     witness: Act | None = None,
-) -> Outcome[TreatmentSession]:
-    """Drug of this session wasted, with a reason and a witness who is another login.
+) -> Outcome[tuple[TreatmentSession, Container]]:
+    """Drug of this session wasted, in both books at once, with a reason and a witness who is another login.
 
+    Returns: session and container as they are then, with the facts of both.
     Raises: WrongState, NotPermitted, MissingValue; SecondPerson without the witness; Unbalanced for more than is out.
     """
     admit(session, "account_drug", act, policy=policy)
-    if policy.flag("drugs.waste_witness"):
-        check_witness(act, witness, what="Waste")
-    by = None if witness is None else witness.by
-    return _account(session, act, DrugUseKind.WASTED, container_id, amount_ug, witness=by)
+    gone = waste_drawn(container, act, amount_ug=amount_ug, session_id=session.id, policy=policy, witness=witness)
+    by = gone.written[0].witness if isinstance(gone.written[0], Movement) else None
+    done = _account(session, act, DrugUseKind.WASTED, container.id, amount_ug, witness=by)
+    return Outcome(now=(done.now, gone.now), written=(*done.written, *gone.written))
 
 
 def give_back(
@@ -187,9 +188,6 @@ def _check_grade(grade: int | None) -> None:
 
 
 def _check_event_times(event: AdverseEvent, act: Act) -> None:
-    check_utc(event.started_at, what="The start of an event")
-    if event.ended_at is not None:
-        check_utc(event.ended_at, what="The end of an event")
     times = [each for each in (event.started_at, event.ended_at, act.at) if each is not None]
     if times != sorted(times):
         raise WrongOrder(

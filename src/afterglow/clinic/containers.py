@@ -1,6 +1,7 @@
 """Drug containers: receipt, draw, return, waste, count and discrepancy, in whole micrograms and microlitres.
 
-received = in the container + drawn - returned + wasted + written off, for every container and lot; never negative.
+received = in the container + drawn - returned + wasted + written off, for every container and lot; never negative. Drug
+that was drawn and wasted in a session is waste of its lot, not use.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from enum import StrEnum
 
 from afterglow.clinic.acting import CLINICAL, Act, Outcome, Role, Row, StateTable, check_witness
 from afterglow.clinic.policy import SitePolicy
+from afterglow.clinic.typed import typed
 from afterglow.errors import MissingValue, OutOfRange, Unbalanced
 from afterglow.quantities import DrugForm
 
@@ -27,6 +29,7 @@ class ContainerState(StrEnum):
 
 _SEALED, _OPENED = ContainerState.SEALED, ContainerState.OPENED
 _IN_USE = (_SEALED, _OPENED)
+_COUNTED = (*_IN_USE, ContainerState.SPENT)  # an empty one too: zero is a count
 
 CONTAINER = StateTable(
     machine="container",
@@ -58,9 +61,21 @@ CONTAINER = StateTable(
             guard="witness under another login",
             reason=True,
         ),
-        Row(states=_IN_USE, event="count", to=None, roles=CLINICAL, guard="two persons; agrees"),
         Row(
-            states=_IN_USE, event="miscount", to=ContainerState.DISCREPANT, roles=CLINICAL, guard="two persons; differs"
+            states=tuple(ContainerState),
+            event="waste_drawn",
+            to=None,
+            roles=CLINICAL,
+            guard="what a session drew and did not give; witness under another login",
+            reason=True,
+        ),
+        Row(states=_COUNTED, event="count", to=None, roles=CLINICAL, guard="two persons; agrees"),
+        Row(
+            states=_COUNTED,
+            event="miscount",
+            to=ContainerState.DISCREPANT,
+            roles=CLINICAL,
+            guard="two persons; differs; not more than ever came in",
         ),
         Row(
             states=(ContainerState.DISCREPANT,),
@@ -82,6 +97,7 @@ CONTAINER = StateTable(
 )
 
 
+@typed
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Movement:
     """A fact: drug that came in or went out of a container; positive in, negative out.
@@ -90,6 +106,7 @@ class Movement:
         what: received, or the event of the table.
         session_id: for which session, if for one.
         counted_ug: what was found, for counts.
+        wasted_ug: of what a session had drawn; it is out of the container already, so that no balance changes.
     """
 
     container_id: str
@@ -104,8 +121,10 @@ class Movement:
     reason: str | None = None
     session_id: str | None = None
     counted_ug: int | None = None
+    wasted_ug: int | None = None
 
 
+@typed
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Container:
     """One vial, device, film or bottle of one lot.
@@ -136,7 +155,12 @@ class Container:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LotBalance:
-    """What came in of a lot and where it is, in micrograms; `received` is the sum of the others."""
+    """What came in of a lot and where it is, in micrograms; `received` is the sum of the others.
+
+    Args:
+        used_ug: drawn, neither returned nor wasted; what a running session has not accounted for yet is in it.
+        wasted_ug: from containers, and of what sessions had drawn.
+    """
 
     lot: str
     received_ug: int
@@ -170,7 +194,6 @@ def receive(
     act.check_role(*CLINICAL, Role.COMPLIANCE, what="Receiving drug")
     if not (container_id and lot):
         raise MissingValue("A container has an id and a lot")
-    _check_expiry(expires_on, act)
     volume_ul = _volume_ul(amount_ug, concentration_ug_per_ul)
     container = Container(
         id=container_id,
@@ -181,6 +204,7 @@ def receive(
         balance_ug=0,
         balance_ul=0,
     )
+    _check_expiry(expires_on, act, next_step="Do not take it in; send it back")
     return _moved(container, act, "received", amount_ug, volume_ul, state=ContainerState.SEALED)
 
 
@@ -200,7 +224,7 @@ def draw(container: Container, act: Act, *, amount_ug: int, session_id: str) -> 
     """
     event = "draw_all" if amount_ug == container.balance_ug else "draw"
     row = CONTAINER.check(container.state, event, act)
-    _check_expiry(container.expires_on, act)
+    _check_expiry(container.expires_on, act, next_step="Take another container; waste this one with a witness")
     volume_ul = _volume_ul(amount_ug, container.concentration_ug_per_ul)
     _check_balance(container, amount_ug)
     return _moved(container, act, event, -amount_ug, -volume_ul, state=row.to, session_id=session_id)
@@ -233,13 +257,21 @@ def put_back(container: Container, act: Act, *, amount_ug: int, session_id: str)
             allowed=f"the whole container, {container.received_ug} micrograms",
             next_step="Waste it with a witness",
         )
-    out = -sum(each.amount_ug for each in container.movements if each.session_id == session_id)
+    out = _out_ug(container, session_id)
     if amount_ug > out:
         raise Unbalanced(
             "More is returned than the session drew",
             rule="K01",
             observed=f"{amount_ug} micrograms",
             allowed=f"{out} micrograms",
+        )
+    if container.balance_ug + amount_ug > container.received_ug:
+        raise Unbalanced(
+            "More would be in the container than came in",
+            rule="K01",
+            observed=f"{container.balance_ug + amount_ug} micrograms",
+            allowed=f"{container.received_ug} micrograms",
+            next_step="Count the container",
         )
     return _moved(container, act, event, amount_ug, volume_ul, state=row.to, session_id=session_id)
 
@@ -265,13 +297,50 @@ def waste_rest(container: Container, act: Act, *, policy: SitePolicy, witness: A
     return _moved(container, act, "waste", -container.balance_ug, -container.balance_ul, state=row.to, witness=by)
 
 
+def waste_drawn(
+    container: Container,
+    act: Act,
+    *,
+    amount_ug: int,
+    session_id: str,
+    policy: SitePolicy,
+    witness: Act | None = None,
+) -> Outcome[Container]:
+    """Waste what a session drew and did not give, with a reason and a witness under another login.
+
+    Raises: WrongState, NotPermitted, MissingValue, SecondPerson; Unbalanced for more than the session drew.
+
+    >>> from afterglow.clinic.examples import POLICY, nurse, vial
+    >>> drawn = draw(vial(), nurse(5), amount_ug=50_000, session_id="s1").now
+    >>> wasted = waste_drawn(drawn, nurse(60, reason="rest"), amount_ug=10_000, session_id="s1", policy=POLICY,
+    ...                      witness=nurse(60, by="rn2")).now
+    >>> balance = lot_balance((wasted,), "L1")
+    >>> balance.used_ug, balance.wasted_ug, balance.in_stock_ug
+    (40000, 10000, 450000)
+    """
+    row = CONTAINER.check(container.state, "waste_drawn", act)
+    by = check_witness(act, witness, what="Waste").by if policy.flag("drugs.waste_witness") or witness else None
+    check_amount(amount_ug)
+    out = _out_ug(container, session_id)
+    if amount_ug > out:
+        raise Unbalanced(
+            "More is wasted than the session drew",
+            rule="K01",
+            observed=f"{amount_ug} micrograms",
+            allowed=f"{out} micrograms",
+        )
+    return _moved(
+        container, act, "waste_drawn", 0, 0, state=row.to, witness=by, session_id=session_id, wasted_ug=amount_ug
+    )
+
+
 def count(
     container: Container, act: Act, *, counted_ug: int, policy: SitePolicy, witness: Act | None = None
 ) -> Outcome[Container]:
-    """A count; one that differs makes the container discrepant and locks it, and changes no balance.
+    """A count, of an empty container too; one that differs makes it discrepant and locks it, and changes no balance.
 
-    Raises: WrongState, NotPermitted; SecondPerson where the policy asks for two; OutOfRange for a negative
-        amount or one that is not whole microlitres.
+    Raises: WrongState, NotPermitted; SecondPerson where the policy asks for two; OutOfRange for a negative amount, one
+        that is not whole microlitres, or more than ever came in: a slip, or drug of another container.
 
     >>> from datetime import UTC
     >>> from afterglow.clinic.policy import demo_policy
@@ -282,7 +351,14 @@ def count(
     >>> count(vial, nurse, counted_ug=499_950, policy=demo_policy(), witness=other).now.state
     <ContainerState.DISCREPANT: 'discrepant'>
     """
-    if counted_ug != 0:
+    if type(counted_ug) is not int or not 0 <= counted_ug <= container.received_ug:
+        raise OutOfRange(
+            "The count is refused",
+            observed=f"{counted_ug} micrograms",
+            allowed=f"0 to {container.received_ug} micrograms, what came in",
+            next_step="Count again; what is over belongs to another container",
+        )
+    if counted_ug:
         _volume_ul(counted_ug, container.concentration_ug_per_ul)
     event = "count" if counted_ug == container.balance_ug else "miscount"
     row = CONTAINER.check(container.state, event, act)
@@ -336,12 +412,13 @@ def lot_balance(containers: Iterable[Container], lot: str) -> LotBalance:
     def total(*what: str) -> int:
         return sum(amount for name, amount in moved if name in what)
 
+    wasted_ug = sum(each.wasted_ug or 0 for container in mine for each in container.movements)
     return LotBalance(
         lot=lot,
         received_ug=total("received"),
         in_stock_ug=sum(each.balance_ug for each in mine),
-        used_ug=-total("draw", "draw_all", "put_back", "put_back_all"),
-        wasted_ug=-total("waste"),
+        used_ug=-total("draw", "draw_all", "put_back", "put_back_all") - wasted_ug,
+        wasted_ug=wasted_ug - total("waste"),
         written_off_ug=-total("explain", "explain_empty"),
         in_stock_ul=sum(each.balance_ul for each in mine),
     )
@@ -358,6 +435,7 @@ def _moved(
     witness: str | None = None,
     session_id: str | None = None,
     counted_ug: int | None = None,
+    wasted_ug: int | None = None,
 ) -> Outcome[Container]:
     if container.movements:
         act.check_after(container.movements[-1].at, what="A movement of drug")
@@ -374,6 +452,7 @@ def _moved(
         reason=act.reason,
         session_id=session_id,
         counted_ug=counted_ug,
+        wasted_ug=wasted_ug,
     )
     now = replace(
         container,
@@ -396,6 +475,12 @@ def check_amount(amount_ug: int) -> None:
         raise OutOfRange(
             "An amount of drug is positive and whole", observed=f"{amount_ug} micrograms", allowed="1 or more"
         )
+
+
+def _out_ug(container: Container, session_id: str) -> int:
+    """What a session drew of a container and neither returned nor wasted."""
+    mine = [each for each in container.movements if each.session_id == session_id]
+    return -sum(each.amount_ug for each in mine) - sum(each.wasted_ug or 0 for each in mine)
 
 
 def _is_whole(value: object) -> bool:
@@ -441,11 +526,11 @@ def _check_balance(container: Container, amount_ug: int) -> None:
         )
 
 
-def _check_expiry(expires_on: date, act: Act) -> None:
+def _check_expiry(expires_on: date, act: Act, *, next_step: str) -> None:
     if act.at.date() > expires_on:
         raise OutOfRange(
             "The drug has expired",
-            observed=f"{act.at:%Y-%m-%d}",
-            allowed=f"up to {expires_on:%Y-%m-%d}",
-            next_step="Waste it with a witness",
+            observed=f"good until {expires_on:%Y-%m-%d}",
+            allowed=f"good on {act.at:%Y-%m-%d}",
+            next_step=next_step,
         )

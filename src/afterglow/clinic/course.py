@@ -11,12 +11,13 @@ from datetime import date, datetime
 from enum import StrEnum
 from math import isfinite
 
-from afterglow.clinic.acting import CLINICAL, Act, Outcome, Role, Row, StateTable, check_utc, days_between, login
+from afterglow.clinic.acting import CLINICAL, Act, Outcome, Role, Row, StateTable, days_between, login
 from afterglow.clinic.candidacy import Candidacy, check_candidate
 from afterglow.clinic.policy import SitePolicy, check_in_force
 from afterglow.clinic.resistance import Indication, LabelStatus
 from afterglow.clinic.rulebook import Delivery, rule
 from afterglow.clinic.ruling import judge
+from afterglow.clinic.typed import as_word, check_day, check_utc, typed
 from afterglow.errors import (
     Conflict,
     GateClosed,
@@ -132,11 +133,12 @@ class ConsentMethod(StrEnum):
     WITNESSED_VERBAL = "witnessed_verbal"
 
 
+@typed
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Consent:
     """A signed consent: who, how, which version, for which delivery, off-label wording included or not.
 
-    Raises: MissingValue without version or giver; InputError for a time without zone.
+    Raises: MissingValue without version or giver; SecondPerson where one person does both.
     """
 
     version: str
@@ -149,7 +151,6 @@ class Consent:
     withdrawn_at: datetime | None = None
 
     def __post_init__(self) -> None:
-        check_utc(self.at, what="The time of a consent")
         if not self.version.strip() or not self.given_by.strip():
             raise MissingValue("A consent has a version and names who gave it", next_step="Enter both")
         if login(self.given_by) == login(self.taken_by):
@@ -161,9 +162,15 @@ class Consent:
             )
 
 
+@typed
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authorisation:
-    """Cover for sessions: from a payer with units and an end, or agreed self-pay (no units)."""
+    """Cover for sessions: from a payer with units and an end, or agreed self-pay (no units).
+
+    Args:
+        used: units, of `sessions` and of others that were not told.
+        sessions: ids of the sessions that used one.
+    """
 
     id: str
     payer: str
@@ -172,12 +179,11 @@ class Authorisation:
     starts_on: date
     ends_on: date | None = None
     self_pay: bool = False
+    sessions: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.self_pay != (self.units is None):
             raise MissingValue("An authorisation has units, and self-pay has none", observed=f"{self.units} units")
-        if not isinstance(self.used, int) or not isinstance(self.units, int | None):
-            raise OutOfRange("Units are whole", observed=f"{self.used} of {self.units}", allowed="whole numbers")
         if self.units is not None and not 0 <= self.used <= self.units:
             raise OutOfRange("Units used are refused", observed=str(self.used), allowed=f"0 to {self.units}")
 
@@ -211,6 +217,7 @@ _REVIEWED_IN = {
 }
 
 
+@typed
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenefitReview:
     """A review of benefit in writing."""
@@ -222,6 +229,7 @@ class BenefitReview:
     reason: str
 
 
+@typed
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What is planned; ASA guidance asks for an endpoint and a number of sessions (asa2023)."""
@@ -235,6 +243,7 @@ class Plan:
     at: datetime
 
 
+@typed
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SafetyPlan:
     """That a safety plan was made or renewed with the patient; its text is kept elsewhere."""
@@ -243,6 +252,7 @@ class SafetyPlan:
     at: datetime
 
 
+@typed
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TreatmentCourse:
     """One course of one patient.
@@ -297,6 +307,8 @@ def move_course(
         accepting, pausing and stopping; GateClosed naming what is missing.
     """
     row = COURSE.check(course.state, event, act)
+    if stop_reason is not None:
+        stop_reason = as_word(StopReason, stop_reason, what="The reason to stop")
     _check_time(course, act, what="A move of a course")
     if event not in {"accept", "pause", "stop"}:
         check_in_force(policy, act)
@@ -367,6 +379,7 @@ def withdraw_consent(course: TreatmentCourse, act: Act) -> Outcome[TreatmentCour
 
 def has_consent(course: TreatmentCourse, at: datetime, *, version: str, policy: SitePolicy) -> bool:
     """Whether a consent of the current version stands and is not too old: the fact `consent.current`."""
+    check_utc(at, what="The time of a check")
     valid_days = policy.number("course.consent_valid_days")
     return any(
         each.withdrawn_at is None
@@ -444,7 +457,11 @@ def add_authorisation(course: TreatmentCourse, authorisation: Authorisation, act
     _check_open_course(course, what="Authorisation")
     if authorisation.id in {each.id for each in course.authorisations}:
         raise Conflict("This authorisation was recorded already", observed=echo(authorisation.id))
-    same = [each for each in course.authorisations if replace(each, id=authorisation.id, used=0) == authorisation]
+    same = [
+        each
+        for each in course.authorisations
+        if replace(each, id=authorisation.id, used=0, sessions=()) == authorisation
+    ]
     if same and not authorisation.self_pay:
         raise Conflict(
             "An authorisation like this was recorded already",
@@ -459,26 +476,30 @@ def add_authorisation(course: TreatmentCourse, authorisation: Authorisation, act
 
 def units_left(course: TreatmentCourse, on: date) -> int | None:
     """Units left on a day over every authorisation; None when self-pay covers it."""
+    check_day(on, what="The day of cover")
     left = [each.left(on) for each in course.authorisations]
     return None if None in left else sum(each for each in left if each is not None)
 
 
-def use_unit(course: TreatmentCourse, act: Act, *, on: date) -> Outcome[TreatmentCourse]:
+def use_unit(course: TreatmentCourse, act: Act, *, on: date, session_id: str) -> Outcome[TreatmentCourse]:
     """One session used one unit: of the authorisation that ends first; self-pay uses none.
 
     Args:
         course: as it is.
         act: who gave the drug.
         on: the day at the clinic.
-    Raises: NotPermitted; GateClosed if none is left.
+        session_id: which session used it; a session uses one.
+    Raises: NotPermitted; Conflict for a session that used one already; GateClosed if none is left.
     """
     act.check_role(Role.NURSE, Role.PRESCRIBER, what="Using a unit")
+    if any(session_id in each.sessions for each in course.authorisations):
+        raise Conflict("This session used its unit already", observed=echo(session_id), allowed="one for a session")
     if units_left(course, on) is None:
         return Outcome(now=course, written=())
     _check_cover(course, on)
     usable = [each for each in course.authorisations if each.left(on)]
     first = min(usable, key=lambda each: each.ends_on or date.max)
-    used = replace(first, used=first.used + 1)
+    used = replace(first, used=first.used + 1, sessions=(*first.sessions, session_id))
     now = replace(course, authorisations=tuple(used if each is first else each for each in course.authorisations))
     return Outcome(now=now, written=(used,))
 
@@ -541,6 +562,7 @@ def reviews_due(
         improvement_pct: of the main scale since before treatment; None is unknown and asks for a review too.
         policy: in force now.
     """
+    check_utc(at, what="The time of a check")
     since = course.induced_at
     if since is None or course.state not in _DOSING:
         return ()
@@ -627,7 +649,6 @@ def _check_time(course: TreatmentCourse, act: Act, *, what: str) -> None:
 
 def _check_signed(by: str, at: datetime, act: Act, *, what: str) -> None:
     """Who signs something and when is who does it and when."""
-    check_utc(at, what=f"The time of {what.lower()}")
     if (login(by), at) != (act.by, act.at):
         raise Conflict(
             f"{what}: who and when are the act's",

@@ -7,16 +7,17 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta, tzinfo
 from enum import StrEnum
 
-from afterglow.clinic.acting import Act, Outcome, Role, Row, StateTable, check_utc
+from afterglow.clinic.acting import Act, Outcome, Role, Row, StateTable
+from afterglow.clinic.dosing import LONGEST_MIN
 from afterglow.clinic.policy import SitePolicy
 from afterglow.clinic.rulebook import Delivery, comparisons, rule
 from afterglow.clinic.ruling import Finding, Verdict, judge
+from afterglow.clinic.typed import check_utc, typed
 from afterglow.errors import BookingRefused, Conflict, NotFound, OutOfRange, TooEarly, WrongState, echo
 from afterglow.predicates import Fact
 
 _EARLY = timedelta(hours=12)  # Assumption: who comes earlier than this comes on another day
 _NO_NURSE = 10  # nobody watches: over any limit
-_LONGEST_MIN = 14 * 24 * 60.0  # Assumption: two weeks; beyond it a typing slip
 _LOOK_AHEAD_DAYS = 28  # for a free time; Assumption: who waits longer asks anew
 _STEP_MIN = 5  # free times are offered at whole steps of the clock
 
@@ -43,6 +44,7 @@ BOOKING = StateTable(
 )
 
 
+@typed
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chair:
     """A chair or bed, and what may be given in it."""
@@ -51,13 +53,13 @@ class Chair:
     deliveries: tuple[Delivery, ...]
 
 
+@typed
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Booking:
     """A block in a chair, `until` without the turnaround.
 
     Args:
         dose_minutes: length of the infusion that is planned; 0 for what is given at once.
-    Raises: InputError for a time without zone.
     """
 
     id: str
@@ -69,11 +71,8 @@ class Booking:
     dose_minutes: float = 0.0
     state: BookingState = BookingState.BOOKED
 
-    def __post_init__(self) -> None:
-        for at in (self.starts_at, self.until):
-            check_utc(at, what="The time of a booking")
 
-
+@typed
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Closure:
     """A time in which nothing is booked; chair None closes the clinic."""
@@ -82,10 +81,6 @@ class Closure:
     until: datetime
     reason: str
     chair_id: str | None = None
-
-    def __post_init__(self) -> None:
-        for at in (self.starts_at, self.until):
-            check_utc(at, what="The time of a closure")
 
 
 class ConflictKind(StrEnum):
@@ -109,6 +104,7 @@ class BookingConflict:
     booking_id: str | None = None
 
 
+@typed
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diary:
     """Chairs, bookings and closures of one clinic.
@@ -154,12 +150,12 @@ def block(delivery: Delivery, *, dose_minutes: float = 0.0, policy: SitePolicy) 
     (datetime.timedelta(seconds=9000), datetime.timedelta(seconds=7800))
     """
     infused = {Delivery.IV, Delivery.SC}
-    too_long = not 0 <= dose_minutes <= _LONGEST_MIN or (dose_minutes and delivery not in infused)
+    too_long = not 0 <= dose_minutes <= LONGEST_MIN or (dose_minutes and delivery not in infused)
     if too_long or (delivery is Delivery.IV and not dose_minutes):
         raise OutOfRange(
             "The length of the infusion is refused",
             observed=f"{dose_minutes:g} min of {delivery.words}",
-            allowed=f"over 0 to {_LONGEST_MIN:g} min for infusions, 0 for the others",
+            allowed=f"over 0 to {LONGEST_MIN:g} min for infusions, 0 for the others",
         )
     (nasal,) = comparisons(rule("S031").when)
     names = {Delivery.IV: "S061.iv_minutes", Delivery.IM: "S061.im_sc_minutes", Delivery.SC: "S061.im_sc_minutes"}

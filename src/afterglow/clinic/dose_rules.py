@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 
 from afterglow.clinic.acting import days_between
@@ -65,7 +66,8 @@ def dose_facts(
         "dose.in_label_table": in_label_table(order, number=number, week=week, age_years=age_years, policy=policy),
         "order.second_signature": order.second_signature_by is not None,
         "session.number": number,
-        "weight.age_days": None if weight is None else days_between(weight.measured_at, at),
+        # in whole days, begun ones counted, so that an answer given at noon still fits at one o'clock
+        "weight.age_days": None if weight is None else math.ceil(days_between(weight.measured_at, at)),
         "weight.change_pct": change,
         "infusion.rate_mg_per_kg_per_min": None if prepared is None else fastest_rate(order, prepared),
         "infusion.planned_minutes": order.minutes or None,

@@ -8,11 +8,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TypeVar
 
-from afterglow.clinic.acting import CLINICAL, Act, Role, check_utc, login
+from afterglow.clinic.acting import CLINICAL, Act, Role, login
 from afterglow.clinic.policy import SitePolicy
 from afterglow.clinic.resistance import Indication
 from afterglow.clinic.rulebook import Delivery
+from afterglow.clinic.typed import typed
 from afterglow.errors import Conflict, GateClosed, MissingValue, OutOfRange, SecondPerson
 from afterglow.quantities import HOURS_PER_MINUTE, Dose, DrugForm, Rate
 from afterglow.therapy.exposure import check_doses
@@ -20,10 +22,13 @@ from afterglow.therapy.regimen import DoseAdministration, InfusionStep, Regimen
 
 DEVICE_UG = 28_000  # Source: spravato_ifu, 28 mg a device
 DEVICE_DOSES_MG = (28.0, 56.0, 84.0)  # one to three devices
+LONGEST_MIN = 14 * 24 * 60.0  # Assumption: two weeks; beyond it a typing slip
 _UG_PER_MG = 1000
 _INJECTED = (Delivery.IV, Delivery.IM, Delivery.SC)
+O = TypeVar("O", "DoseOrder", "RateChange")
 
 
+@typed
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateStep:
     """One stretch of a long infusion at a constant rate, free base; a rate of 0 is a pause.
@@ -39,6 +44,7 @@ class RateStep:
         _check_number(self.mg_per_h, "The rate of a step", "mg/h", zero=True)
 
 
+@typed
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DoseOrder:
     """What a prescriber ordered; exactly one of the three amounts is set.
@@ -65,7 +71,6 @@ class DoseOrder:
     second_signature_by: str | None = None
 
     def __post_init__(self) -> None:
-        check_utc(self.ordered_at, what="The time of an order")
         self._check_numbers()
         amounts = [self.dose_mg is not None, self.dose_mg_per_kg is not None, bool(self.steps)]
         if sum(amounts) != 1:
@@ -77,6 +82,12 @@ class DoseOrder:
             raise OutOfRange("Only an IV or SC dose is infused", observed=self.delivery.words)
         if self.delivery is Delivery.IV and not infused:
             raise MissingValue("An IV order needs the length of its infusion", next_step="Say over how many minutes")
+        if self.minutes > LONGEST_MIN:
+            raise OutOfRange(
+                "The length of an infusion is refused",
+                observed=f"{self.minutes:g} min",
+                allowed=f"up to {LONGEST_MIN:g} min",
+            )
         nasal = self.drug is DrugForm.ESKETAMINE and self.dose_mg in DEVICE_DOSES_MG
         if self.delivery is Delivery.ESK and not nasal:
             raise OutOfRange(
@@ -114,12 +125,54 @@ class DoseOrder:
         if self.dose_mg is not None:
             return round(self.dose_mg * _UG_PER_MG)
         if self.steps:
-            return round(sum(step.mg_per_h * step.hours for step in self.steps) * _UG_PER_MG)
+            return _steps_ug(self.steps)
         if weight_kg is None:
             raise MissingValue("A dose per kg needs a weight", next_step="Weigh the patient")
         return round((self.dose_mg_per_kg or 0.0) * weight_kg * _UG_PER_MG)
 
 
+@typed
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateChange:
+    """New rates of an infusion that runs, as a prescriber ordered them; they hold once the pump was set and checked.
+
+    Args:
+        id: also of the order that it makes: what ran until then, and these steps.
+        steps: from when the pump is set, to the end.
+        ran_h: how long drug had run when it was ordered.
+        second_signature_by: login of a second prescriber, where the dose asks for one.
+        set_by, set_at: who set the pump, and when; None while it waits.
+        checked_by: login of who computed rate and rest independently.
+    Raises: MissingValue without a step that gives drug.
+    """
+
+    id: str
+    steps: tuple[RateStep, ...]
+    ran_h: float
+    ordered_by: str
+    ordered_at: datetime
+    reason: str
+    second_signature_by: str | None = None
+    set_by: str | None = None
+    set_at: datetime | None = None
+    checked_by: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.rest_ug:
+            raise MissingValue(
+                "A new rate gives drug",
+                observed=f"{len(self.steps)} steps, 0 micrograms",
+                allowed="a step over 0 mg/h",
+                next_step="Hold or stop the dose to give none",
+            )
+
+    @property
+    def rest_ug(self) -> int:
+        """What is given from the setting of the pump to the end."""
+        return _steps_ug(self.steps)
+
+
+@typed
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BodyWeight:
     """A weight as measured."""
@@ -128,11 +181,11 @@ class BodyWeight:
     measured_at: datetime
 
     def __post_init__(self) -> None:
-        check_utc(self.measured_at, what="The time of a weight")
         if not 20 <= self.kg <= 350:  # Assumption: an adult's scale; outside it a typing slip
             raise OutOfRange("The weight is refused", observed=f"{self.kg:g} kg", allowed="20 to 350 kg")
 
 
+@typed
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedDose:
     """What was drawn up for one session.
@@ -178,6 +231,7 @@ class PreparedDose:
         return BodyWeight(kg=self.weight_kg, measured_at=self.weighed_at)
 
 
+@typed
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecondCheck:
     """Another person computed the same dose."""
@@ -190,8 +244,8 @@ class SecondCheck:
     at: datetime
 
 
-def sign_second(order: DoseOrder, act: Act) -> DoseOrder:
-    """The order with a second prescriber's signature.
+def sign_second(order: O, act: Act) -> O:
+    """The order, of a dose or of a new rate, with a second prescriber's signature.
 
     Raises: NotPermitted, SecondPerson; WrongOrder before the order was made.
 
@@ -347,6 +401,10 @@ def _check_same(prepared: PreparedDose, check: SecondCheck, policy: SitePolicy) 
                 allowed=f"within {100 * tolerance:g} %" if allowed else "the same",
                 next_step="Both compute again from order, weight and vial",
             )
+
+
+def _steps_ug(steps: tuple[RateStep, ...]) -> int:
+    return round(sum(step.mg_per_h * step.hours for step in steps) * _UG_PER_MG)
 
 
 def _check_number(value: float, what: str, unit: str, *, zero: bool = False) -> None:

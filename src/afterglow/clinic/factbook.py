@@ -18,7 +18,6 @@ from afterglow.errors import InvalidData, OutOfRange, UnknownName, echo
 from afterglow.predicates import Combination, Condition, Fact
 from afterglow.records import read_record, unknown_name
 
-_PLACES = {"hx": "history", "dx": "diagnosis", "sud": "substance use", "meds": "medicine list", "tx": "treatment"}
 _OPERATORS = {
     "==": "is",
     "!=": "is not",
@@ -40,6 +39,7 @@ class FactKind:
         text: its name in words.
         words: allowed words; empty for the others.
         low, high: closed bounds of a number.
+        runs: it grows by itself during a session; an answer holds while its comparisons stay as they were.
     """
 
     kind: type
@@ -47,6 +47,7 @@ class FactKind:
     words: tuple[str, ...] = ()
     low: float = -math.inf
     high: float = math.inf
+    runs: bool = False
 
 
 @cache
@@ -69,12 +70,15 @@ def fact_kinds() -> Mapping[str, FactKind]:
     asked = _asked()
     file = read_record(DATA, "facts.yaml")
     told: dict[str, FactKind] = {}
+    for row in file.records("flags"):
+        name = row.text("name")
+        told[name] = row.close(FactKind(kind=bool, text=row.text("text")))
     for row in file.records("words"):
         name = row.text("name")
         told[name] = row.close(FactKind(kind=str, text=row.text("text"), words=row.texts("words")))
     for row in file.records("numbers"):
         name, (low, high) = row.text("name"), row.pair("range", float)
-        told[name] = row.close(FactKind(kind=float, text=row.text("text"), low=low, high=high))
+        told[name] = row.close(FactKind(kind=float, text=row.text("text"), low=low, high=high, runs=row.flag("runs")))
     file.close(told)
     found = {name: _kind_of(name, values, told) for name, values in sorted(asked.items())}
     unused = set(told) - set(found) - {"workup.age_days"}
@@ -99,13 +103,17 @@ def check_facts(facts: Mapping[str, Fact | None]) -> None:
 
 
 def fact_label(name: str) -> str:
-    """A fact's name in words, for what is missing.
+    """A fact's name in words.
+
+    Raises: UnknownName for one that no rule asks for.
 
     >>> fact_label("hx.intracerebral_haemorrhage"), fact_label("bp.systolic")
-    ('history: intracerebral haemorrhage', 'systolic pressure')
+    ('history of intracerebral haemorrhage', 'systolic pressure')
     """
-    kind = fact_kinds().get(name)
-    return _spelt(name) if kind is None else kind.text
+    kinds = fact_kinds()
+    if name not in kinds:
+        raise unknown_name("No rule asks for this fact", name, kinds)
+    return kinds[name].text
 
 
 def say_condition(condition: Condition) -> str:
@@ -173,8 +181,6 @@ def _asked() -> dict[str, list[Fact]]:
 
 def _kind_of(name: str, values: list[Fact], told: Mapping[str, FactKind]) -> FactKind:
     kinds = {_type_of(value) for value in values}
-    if kinds == {bool}:
-        return FactKind(kind=bool, text=_spelt(name))
     found = told.get("workup.age_days" if _WORKUP.fullmatch(name) else name)
     if found is None or kinds != {found.kind}:
         raise InvalidData("facts.yaml does not say what a fact can be", observed=name)
@@ -185,9 +191,3 @@ def _kind_of(name: str, values: list[Fact], told: Mapping[str, FactKind]) -> Fac
 
 def _type_of(value: Fact) -> type:
     return bool if isinstance(value, bool) else str if isinstance(value, str) else float
-
-
-def _spelt(name: str) -> str:
-    where, _, what = name.partition(".")
-    text = what.replace("_", " ")
-    return f"{_PLACES.get(where, where.replace('_', ' '))}: {text}" if text else name

@@ -21,6 +21,7 @@ from afterglow.clinic.readings import check_no_escalation, latest_facts
 from afterglow.clinic.rulebook import Group, rule, rules_of
 from afterglow.clinic.ruling import Finding, check_open, judge_all
 from afterglow.clinic.session import SessionState, TreatmentSession
+from afterglow.clinic.typed import check_utc, typed
 from afterglow.errors import AfterglowError, Conflict, GateClosed
 from afterglow.predicates import Fact
 
@@ -30,6 +31,7 @@ _AT_EACH_DEVICE = {"S020", "S021"}
 _WEEK_DAYS = 7
 
 
+@typed
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chart:
     """What the record holds of a patient at a visit.
@@ -57,6 +59,7 @@ def chart_facts(session: TreatmentSession, at: datetime, *, chart: Chart, policy
     Readings count while they are not older than `session.gates_valid_minutes`. The week of treatment counts from the
     first dose of this induction.
     """
+    check_utc(at, what="The time of a check")
     since = at - timedelta(minutes=policy.number("session.gates_valid_minutes"))
     given = sorted((each for each in chart.sessions if each.given), key=lambda each: each.given[0].at)
     before = [each.prepared.weight for each in given if each.prepared is not None and each.prepared.weight is not None]
@@ -81,6 +84,7 @@ def chart_facts(session: TreatmentSession, at: datetime, *, chart: Chart, policy
 
 def treatment_week(chart: Chart, at: datetime) -> int:
     """The week of treatment from 1, counted from the first dose of this induction; 1 before it."""
+    check_utc(at, what="The time of a check")
     since = chart.course.induced_at
     starts = [each.given[0].at for each in chart.sessions if each.given]
     here = [each for each in starts if since is None or each >= since]

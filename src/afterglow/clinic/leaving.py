@@ -12,6 +12,7 @@ from afterglow.clinic.readings import check_over, latest_facts
 from afterglow.clinic.rulebook import Delivery, Group, rule, rules_of
 from afterglow.clinic.ruling import Finding, Verdict, check_open, judge_all, open_findings
 from afterglow.clinic.session import Leaving, TreatmentSession, admit, step
+from afterglow.clinic.typed import typed
 from afterglow.errors import Conflict, GateClosed, OutOfRange, TooEarly, WrongOrder, echo
 from afterglow.predicates import Fact
 from afterglow.scales import instrument
@@ -19,6 +20,7 @@ from afterglow.scales import instrument
 _LOCKS = {Delivery.ESK: "S031", Delivery.SL: "S066", Delivery.PO: "S066"}
 
 
+@typed
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaveCheck:
     """What the nurse finds before the patient leaves; None is "not looked at" and holds the patient.

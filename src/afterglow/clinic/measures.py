@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 
-from afterglow.clinic.acting import check_utc
 from afterglow.clinic.course import CourseState
 from afterglow.clinic.policy import SitePolicy
 from afterglow.clinic.resistance import Indication
 from afterglow.clinic.rulebook import DATA
+from afterglow.clinic.typed import check_utc
 from afterglow.errors import InvalidData
 from afterglow.predicates import Truth
 from afterglow.provenance import Provenance

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from afterglow.clinic.acting import CLINICAL, Act, Outcome, check_utc
+from afterglow.clinic.acting import CLINICAL, Act, Outcome
 from afterglow.clinic.rulebook import drug_classes
+from afterglow.clinic.typed import typed
 from afterglow.errors import MissingValue, OutOfRange, UnknownName, echo
 from afterglow.predicates import Fact
 
@@ -24,6 +25,7 @@ class AllergyStatus(StrEnum):
     KNOWN = "known"
 
 
+@typed
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allergies:
     """Allergies as asked.
@@ -44,6 +46,7 @@ class Allergies:
             )
 
 
+@typed
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Medicine:
     """One medicine a person takes.
@@ -65,8 +68,6 @@ class Medicine:
     def __post_init__(self) -> None:
         if not self.ingredient.strip():
             raise MissingValue("A medicine has a name", next_step="Write its ingredient")
-        if self.last_taken_at is not None:
-            check_utc(self.last_taken_at, what="The time a medicine was taken")
         amount = self.diazepam_equivalent_mg_per_day
         if amount is not None and not 0 <= amount <= _MOST_DIAZEPAM_MG:
             raise OutOfRange(
@@ -81,6 +82,7 @@ class Medicine:
                 raise UnknownName("No interacting class has this id", observed=echo(each), allowed=", ".join(known))
 
 
+@typed
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MedicineList:
     """What a person takes, as last reconciled; never reconciled means that nothing is known.

@@ -8,12 +8,13 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import pairwise
 
-from afterglow.clinic.acting import check_utc, minutes_between
+from afterglow.clinic.acting import minutes_between
 from afterglow.clinic.policy import SitePolicy
 from afterglow.clinic.readings import baseline
 from afterglow.clinic.rulebook import Delivery, Group, comparisons, rule, rules_of
 from afterglow.clinic.ruling import Finding, judge_all
 from afterglow.clinic.session import Reading, TreatmentSession, standing_readings
+from afterglow.clinic.typed import check_utc
 from afterglow.predicates import Fact
 
 _FIRST_HOUR_MIN = 60.0  # a long infusion is watched like a short one for its first hour (S036)

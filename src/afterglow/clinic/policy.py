@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import cache
 from types import MappingProxyType
 
-from afterglow.clinic.acting import CLINICAL, Act, Outcome, Role, check_utc
+from afterglow.clinic.acting import CLINICAL, Act, Outcome, Role
 from afterglow.clinic.rulebook import (
     DATA,
     Setting,
@@ -19,11 +19,13 @@ from afterglow.clinic.rulebook import (
     sources,
     workup_items,
 )
+from afterglow.clinic.typed import check_utc, typed
 from afterglow.errors import InvalidData, OutOfRange, PolicyUnsigned, TooEarly, WrongOrder, WrongState, echo
 from afterglow.predicates import Fact
 from afterglow.records import read_record, unknown_name
 
 
+@typed
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SitePolicy:
     """One version of a clinic's thresholds.

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from types import MappingProxyType
 
-from afterglow.clinic.acting import Act, Outcome, check_utc, login, minutes_between
+from afterglow.clinic.acting import Act, Outcome, login, minutes_between
 from afterglow.clinic.factbook import check_facts
 from afterglow.clinic.policy import SitePolicy
 from afterglow.clinic.rulebook import DATA, Group, Severity, rules_of, sources
@@ -360,7 +360,6 @@ def _over_at(session: TreatmentSession, rule_id: str, policy: SitePolicy) -> dat
 
 
 def _check_reading(session: TreatmentSession, reading: Reading, act: Act) -> None:
-    check_utc(reading.taken_at, what="The time of a reading")
     if reading.id in {each.id for each in session.readings}:
         raise Conflict("A reading with this id was entered already", observed=echo(reading.id))
     if (login(reading.by), reading.entered_at) != (act.by, act.at):

@@ -10,6 +10,7 @@ from functools import cache
 
 from afterglow.clinic.policy import SitePolicy
 from afterglow.clinic.rulebook import DATA, Delivery, sources
+from afterglow.clinic.typed import typed
 from afterglow.errors import InvalidData, MissingValue, OutOfRange, WrongOrder
 from afterglow.predicates import Fact, Truth
 from afterglow.provenance import Provenance
@@ -30,6 +31,22 @@ class Indication(StrEnum):
     PAIN = "pain"
     OTHER = "other"
 
+    @property
+    def words(self) -> str:
+        """As people write it.
+
+        >>> Indication.TRD.words
+        'treatment-resistant depression'
+        """
+        return _INDICATIONS.get(self, self.value.replace("_", " "))
+
+
+_INDICATIONS = {
+    Indication.TRD: "treatment-resistant depression",
+    Indication.MDSI: "depression with acute suicidal thoughts or behaviour",
+    Indication.PTSD: "PTSD",
+}
+
 
 class TrialOutcome(StrEnum):
     """How a trial of a medicine ended."""
@@ -41,6 +58,7 @@ class TrialOutcome(StrEnum):
     UNKNOWN = "unknown"
 
 
+@typed
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MedicineTrial:
     """One trial of a medicine as recorded.

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from afterglow.clinic.acting import Act, Role, check_utc, login
-from afterglow.clinic.factbook import fact_label, say_condition
+from afterglow.clinic.acting import Act, Role, login
+from afterglow.clinic.factbook import fact_kinds, fact_label, say_condition
 from afterglow.clinic.policy import SitePolicy
 from afterglow.clinic.rulebook import Delivery, Rule, Severity, comparisons, rule, with_values
+from afterglow.clinic.typed import as_word, typed
 from afterglow.errors import GateClosed, MissingValue, NotOverridable, SecondPerson, WrongOrder
 from afterglow.predicates import Fact, evaluate
 
@@ -64,14 +65,58 @@ class Finding:
     cosigned: bool
 
     @property
+    def must_be_known(self) -> bool:
+        """Whether no answer stands in for a fact that is missing.
+
+        Of a gate, a lock, a labelled contraindication, an exclusion or an emergency.
+        """
+        of = rule(self.rule)
+        return of.gate or of.lock or of.is_labelled or self.severity in {Severity.EXCLUDE, Severity.EMERGENCY}
+
+    @property
+    def asks(self) -> bool:
+        """Whether a prescriber must answer it: a hit that is more than information, or a review that is not known."""
+        if self.verdict is Verdict.UNKNOWN:
+            return self.severity is Severity.NEEDS_CLINICIAN_REVIEW and not self.must_be_known
+        return self.verdict is Verdict.HIT and self.severity is not Severity.CAUTION
+
+    @property
     def values(self) -> str:
         """What was observed, with units."""
         shown = []
         for (name, value), unit in zip(self.observed, self.units, strict=True):
             if value is not None:
-                text = {True: "yes", False: "no"}[value] if isinstance(value, bool) else f"{value}".replace("_", " ")
-                shown.append(f"{fact_label(name)} {text}{'' if unit in {None, 'points'} else f' {unit}'}")
+                if isinstance(value, bool):
+                    shown.append(f"{fact_label(name)}: {'yes' if value else 'no'}")
+                    continue
+                text = f"{value:g}" if isinstance(value, float) and value == round(value, 4) else f"{value}"
+                shown.append(
+                    f"{fact_label(name)} {text.replace('_', ' ')}{'' if unit in {None, 'points'} else f' {unit}'}"
+                )
         return ", ".join(shown) or "nothing"
+
+    @property
+    def sentence(self) -> str:
+        """What was met or is not known, in a sentence for whoever must act; its source stands in `source`.
+
+        >>> from afterglow.clinic.policy import demo_policy
+        >>> judge(rule("S044"), {"vitals.spo2": 90}, demo_policy()).sentence
+        'SpO2 below 92% for 30 s: oxygen saturation 90 %.'
+        """
+        of = rule(self.rule)
+        met = of.condition if self.limit == say_condition(of.when) else self.limit  # the site's own threshold
+        told = f"not known: {', '.join(self.settles)}" if self.verdict is Verdict.UNKNOWN else self.values
+        return f"{met[0].upper()}{met[1:]}: {told}."
+
+    @property
+    def source(self) -> str:
+        """Which rule it is, the limit in force, and how far it was checked.
+
+        >>> from afterglow.clinic.policy import demo_policy
+        >>> judge(rule("S044"), {"vitals.spo2": 90}, demo_policy()).source
+        'rule S044; limit: oxygen saturation under 92 %; site default to be signed (recalled)'
+        """
+        return f"rule {self.rule}; limit: {self.limit}; {rule(self.rule).basis}"
 
     @property
     def message(self) -> str:
@@ -83,20 +128,21 @@ class Finding:
 
 
 class Decision(StrEnum):
-    """What a clinician decided about a hit."""
+    """What a clinician decided about a hit, or about a review whose facts are not known."""
 
     PROCEED = "proceed"
     DEFER = "defer"
     DECLINE = "decline"
 
 
+@typed
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleAnswer:
-    """A named clinician's answer to a hit, for the values and the delivery it was given for.
+    """A named clinician's answer to a rule that asks, for the values and the delivery it was given for.
 
     Args:
         delivery: None for what no dose hangs on.
-        observed: the values that were answered; other values need another answer.
+        observed: the values that were answered, None where not known; other values need another answer.
         cosigned_by: login of the second signer, where one is needed.
     """
 
@@ -112,7 +158,6 @@ class RuleAnswer:
     policy_version: int
 
     def __post_init__(self) -> None:
-        check_utc(self.at, what="The time of an answer")
         if not self.by.strip():
             raise MissingValue("An answer names who gave it")
 
@@ -201,12 +246,14 @@ def answer_rule(
     policy: SitePolicy,
     cosigner: Act | None = None,
 ) -> RuleAnswer:
-    """A prescriber's answer to a hit, with a reason; overriding an exclusion may need a second signature.
+    """A prescriber's answer to a rule that asks, with a reason; overriding an exclusion may need a second signature.
 
-    It holds for this patient, and for the delivery and the values that the finding was judged for.
+    It holds for this patient, and for the delivery and the values that the finding was judged for: once something
+    becomes known that was not, the rule is asked again.
 
-    Raises: NotPermitted unless a prescriber answers; MissingValue without a reason; NotOverridable where nobody may
-        let it go on; SecondPerson without the co-signature the policy asks for; WrongOrder for one signed later.
+    Raises: NotPermitted unless a prescriber answers; MissingValue without a reason; NotOverridable where there is
+        nothing to answer, something must be known first, or nobody may let it go on; SecondPerson without the
+        co-signature the policy asks for; WrongOrder for one signed later.
 
     >>> from datetime import UTC
     >>> from afterglow.clinic.policy import demo_policy
@@ -215,12 +262,14 @@ def answer_rule(
     >>> answer_rule(found, act, patient_id="p1", decision=Decision.PROCEED, policy=demo_policy()).delivery.value
     'iv'
     """
-    of = rule(finding.rule)
+    of, decision = rule(finding.rule), as_word(Decision, decision, what="The decision")
     act.check_role(Role.PRESCRIBER, what="Answering a rule")
     reason = act.check_reason(what="Answering a rule")
-    if finding.verdict is not Verdict.HIT:
+    if finding.verdict is not Verdict.HIT and not finding.asks:
         raise NotOverridable(
-            f"Rule {of.id} is {finding.verdict}: there is nothing to answer",
+            f"Rule {of.id} is {finding.verdict}: there is nothing to answer"
+            if not finding.must_be_known or finding.verdict is Verdict.CLEAR
+            else f"Rule {of.id} ({of.condition}) must be known: no answer stands in for it",
             rule=of.id,
             observed=finding.values,
             next_step=f"Find out: {', '.join(finding.settles)}" if finding.settles else None,
@@ -251,48 +300,58 @@ def answer_rule(
 
 
 def open_findings(findings: Iterable[Finding], answers: Iterable[RuleAnswer]) -> tuple[Finding, ...]:
-    """What still stands in the way: hits that ask for a decision and have no answer to proceed at these values.
+    """What waits for a prescriber: hits and reviews not known that have no answer to proceed at these values.
 
-    The latest answer to a rule counts. Information (caution) never stands in the way.
+    The latest answer to a rule counts. Information (caution) never stands in the way; what must be known stands in
+    `blocking_unknowns`.
+
+    >>> from afterglow.clinic.policy import demo_policy
+    >>> found = judge_all((rule("S014"), rule("S013")), {}, demo_policy(), delivery=Delivery.IV)
+    >>> [each.rule for each in open_findings(found, ())], [each.rule for each in blocking_unknowns(found)]
+    (['S014'], ['S013'])
     """
     last = {each.rule: each for each in sorted(answers, key=lambda each: each.at)}
-    return tuple(
-        each
-        for each in findings
-        if each.verdict is Verdict.HIT
-        and each.severity is not Severity.CAUTION
-        and not _is_answered(each, last.get(each.rule))
-    )
+    return tuple(each for each in findings if each.asks and not _is_answered(each, last.get(each.rule)))
 
 
 def blocking_unknowns(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Unknown findings that must be settled: gates, labelled contraindications and exclusions."""
-    return tuple(each for each in findings if each.verdict is Verdict.UNKNOWN and _must_be_known(each))
+    """Unknown findings that must be settled, whoever answers.
+
+    >>> blocking_unknowns(())
+    ()
+    """
+    return tuple(each for each in findings if each.verdict is Verdict.UNKNOWN and each.must_be_known)
 
 
 def check_open(findings: Iterable[Finding], answers: Iterable[RuleAnswer], *, what: str) -> None:
-    """Refuse while a hit is unanswered or something that must be known is not.
+    """Refuse while a hit is unanswered, something that must be known is not, or nobody answers for what is not known.
 
-    Raises: GateClosed for the first one, hits before unknowns.
+    Raises: GateClosed for the first one, in this order.
+
+    >>> from afterglow.clinic.policy import demo_policy
+    >>> check_open((judge(rule("S014"), {"vitals.heart_rate": 72}, demo_policy()),), (), what="Session 1")
     """
     found = tuple(findings)
-    for each in open_findings(found, answers):
+    waiting = open_findings(found, answers)
+    hits = tuple(each for each in waiting if each.verdict is Verdict.HIT)
+    for each in (*hits, *blocking_unknowns(found), *waiting):
         of = rule(each.rule)
-        raise GateClosed(
-            f"{what}: rule {of.id} ({of.condition}) is met and not answered",
-            rule=of.id,
-            observed=each.values,
-            allowed=f"not {each.limit}",
-            next_step=of.action or "A prescriber records a decision",
-        )
-    for each in blocking_unknowns(found):
-        of = rule(each.rule)
+        missing = f"{each.values}; missing {', '.join(each.settles)}"
+        if each.verdict is Verdict.HIT:
+            raise GateClosed(
+                f"{what}: rule {of.id} ({of.condition}) is met and not answered",
+                rule=of.id,
+                observed=each.values,
+                allowed=f"not {each.limit}",
+                next_step=of.action or "A prescriber records a decision",
+            )
+        find_out = f"Find out: {', '.join(each.settles)}"
         raise GateClosed(
             f"{what}: rule {of.id} ({of.condition}) cannot be judged",
             rule=of.id,
-            observed=f"{each.values}; missing {', '.join(each.settles)}",
-            allowed=f"known, and not {each.limit}",
-            next_step=f"Find out: {', '.join(each.settles)}",
+            observed=missing,
+            allowed=f"known, and not {each.limit}" + (", or answered by a prescriber" if each.asks else ""),
+            next_step=f"{find_out}; or a prescriber answers for it with a reason" if each.asks else find_out,
         )
 
 
@@ -312,22 +371,34 @@ def priority_of(finding: Finding) -> Priority:
     return Priority.LOW
 
 
-def _must_be_known(finding: Finding) -> bool:
-    of = rule(finding.rule)
-    return of.gate or of.is_labelled or finding.severity is Severity.EXCLUDE
-
-
 def _is_answered(finding: Finding, answer: RuleAnswer | None) -> bool:
     """Whether an answer lets a dose go on; how it came about does not matter, so each of its conditions is asked."""
     return (
         answer is not None
         and answer.decision is Decision.PROCEED
-        and answer.observed == finding.observed
+        and _is_same(finding, answer)
         and answer.delivery == finding.delivery
         and finding.overridable
         and bool(answer.reason.strip())
         and (not finding.cosigned or login(answer.cosigned_by or answer.by) != login(answer.by))
     )
+
+
+def _is_same(finding: Finding, answer: RuleAnswer) -> bool:
+    """Whether the values are those that were answered; a clock that went on is the same while it compares the same."""
+    of, kinds = rule(finding.rule), fact_kinds()
+    before = dict(answer.observed)
+    if before.keys() != dict(finding.observed).keys():
+        return False
+    for name, value in finding.observed:
+        old = before[name]
+        if kinds[name].runs and value is not None and old is not None:
+            asked = [each for each in comparisons(of.when) if each.fact == name]
+            if any(evaluate(each, {name: value}) != evaluate(each, {name: old}) for each in asked):
+                return False
+        elif old != value:
+            return False
+    return True
 
 
 def _check_cosigner(of: Rule, act: Act, cosigner: Act | None) -> None:

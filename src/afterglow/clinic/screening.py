@@ -11,7 +11,7 @@ from afterglow.clinic.gates import Chart, check_gates
 from afterglow.clinic.policy import SitePolicy, check_in_force
 from afterglow.clinic.rulebook import rule
 from afterglow.clinic.ruling import Decision, Facts, Finding, answer_rule, severity_in
-from afterglow.clinic.session import TreatmentSession, admit, policy_digest, standing_readings, step
+from afterglow.clinic.session import SessionState, TreatmentSession, admit, policy_digest, standing_readings, step
 from afterglow.errors import Conflict, GateClosed, OutOfRange, echo
 
 _ASKED = {"rems", "intake", "logistics", "checklist", "cssrs_slc", "arrival", "staff", "equipment"}
@@ -85,11 +85,18 @@ def order_dose(session: TreatmentSession, order: DoseOrder, act: Act) -> Outcome
 
 
 def countersign_order(session: TreatmentSession, act: Act) -> Outcome[TreatmentSession]:
-    """A second prescriber signs the order (S019).
+    """A second prescriber signs the order (S019); while the dose runs, the new rate that waits.
 
-    Raises: WrongState, NotPermitted, SecondPerson; GateClosed without an order.
+    Raises: WrongState, NotPermitted, SecondPerson; GateClosed without an order, or without a new rate.
     """
     admit(session, "countersign_order", act)
+    if session.state in {SessionState.DOSING, SessionState.HELD}:
+        if session.rate_waiting is None:
+            raise GateClosed("No new rate waits for its pump", rule="dose", next_step="Order it")
+        change = sign_second(session.rate_waiting, act)
+        return step(
+            session, "countersign_order", act, written=(change,), rate_changes=(*session.rate_changes[:-1], change)
+        )
     if session.order is None:
         raise GateClosed("No dose is ordered", rule="dose", next_step="Order it")
     signed = sign_second(session.order, act)

@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from afterglow.clinic.acting import Act, Outcome, Role, Row, StateTable, check_utc
-from afterglow.clinic.dosing import DoseOrder, PreparedDose, SecondCheck
+from afterglow.clinic.acting import Act, Outcome, Role, Row, StateTable
+from afterglow.clinic.dosing import DoseOrder, PreparedDose, RateChange, SecondCheck
 from afterglow.clinic.policy import SitePolicy
 from afterglow.clinic.rulebook import Delivery
 from afterglow.clinic.ruling import RuleAnswer
+from afterglow.clinic.typed import typed
 from afterglow.errors import Conflict, OutOfRange
 from afterglow.predicates import Fact
 from afterglow.quantities import DrugForm
@@ -62,7 +63,13 @@ SESSION = StateTable(
         Row(states=(_A, _S), event="screen", to=_S, roles=(_NURSE,), guard="a pressure was entered at this visit"),
         Row(states=(_S,), event="amend_screening", to=None, roles=(_NURSE,), reason=True),
         Row(states=(_B, _A, _S), event="order_dose", to=None, roles=(_PRESCRIBER,), guard="the order is the act's"),
-        Row(states=(_B, _A, _S), event="countersign_order", to=None, roles=(_PRESCRIBER,), guard="another prescriber"),
+        Row(
+            states=(_B, _A, _S, _D, _H),
+            event="countersign_order",
+            to=None,
+            roles=(_PRESCRIBER,),
+            guard="another prescriber; of the dose, or of the new rate that waits",
+        ),
         Row(states=(_A, _S), event="attach_dose", to=None, roles=_ROOM, guard="prepared from the order, at this visit"),
         Row(states=(_S,), event="go", to=_C, roles=(_PRESCRIBER,), guard="every gate known, every hit answered"),
         Row(states=(_S,), event="no_go", to=_OFF, roles=(_PRESCRIBER,), reason=True),
@@ -75,6 +82,21 @@ SESSION = StateTable(
             guard="gates judged again; go not too old; second check by another; drug drawn",
         ),
         Row(states=(_D,), event="give_device", to=None, roles=_ROOM, guard="5 min after the last; nothing open"),
+        Row(
+            states=(_D, _H),
+            event="order_rate",
+            to=None,
+            roles=(_PRESCRIBER,),
+            guard="an infusion; inside the guardrails on rate and total",
+            reason=True,
+        ),
+        Row(
+            states=(_D, _H),
+            event="set_rate",
+            to=None,
+            roles=_ROOM,
+            guard="second check by another; the dose's rules answered; drug drawn; to give more, nothing open",
+        ),
         Row(states=(_D,), event="hold", to=_H, roles=_ROOM, reason=True),
         Row(states=(_H,), event="resume", to=_D, roles=(_PRESCRIBER,), guard="no escalation open; consent stands"),
         Row(states=(_D,), event="finish_dose", to=_O, roles=_ROOM, guard="all of the dose is given, over its time"),
@@ -118,6 +140,7 @@ class DrugUseKind(StrEnum):
     RETURNED = "returned"
 
 
+@typed
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrugUse:
     """An amount of drug of one container in a session, free base; `device` counts nasal devices from 1."""
@@ -132,6 +155,7 @@ class DrugUse:
     device: int | None = None
 
 
+@typed
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
     """One set of discrete readings; what was not read is None and says nothing.
@@ -162,6 +186,7 @@ class Reading:
     reason: str | None = None
 
 
+@typed
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdverseEvent:
     """An adverse event of a session; grade 1 to 5 (CTCAE general grades, source ctcae5), None until graded.
@@ -184,6 +209,7 @@ class AdverseEvent:
     reason: str | None = None
 
 
+@typed
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedNote:
     """Who signed the session's note, and when; its text is kept elsewhere."""
@@ -192,6 +218,7 @@ class SignedNote:
     at: datetime
 
 
+@typed
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InfusionRun:
     """A stretch in which the drug ran; `until` is None while it runs."""
@@ -200,6 +227,7 @@ class InfusionRun:
     until: datetime | None = None
 
 
+@typed
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmergencyAssessment:
     """A prescriber saw the patient after an emergency was over; it lets nobody give more drug, only leave."""
@@ -218,6 +246,7 @@ class Leaving(StrEnum):
     TRANSFERRED = "transferred"  # to emergency care
 
 
+@typed
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TreatmentSession:
     """One visit with treatment.
@@ -229,6 +258,7 @@ class TreatmentSession:
         last_at: time of the last act; none may be dated before it.
         gate_facts: what was asked at arrival and screening, by name; screened_at: when all of it was asked last.
         go_at: when the prescriber said go; None before, and when it was taken back.
+        rate_changes: new rates that were ordered, in order; the last may wait for the pump to be set.
         drug_uses: every movement of drug in this session.
         runs: stretches in which the dose was being given.
         left_how: how the patient left; None before.
@@ -253,6 +283,7 @@ class TreatmentSession:
     order: DoseOrder | None = None
     prepared: PreparedDose | None = None
     second_check: SecondCheck | None = None
+    rate_changes: tuple[RateChange, ...] = ()
     gate_facts: tuple[tuple[str, Fact | None], ...] = ()
     answers: tuple[RuleAnswer, ...] = ()
     assessments: tuple[EmergencyAssessment, ...] = ()
@@ -269,7 +300,6 @@ class TreatmentSession:
     rems_due_at: datetime | None = None
 
     def __post_init__(self) -> None:
-        check_utc(self.planned_at, what="The time of a session")
         if min(self.number, self.week) < 1:
             raise OutOfRange(
                 "Sessions and weeks count from 1",
@@ -286,6 +316,12 @@ class TreatmentSession:
     def dose_started_at(self) -> datetime | None:
         """When the drug first ran or the first device was used."""
         return self.runs[0].since if self.runs else None
+
+    @property
+    def rate_waiting(self) -> RateChange | None:
+        """The new rate that was ordered and that no pump was set to yet."""
+        last = self.rate_changes[-1] if self.rate_changes else None
+        return None if last is None or last.set_at is not None else last
 
     @property
     def given(self) -> tuple[DrugUse, ...]:

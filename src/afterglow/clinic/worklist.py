@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from afterglow.clinic.acting import Role, check_utc, days_between
+from afterglow.clinic.acting import Role, days_between
 from afterglow.clinic.aftercare import judge_aftercare
 from afterglow.clinic.alerts import AlertStage, ClinicAlert
 from afterglow.clinic.course import CourseState, ReviewKind, TreatmentCourse, says_stop, units_left
@@ -16,8 +16,9 @@ from afterglow.clinic.policy import SitePolicy
 from afterglow.clinic.rulebook import rule
 from afterglow.clinic.ruling import Priority, Verdict, priority_of
 from afterglow.clinic.session import SessionState, TreatmentSession
+from afterglow.clinic.typed import check_utc, typed
 from afterglow.predicates import Fact
-from afterglow.scales import Change
+from afterglow.scales import Change, instrument
 
 _OPEN_COURSE = (CourseState.INDUCTION, CourseState.REINDUCTION, CourseState.MAINTENANCE)
 _STEPS = {
@@ -57,6 +58,7 @@ class WorkKind(StrEnum):
     CHECK_IN = "check_in"
     AUTHORISATION = "authorisation"
     SESSION_OPEN = "session_open"
+    FORECAST = "forecast"
     COURSE_STEP = "course_step"
     AFTERCARE = "aftercare"
 
@@ -80,6 +82,7 @@ class WorkItem:
     between: Between = (None, None)
 
 
+@typed
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
     """What the worklist looks at for one patient.
@@ -88,6 +91,8 @@ class Standing:
         change: of the main scale since its last reading but one, beyond measurement error; None if unknown.
         next_due_at: from the forecast: the last day with an accepted chance of relapse; None where there is none.
         next_due_between: the days for half and for twice that chance.
+        relief_lost: whether the forecast says that relief was there and is more likely than not lost now.
+        forecast_fault: why the forecast was given up; None if it was not.
         next_session_at: booked.
         checked_in: ids of sessions whose 24-hour check-in is done.
         forms_sent: ids of sessions whose monitoring form is in.
@@ -103,6 +108,8 @@ class Standing:
     change: Change | None = None
     next_due_at: datetime | None = None
     next_due_between: Between = (None, None)
+    relief_lost: bool = False
+    forecast_fault: str | None = None
     next_session_at: datetime | None = None
     checked_in: tuple[str, ...] = ()
     forms_sent: tuple[str, ...] = ()
@@ -142,11 +149,18 @@ def _course_items(standing: Standing, at: datetime, policy: SitePolicy) -> Itera
     if standing.change is Change.WORSENED:
         text = "the last score is worse by more than measurement error"
         yield _item(standing, WorkKind.GETTING_WORSE, text, Role.PRESCRIBER, Priority.MEDIUM, None)
+    if standing.relief_lost and course.state is not CourseState.RELAPSE:
+        text = "relief is more likely than not lost, by the forecast"
+        yield _item(standing, WorkKind.GETTING_WORSE, text, Role.PRESCRIBER, Priority.MEDIUM, None)
+    if standing.forecast_fault is not None:
+        text = f"no forecast: {standing.forecast_fault}; ask for it again, and report it if it fails again"
+        yield _item(standing, WorkKind.FORECAST, text, Role.PRESCRIBER, Priority.LOW, None)
     for kind in standing.reviews:
         text = f"benefit review: {kind.replace('_', ' ')}"
         yield _item(standing, WorkKind.REVIEW_DUE, text, Role.PRESCRIBER, Priority.MEDIUM, None)
     for each in standing.measures:
-        item = _item(standing, WorkKind.MEASURE_DUE, each.instrument, Role.COORDINATOR, Priority.LOW, each.due_at)
+        name = instrument(each.instrument).short_name
+        item = _item(standing, WorkKind.MEASURE_DUE, name, Role.COORDINATOR, Priority.LOW, each.due_at)
         yield replace(item, overdue=each.overdue)
     if course.state in _STEPS:
         yield _step_item(standing, policy)
@@ -175,10 +189,9 @@ def _aftercare_items(standing: Standing, at: datetime, policy: SitePolicy) -> It
         if each.rule not in _AFTERCARE or (each.verdict is not Verdict.HIT and each.rule != "S075"):
             continue
         if each.verdict is Verdict.HIT:
-            text = f"{rule(each.rule).condition}: {each.values}"
-            yield _item(standing, WorkKind.AFTERCARE, text, Role.PRESCRIBER, priority_of(each), None)
+            yield _item(standing, WorkKind.AFTERCARE, each.sentence, Role.PRESCRIBER, priority_of(each), None)
         elif each.verdict is Verdict.UNKNOWN:
-            text = f"not known: {', '.join(each.settles)}"
+            text = "Nobody has asked about urinary symptoms yet."
             yield _item(standing, WorkKind.AFTERCARE, text, Role.NURSE, Priority.LOW, None)
 
 

@@ -8,15 +8,14 @@ from afterglow.forecast.answer import ForecastInput, ForecastWarning, Method, Wa
 from afterglow.forecast.candidates import Case
 from afterglow.forecast.linking import LinkedScale
 from afterglow.forecast.update import Posterior
-from afterglow.quantities import HOURS_PER_DAY, DrugForm
+from afterglow.quantities import HOURS_PER_DAY
 from afterglow.scales import reliable_change, score_total
+from afterglow.therapy.coverage import outside_calibration
 from afterglow.therapy.exposure import check_doses
-from afterglow.therapy.regimen import Route
 from afterglow.therapy.setting import Condition
 
 LEAST_IMPROVED = 0.2  # policy (ADR 0009): an improvement smaller than a fifth needs no explanation
 STALE_DAYS = 28.0  # policy (ADR 0009): older than the longest usual maintenance interval
-_CALIBRATED = {(DrugForm.RACEMIC_KETAMINE, Route.IV), (DrugForm.ESKETAMINE, Route.INTRANASAL)}
 _REFERENCE_WEIGHT_KG = 70.0
 
 
@@ -76,14 +75,8 @@ def _of_scores(given: ForecastInput, scale: LinkedScale) -> Iterator[tuple[Warni
 def _of_sessions(case: Case) -> Iterator[tuple[WarningCode, str]]:
     given = case.given
     if given.condition is not Condition.DEPRESSION:
-        yield WarningCode.OUT_OF_RANGE, f"{given.condition.replace('_', ' ')}: {case.population.evidence}"
-    strange = {
-        f"{s.drug.replace('_', ' ')} {s.route}"
-        for s in case.sessions.administrations
-        if (s.drug, s.route) not in _CALIBRATED
-    }
-    if strange and given.condition is not Condition.PAIN:
-        text = f"{', '.join(sorted(strange))}: the model rests on racemic ketamine iv and nasal esketamine."
+        yield WarningCode.OUT_OF_RANGE, f"{given.condition.heading}: {case.population.evidence}"
+    for text in outside_calibration(given.condition, case.sessions, weight_kg=given.weight_kg):
         yield WarningCode.OUT_OF_RANGE, text
     weight_kg = _REFERENCE_WEIGHT_KG if given.weight_kg is None else given.weight_kg
     for text in check_doses(case.sessions, weight_kg=weight_kg):

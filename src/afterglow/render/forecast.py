@@ -22,6 +22,7 @@ from afterglow.render.axes import (
 )
 from afterglow.render.chart import Canvas, Chart, Column, Drawing, Table, check_finite, check_series, finish_chart
 from afterglow.render.marks import (
+    JOINED_WITHIN_H,
     LANE_PX,
     LINE_PX,
     DoseMark,
@@ -57,7 +58,6 @@ from afterglow.render.text import (
     wrap_text,
 )
 
-_JOINED_WITHIN_H: Final = 35 * 24.0  # scores come at least monthly: a longer silence is a gap, not a line
 _NEWEST_PX: Final = 6.5
 _TABLE_STEP_DAYS: Final = 7
 _CONTROL: Final = "Expected in a control arm"
@@ -341,7 +341,7 @@ def _score_panel(data: ForecastData, canvas: Canvas, box: Box, times: Scale) -> 
     if named is None and not canvas.narrow:
         ends.append(EndLabel(at_px=control[-1][1], name="Control arm", tone="control"))
     pieces.append(named or NOTHING)
-    pieces += [observed_marks(data.scores, times, values, joined_within_h=_JOINED_WITHIN_H), number]
+    pieces += [observed_marks(data.scores, times, values, joined_within_h=JOINED_WITHIN_H), number]
     if not canvas.narrow:
         pieces.append(draw_end_labels(ends, box))
     return join(*pieces)
@@ -395,7 +395,7 @@ def _rests(data: ForecastData) -> list[Rest]:
         return []
     runs = [[data.scores[0]]]
     for before, after in pairwise(data.scores):
-        if after.time_h - before.time_h > _JOINED_WITHIN_H:
+        if after.time_h - before.time_h > JOINED_WITHIN_H:
             runs.append([])
         runs[-1].append(after)
     base = data.baseline

@@ -51,6 +51,8 @@ Series = tuple[float, ...]
 _POINT_PX: Final = 4.6
 LINE_PX: Final = 17.0
 LANE_PX: Final = 30.0
+JOINED_WITHIN_H: Final = 35 * 24.0
+"""Scores come at least monthly: a longer silence is a gap in the line that joins them, h."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -273,28 +273,7 @@ def _policy_sentence(data: PolicyData) -> str:
     ]
     return (
         f"Per quarter where sessions add up {world}, {said[0]}, the fewest days; {said[1]}, the most. "
-        f"{_beside_calendar(points)}Extrapolation: no trial has compared how often sessions are given."
-    )
-
-
-def _beside_calendar(points: Sequence[PolicyPoint]) -> str:
-    """Treating by forecast beside the calendar that takes about as many sessions: what the picture is looked at for."""
-    by_forecast = [point for point in points if point.name.startswith("next due")]
-    calendar = [point for point in points if point.name.startswith(("weekly", "every"))]
-    pairs = [(a, b) for a in by_forecast for b in calendar]
-    if not pairs:
-        return ""
-    own, fixed = min(pairs, key=lambda pair: abs(pair[0].sessions - pair[1].sessions))
-    difference, error = own.days - fixed.days, math.hypot(own.days_se, fixed.days_se)
-    verdict = (
-        "no difference that this many patients could show"
-        if abs(difference) <= 1.96 * error
-        else ("fewer days relapsed" if difference < 0 else "more days relapsed")
-    )
-    return (
-        f"Beside {fixed.name} with {format_number(fixed.sessions, 1)} sessions and "
-        f"{format_number(fixed.days, 1)} days, "
-        f"{own.name} has {format_number(own.sessions, 1)} and {format_number(own.days, 1)}: {verdict}. "
+        "Extrapolation: no trial has compared how often sessions are given."
     )
 
 

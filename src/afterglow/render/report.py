@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Final, Literal
+from urllib.parse import quote
 
 from afterglow.errors import InvalidData
 from afterglow.render.chart import Chart, Table
@@ -105,22 +106,48 @@ def claims_section(claims: Sequence[Claim], *, heading: str = "What is claimed, 
     return Section(heading=heading, blocks=(ClaimsLedger(claims=tuple(claims)),))
 
 
-def report_html(*, title: str, subtitle: str, sections: Sequence[Section], foot: str, tags: Sequence[str] = ()) -> str:
-    """The whole report as one HTML document.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What a report says; a document of its own, or the body of a page.
 
-    Args:
+    Attributes:
         title: the one first-level heading, and the document's title.
         subtitle: one sentence under it.
         sections: in reading order.
         foot: version, seed and origin; printed at the foot of every page.
         tags: short facts a reader must not miss, as "Calibration figure, not a prediction".
-    Returns: HTML that parses as XML too (after its doctype); the same arguments give the same bytes.
+    """
+
+    title: str
+    subtitle: str
+    sections: tuple[Section, ...]
+    foot: str
+    tags: tuple[str, ...] = ()
+
+
+def sections_html(sections: Sequence[Section], *, row_links: str | None = None) -> Markup:
+    """Sections for a page that has a head and rules of its own; `block_rules` is what they look like there.
+
+    With `row_links` each table's row leads to that address followed by its first cell.
+    """
+    return element("div", *(_section(one, row_links) for one in sections), NOTHING, class_="report")
+
+
+def block_rules() -> str:
+    """The CSS of `sections_html`, for what stands inside its `div` alone."""
+    return f".report {{\n{_data('blocks.css').decode()}}}\n"
+
+
+def report_html(report: Report) -> str:
+    """The whole report as one HTML document.
+
+    Returns: HTML that parses as XML too (after its doctype); the same report gives the same bytes.
 
     Examples:
-        >>> report_html(title="A & B", subtitle="", sections=[], foot="v0")[:15]
+        >>> report_html(Report(title="A & B", subtitle="", sections=(), foot="v0"))[:15]
         '<!doctype html>'
     """
-    style = _style(foot)
+    style = _style(report.foot)
     digest = base64.b64encode(hashlib.sha256(style.encode("utf-8", "replace")).digest()).decode()
     policy = (
         f"default-src 'none'; style-src 'sha256-{digest}'; font-src data:; img-src data:; "
@@ -133,15 +160,15 @@ def report_html(*, title: str, subtitle: str, sections: Sequence[Section], foot:
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
         element("meta", name="generator", content=GENERATOR),
-        element("title", escape(title)),
+        element("title", escape(report.title)),
         element("style", style),
     )
     body = element(
         "body",
         element("a", escape("Skip to the content"), class_="skip", href="#content"),
-        _header(title, subtitle, tags),
-        element("main", *(_section(one) for one in sections), NOTHING, id="content", tabindex="-1"),
-        element("footer", escape(foot)),
+        _header(report.title, report.subtitle, report.tags),
+        element("main", *(_section(one) for one in report.sections), NOTHING, id="content", tabindex="-1"),
+        element("footer", escape(report.foot)),
     )
     return f"<!doctype html>\n{element('html', head, body, lang='en')}\n"
 
@@ -162,7 +189,7 @@ def _style(foot: str) -> Markup:
         f"@media screen and (prefers-color-scheme: dark) {{ :root {{ color-scheme: dark;\n{css_variables('dark')} }} }}"
     )
     # A style element is not parsed for entities: nothing in it may open a tag, which `_css_string` sees to.
-    return Markup("\n".join([font, light, dark, _data("report.css").decode(), page]))
+    return Markup("\n".join([font, light, dark, _data("report.css").decode(), _data("blocks.css").decode(), page]))
 
 
 def _css_string(content: str) -> str:
@@ -205,12 +232,12 @@ def _header(title: str, subtitle: str, tags: Sequence[str]) -> Markup:
     return element("header", *pieces)
 
 
-def _section(section: Section) -> Markup:
-    blocks = [_block(block) for block in section.blocks]
+def _section(section: Section, row_links: str | None = None) -> Markup:
+    blocks = [_block(block, row_links) for block in section.blocks]
     return element("section", element("h2", escape(section.heading)), *blocks)
 
 
-def _block(block: Block) -> Markup:
+def _block(block: Block, row_links: str | None) -> Markup:
     match block:
         case Paragraph():
             return element("p", escape(block.text), class_="prose")
@@ -222,7 +249,7 @@ def _block(block: Block) -> Markup:
         case Chart():
             return _chart(block)
         case Table():
-            return element("div", _table(block), class_="card ledger")
+            return element("div", _table(block, row_links), class_="card ledger")
         case _:
             return _ledger(block)
 
@@ -253,7 +280,7 @@ def _chart(chart: Chart) -> Markup:
     )
 
 
-def _table(table: Table) -> Markup:
+def _table(table: Table, row_links: str | None = None) -> Markup:
     """The table in a box of its own that scrolls, by keyboard too, where a phone is too narrow for it."""
     classes = ["number" if column.numeric else None for column in table.columns]
     head = [
@@ -263,7 +290,7 @@ def _table(table: Table) -> Markup:
     rows = [
         element(
             "tr",
-            element("th", escape(row[0]), scope="row", class_=classes[0]),
+            element("th", _named(row[0], row_links), scope="row", class_=classes[0]),
             *(element("td", escape(cell), class_=class_) for cell, class_ in zip(row[1:], classes[1:], strict=True)),
         )
         for row in table.rows
@@ -275,6 +302,10 @@ def _table(table: Table) -> Markup:
         element("tbody", *rows, NOTHING),
     )
     return element("div", whole, class_="scroll", role="region", aria_label=table.caption, tabindex="0")
+
+
+def _named(cell: str, row_links: str | None) -> Markup:
+    return escape(cell) if row_links is None else element("a", escape(cell), href=row_links + quote(cell))
 
 
 # Verdicts: a shape, a word, a class. Shapes differ without colour.

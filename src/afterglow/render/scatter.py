@@ -40,6 +40,7 @@ class ScatterPanel:
         x_label, y_label: of the axes, with units.
         points: what was measured.
         line: a line that the points should follow, as (x, y) pairs.
+        band: a predicted curve with its 90 % interval, as (x, low, middle, high).
         levels: values of y that are marked, as the ends of a 90 % interval.
         log_x: a logarithmic horizontal axis; ticks are then given in `x_ticks`.
         y_ends: values that the vertical axis holds at least.
@@ -51,6 +52,7 @@ class ScatterPanel:
     y_label: str
     points: tuple[ScatterPoint, ...]
     line: tuple[tuple[float, float], ...] = ()
+    band: tuple[tuple[float, float, float, float], ...] = ()
     levels: tuple[float, ...] = ()
     y_ends: tuple[float, ...] = ()
     log_x: bool = False
@@ -77,7 +79,7 @@ def scatter_chart(data: ScatterData) -> Chart:
     """
     for panel in data.panels:
         told = [v for p in panel.points for v in (p.x, p.y, p.low, p.middle, p.high) if v is not None]
-        check_finite(f"{data.title}, {panel.heading}", told)
+        check_finite(f"{data.title}, {panel.heading}", [*told, *(v for at in panel.band for v in at)])
     headings = ("Panel", "Figure", "Horizontal", "Observed", "Low", "High")
     rows = tuple(
         (
@@ -121,10 +123,10 @@ def _draw(data: ScatterData, canvas: Canvas) -> Drawing:
 
 def _panel(panel: ScatterPanel, box: Box) -> Markup:
     place = math.log10 if panel.log_x else float
-    xs = [place(p.x) for p in panel.points] + [place(x) for x, _ in (*panel.line, *panel.x_ticks)]
+    xs = [p.x for p in panel.points] + [x for x, _ in (*panel.line, *panel.x_ticks)] + [x for x, *_ in panel.band]
     ys = [v for p in panel.points for v in (p.y, p.low, p.high) if v is not None]
-    ys += [y for _, y in panel.line] + [*panel.levels, *panel.y_ends]
-    across, up = _scale(xs, box.left + 8.0, box.right - 8.0), _scale(ys, box.bottom, box.top)
+    ys += [y for _, y in panel.line] + [v for at in panel.band for v in at[1:]] + [*panel.levels, *panel.y_ends]
+    across, up = _scale(list(map(place, xs)), box.left + 8.0, box.right - 8.0), _scale(ys, box.bottom, box.top)
     ticks = _ticks(up)
     pieces = [
         text(panel.heading, box.left, box.top - 24.0, tone="ink", bold=True),
@@ -141,6 +143,11 @@ def _panel(panel: ScatterPanel, box: Box) -> Markup:
         pieces.append(line((across(x), box.bottom), (across(x), box.bottom + 5.0), "edge"))
         pieces.append(text(word, across(x), box.bottom + 20.0, tone="ink3", anchor="middle"))
     pieces += [line((box.left, up(y)), (box.right, up(y)), "ink2", 1.0, "2 3") for y in panel.levels]
+    if panel.band:
+        at = [across(place(x)) for x, *_ in panel.band]
+        low, middle, high = ([up(one[k]) for one in panel.band] for k in (1, 2, 3))
+        pieces.append(area(list(zip(at, high, strict=True)), list(zip(at, low, strict=True)), colour("predicted-90")))
+        pieces.append(curve(list(zip(at, middle, strict=True)), "predicted", 1.75))
     if panel.line:
         pieces.append(curve([(across(place(x)), up(y)) for x, y in panel.line], "predicted", 1.5))
     for p in panel.points:

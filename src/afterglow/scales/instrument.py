@@ -307,10 +307,16 @@ class ReliableChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
-    """A condition on a score that somebody must see, with what to do."""
+    """A condition on a score that somebody must see, with what to do.
+
+    Args:
+        text: the condition, as a reviewer checks it.
+        says: what it means, in a clinician's words.
+    """
 
     id: str
     text: str
+    says: str = ""
     when: Condition
     severity: AlertSeverity
     urgent: bool

@@ -33,8 +33,9 @@ class Change(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertState:
-    """One alert of an instrument at one score."""
+    """One alert of an instrument at one score; `scale` is the instrument's short name."""
 
+    scale: str = ""
     alert: Alert
     status: AlertStatus
 
@@ -283,7 +284,8 @@ def alerts(
     facts[SEX_FACT] = sex if cut_for is None else cut_for.sex
     states = {True: AlertStatus.TRIGGERED, False: AlertStatus.CLEAR, None: AlertStatus.UNKNOWN}
     return tuple(
-        AlertState(alert=alert, status=states[evaluate(alert.when, facts)]) for alert in score.instrument.alerts
+        AlertState(scale=score.instrument.short_name, alert=alert, status=states[evaluate(alert.when, facts)])
+        for alert in score.instrument.alerts
     )
 
 

@@ -300,6 +300,7 @@ def _alert(record: Record) -> Alert:
         Alert(
             id=record.text("id"),
             text=record.text("text"),
+            says=record.text("says"),
             when=record.condition("when"),
             severity=record.word("severity", AlertSeverity),
             urgent=record.flag("urgent"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from sqlalchemy import select
 
@@ -32,6 +33,19 @@ class Attachment:
     media_type: str
     name: str | None = field(repr=False)
     content: bytes | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttachmentLine:
+    """A file without its content."""
+
+    id: str
+    subject: str | None
+    media_type: str
+    size_bytes: int
+    at: datetime
+    by: str
+    name: str | None = field(repr=False)
 
 
 def attach(
@@ -93,10 +107,25 @@ def fetch(tx: Transaction, attachment_id: str) -> Attachment:
     )
 
 
-def listed(tx: Transaction, patient_id: str) -> tuple[str, ...]:
-    """Ids of a patient's files, oldest first."""
+def listed(tx: Transaction, patient_id: str) -> tuple[AttachmentLine, ...]:
+    """A patient's files without their contents, oldest first; names are None after the patient's erasure."""
+    key = tx.patient_key(patient_id)
     mine = (tx.mine(attachments), attachments.c.patient_id == patient_id)
-    return tuple(row["id"] for row in tx.rows(select(attachments.c.id).where(*mine).order_by(attachments.c.id)))
+    columns = [column for column in attachments.c if column.name != "sealed"]
+    return tuple(
+        AttachmentLine(
+            id=row["id"],
+            subject=row["subject"],
+            media_type=row["media_type"],
+            size_bytes=row["size_bytes"],
+            at=row["recorded_at"],
+            by=row["recorded_by"],
+            name=None
+            if key is None
+            else unseal(key, row["sealed_name"], f"{tx.clinic_id}/{patient_id}/attachments/{row['id']}/name").decode(),
+        )
+        for row in tx.rows(select(*columns).where(*mine).order_by(attachments.c.id))
+    )
 
 
 def _is_text(content: bytes) -> bool:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import hmac
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -101,33 +103,45 @@ def last_events(tx: Transaction, *, after: int, most: int = 500) -> tuple[AuditE
 
 
 def last_seen(tx: Transaction, patient_id: str) -> datetime | None:
-    """When anybody last wrote about a patient; looking at a chart keeps no record alive."""
+    """When anybody last wrote about a patient; neither looking at a chart nor the program's clocks keep it alive."""
     events = tables.audit_events
     query = select(events.c.at).where(
-        tx.mine(events), events.c.patient_id == patient_id, events.c.action.not_in(("read", "read.spooled"))
+        tx.mine(events),
+        events.c.patient_id == patient_id,
+        events.c.action.not_in(("read", "read.spooled")),
+        events.c.action.not_like("jobs.%"),
     )
     row = tx.one(query.order_by(events.c.seq.desc()).limit(1))
     return None if row is None else row["at"]
 
 
 def record_read(
-    store: Store, clinic_id: str, *, by: str, view: str, patient_id: str | None = None, may_spool: bool = False
+    store: Store,
+    clinic_id: str,
+    *,
+    by: str,
+    view: str,
+    patient_id: str | None = None,
+    may_spool: bool = False,
+    through: str | None = None,
 ) -> bool:
     """Tell that somebody looks at a page; True if it stands in the trail, False if it waits in the spool.
 
     Call it before the page is shown: what cannot be told is not shown. `may_spool` is for a room in session, which must
-    stay readable; the page then says that the trail is behind.
+    stay readable; the page then says that the trail is behind. `through` is the token by which somebody looks.
 
     Raises: StoreUnavailable if it cannot be told at all.
     """
     try:
         with store.write(clinic_id, by=by) as tx:
-            tx.event("read", patient_id=patient_id, view=view)
+            tx.event("read", patient_id=patient_id, view=view, **({} if through is None else {"token": through}))
     except StoreUnavailable:
         if not may_spool:
             raise
         line = {"at": write_time(store.clock()), "by": by, "patient_id": patient_id, "view": view}
-        _append(_file(store.spool, clinic_id), _signed(store.keys.audit, f"spool:{clinic_id}", line))
+        file = _file(store.spool, clinic_id)
+        with _locked(file, "lock"):  # else a program that empties the spool could take the file away before the line
+            _append(file, _signed(store.keys.audit, f"spool:{clinic_id}", line))
         return False
     return True
 
@@ -139,11 +153,22 @@ def drain_spool(store: Store, clinic_id: str) -> int:
     """
     file = _file(store.spool, clinic_id)
     taken = file.with_suffix(".taken")
-    if not taken.exists():
-        if not file.exists():
-            return 0
-        file.replace(taken)
-    lines = list(_trusted(store.keys.audit, f"spool:{clinic_id}", taken))
+    if not (file.exists() or taken.exists()):
+        return 0
+    with _locked(file, "drain"):  # one program at a time empties it
+        if not taken.exists():
+            with _locked(file, "lock"):
+                if not file.exists():
+                    return 0
+                file.replace(taken)
+        lines = list(_trusted(store.keys.audit, f"spool:{clinic_id}", taken))
+        moved = _move_in(store, clinic_id, lines)
+        taken.unlink()
+    return moved
+
+
+def _move_in(store: Store, clinic_id: str, lines: Sequence[Mapping[str, Any]]) -> int:
+    """Reads of the spool as events; those that a crash left behind after they were written are known by their mark."""
     with store.write(clinic_id, by="program") as tx:
         events = tables.audit_events
         done = {
@@ -160,7 +185,6 @@ def drain_spool(store: Store, clinic_id: str) -> int:
                 read_by=line["by"],
                 read_at=line["at"],
             )
-    taken.unlink()
     return len(new)
 
 
@@ -382,6 +406,24 @@ def _trusted(ring: KeyRing, purpose: str, file: Path) -> Iterable[dict[str, Any]
             yield {**line, "sign": sign}
 
 
+@contextmanager
+def _locked(file: Path, what: str) -> Iterator[None]:
+    """Hold a lock beside a file against every other thread and program of this machine.
+
+    Raises: StoreUnavailable.
+    """
+    try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = os.open(file.with_suffix(f".{what}"), os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as fault:
+        raise _unwritable(file, fault) from None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
 def _append(file: Path, line: bytes) -> None:
     """One line at the end of a file, on the disk before this returns.
 
@@ -396,6 +438,8 @@ def _append(file: Path, line: bytes) -> None:
         finally:
             os.close(handle)
     except OSError as fault:
-        raise StoreUnavailable(
-            "A file beside the records cannot be written", observed=f"{file.parent}: {fault.strerror}"
-        ) from None
+        raise _unwritable(file, fault) from None
+
+
+def _unwritable(file: Path, fault: OSError) -> StoreUnavailable:
+    return StoreUnavailable("A file beside the records cannot be written", observed=f"{file.parent}: {fault.strerror}")

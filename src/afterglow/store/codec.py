@@ -1,7 +1,8 @@
 """Frozen dataclasses to canonical JSON and back, led by their type hints; the same object gives the same bytes.
 
-Scalars, words (StrEnum), dates, aware UTC times, optional values, tuples, mappings and nested dataclasses are known; a
-value that may be one of several dataclasses carries its class's name under "is". A field at its default is left out, so
+Scalars, words (StrEnum), dates, aware UTC times, optional values, tuples, mappings, arrays of numbers (kept to six
+figures) and nested dataclasses are known; a value that may be one of several dataclasses carries its class's name under
+"is". A field at its default is left out, so
 that a class may grow a field and older rows are still read.
 """
 
@@ -17,12 +18,15 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
+import numpy as np
+
 from afterglow.errors import InvalidData
 
 T = TypeVar("T")
 _Read = Callable[[Any], Any]
 _TAG = "is"
 _SCALARS = (str, int, float, bool)
+_FIGURES = 6  # of a number in an array: what a model gives, never what somebody measured
 
 
 def encode(value: object) -> bytes:
@@ -69,6 +73,8 @@ def to_data(value: Any) -> Any:
         return value.isoformat()
     if isinstance(value, tuple | list):
         return [to_data(each) for each in value]
+    if isinstance(value, np.ndarray):
+        return [_figures(each) for each in value] if value.ndim == 1 else [to_data(each) for each in value]
     if isinstance(value, frozenset):
         return sorted(to_data(each) for each in value)
     if isinstance(value, Mapping):
@@ -78,7 +84,7 @@ def to_data(value: Any) -> Any:
         kind: Any = type(value)
         for name, default, tagged in _written(kind):
             own = getattr(value, name)
-            if own is default or (own == default and type(own) is type(default)):
+            if own is default or (type(own) is type(default) and own == default):
                 continue
             data[name] = _tag(own) if tagged else to_data(own)
         return data
@@ -144,7 +150,7 @@ def _reader(hint: Any) -> _Read:
     if hint is float:
         return _float
     if hint is datetime:
-        return read_time
+        return datetime.fromisoformat
     if hint is date:
         return date.fromisoformat
     if isinstance(hint, type) and issubclass(hint, Enum):
@@ -156,6 +162,8 @@ def _reader(hint: Any) -> _Read:
         return _union_reader(inner)
     if origin is tuple:
         return _tuple_reader(inner)
+    if origin is np.ndarray:
+        return _array
     if origin is frozenset:
         one = _reader(inner[0])
         return lambda data: frozenset(map(one, data))
@@ -173,11 +181,27 @@ def _float(data: Any) -> float:
     return float(data)
 
 
+def _figures(number: Any) -> float | None:
+    return float(f"{number:.{_FIGURES}g}") if np.isfinite(number) else None
+
+
+def _array(data: Any) -> Any:
+    return np.array(data, dtype=np.float64)  # None becomes nan
+
+
 def _tuple_reader(inner: tuple[Any, ...]) -> _Read:
     if len(inner) == 2 and inner[1] is Ellipsis:
         one = _reader(inner[0])
         return lambda data: tuple(map(one, data))
     each = tuple(map(_reader, inner))
+    if len(each) == 2:
+        first, second = each
+
+        def pair(data: Any) -> Any:
+            one, other = data
+            return first(one), second(other)
+
+        return pair
     return lambda data: tuple(read(part) for read, part in zip(each, data, strict=True))
 
 
@@ -196,7 +220,14 @@ def _union_reader(inner: tuple[Any, ...]) -> _Read:
     if len(options) == 1:
         one = _reader(options[0])
         return lambda data: None if data is None else one(data)
-    return _by_json(options)
+    return _plain(options) if set(options) <= {str, bool, int, float} else _by_json(options)
+
+
+def _plain(options: list[Any]) -> _Read:
+    """Of plain types that are written as they are, any one; a whole number is read as float where it may be no int."""
+    read = _by_json(options)
+    as_is = frozenset((*options, type(None)))
+    return lambda data: data if type(data) in as_is else read(data)
 
 
 def _read_as(hint: Any) -> _Read:

@@ -36,10 +36,11 @@ _LOCKS: dict[str, threading.Lock] = {}
 _LOCKS_GUARD = threading.Lock()
 
 
-def open_engine(url: str, *, busy_timeout_s: float = 10.0) -> Engine:
+def open_engine(url: str, *, busy_timeout_s: float = 10.0, synced: bool = True) -> Engine:
     """An engine on the database of an address, with the wall between clinics on it.
 
-    SQLite: write-ahead log, every commit synced to disk, foreign keys. PostgreSQL: psycopg 3.
+    SQLite: write-ahead log, every commit synced to disk, foreign keys. PostgreSQL: psycopg 3. `synced` False is for
+    made-up records alone, which can be made again after a power cut.
     Raises: InputError for an address that is neither; it is not shown, as it may hold a password.
     """
     address = _address(url)
@@ -47,7 +48,7 @@ def open_engine(url: str, *, busy_timeout_s: float = 10.0) -> Engine:
     timeout: dict[str, Any] = {"timeout": busy_timeout_s, "check_same_thread": False} if sqlite else {}
     engine = create_engine(address, hide_parameters=True, connect_args=timeout, pool_size=10, max_overflow=50)
     if sqlite:
-        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "connect", _prepare_sqlite(synced=synced))
     event.listen(engine, "begin", _begin_sqlite if sqlite else _begin_postgres(busy_timeout_s))
     guard(engine)
     return engine
@@ -68,13 +69,18 @@ def _address(url: str) -> URL:
     )
 
 
-def _prepare_sqlite(connection: Any, record: object) -> None:
-    del record
-    connection.isolation_level = None  # Afterglow says BEGIN itself: the driver's own is never IMMEDIATE
-    cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
+def _prepare_sqlite(*, synced: bool) -> Any:
+    synchronous = f"synchronous={'FULL' if synced else 'OFF'}"
+
+    def prepare(connection: Any, record: object) -> None:
+        del record
+        connection.isolation_level = None  # Afterglow says BEGIN itself: the driver's own is never IMMEDIATE
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", synchronous, "foreign_keys=ON", "secure_delete=ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    return prepare
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -190,13 +190,14 @@ def save(
     return version + 1
 
 
-def load(tx: Transaction, kind: type[T], id: str) -> Head[T]:  # noqa: A002
-    """A thing as it is now.
+def load(tx: Transaction, kind: type[T], id: str, *, hold: bool = False) -> Head[T]:  # noqa: A002
+    """A thing as it is now; with `hold` nobody else changes it until this transaction ends.
 
     Raises: NotFound, RecordsDamaged.
     """
     name = kind_name(tx.store, kind)
-    row = tx.one(select(heads).where(tx.mine(heads), heads.c.kind == name, heads.c.id == id))
+    query = select(heads).where(tx.mine(heads), heads.c.kind == name, heads.c.id == id)
+    row = tx.one(query.with_for_update() if hold else query)
     if row is None:
         raise NotFound(f"There is no such {name}", observed=id)
     return _head_of(tx, kind, row)
@@ -210,8 +211,9 @@ def load_all(
     states: Sequence[str] = (),
     due_from: datetime | None = None,
     due_until: datetime | None = None,
+    most: int | None = None,
 ) -> tuple[Head[T], ...]:
-    """Every thing of a kind, by what is due first; only of a patient, in some states, due in some time, if asked."""
+    """Every thing of a kind, by what is due first; of a patient, in some states, due in some time, `most`, if asked."""
     name = kind_name(tx.store, kind)
     query = select(heads).where(tx.mine(heads), heads.c.kind == name)
     if patient_id is not None:
@@ -222,7 +224,7 @@ def load_all(
         query = query.where(heads.c.due_at >= due_from)
     if due_until is not None:
         query = query.where(heads.c.due_at <= due_until)
-    rows = tx.rows(query.order_by(heads.c.due_at.is_(None), heads.c.due_at, heads.c.id))
+    rows = tx.rows(query.order_by(heads.c.due_at.is_(None), heads.c.due_at, heads.c.id).limit(most))
     return tuple(_head_of(tx, kind, row) for row in rows)
 
 
@@ -231,6 +233,16 @@ def is_due(tx: Transaction, kind: type, *, states: Sequence[str], until: datetim
     own = (tx.mine(heads), heads.c.kind == kind_name(tx.store, kind))
     query = select(heads.c.id).where(*own, heads.c.state.in_(states), heads.c.due_at <= until)
     return tx.one(query.limit(1)) is not None
+
+
+def stop_clocks(tx: Transaction, patient_id: str) -> None:
+    """Nothing of a patient is due any more, before an erasure: what is unreadable is not taken up again and again."""
+    query = select(heads).where(tx.mine(heads), heads.c.patient_id == patient_id, heads.c.due_at.is_not(None))
+    for row in tx.rows(query.order_by(heads.c.kind, heads.c.id)):
+        same = (heads.c.kind == row["kind"], heads.c.id == row["id"], heads.c.version == row["version"])
+        stopped = {"due_at": None, "version": row["version"] + 1}
+        change = update(heads).where(tx.mine(heads), *same).values(**stopped)
+        tx.change(change, heads, {**row, **stopped}, what=f"The {row['kind']} {row['id']}")
 
 
 def _insert(

@@ -13,7 +13,7 @@ from sqlalchemy import CTE, ColumnElement, Connection, Delete, Engine, FromClaus
 from sqlalchemy.sql import operators
 from sqlalchemy.sql.ddl import DDLElement
 from sqlalchemy.sql.elements import BinaryExpression, BindParameter, BooleanClauseList, Grouping
-from sqlalchemy.sql.selectable import Alias, Exists, Join, ScalarSelect, Subquery
+from sqlalchemy.sql.selectable import Alias, Exists, Join, ScalarSelect, SelectBase, Subquery
 from sqlalchemy.sql.visitors import iterate
 
 from afterglow.errors import OutOfScope
@@ -68,6 +68,10 @@ def check_scope(statement: Any, clinic_id: str | None, rows: Sequence[Mapping[st
         kind = "A change of the schema" if isinstance(statement, DDLElement) else "A statement of this kind"
         raise OutOfScope(f"{kind} is refused", observed=type(statement).__name__)
     parts = list(iterate(statement))
+    plain = _plain_sources(statement, parts)
+    if plain is not None:
+        _check_held(statement, plain, _held(_conjuncts(statement.whereclause), clinic_id), clinic_id)
+        return
     apart = {id(part.element) for part in parts if isinstance(part, Subquery | CTE)}  # these see no table around them
     around: set[int] = set()
     for part in parts:
@@ -76,6 +80,25 @@ def check_scope(statement: Any, clinic_id: str | None, rows: Sequence[Mapping[st
             around |= held if part is statement else set()
             sources = [table for source in part.get_final_froms() for table in _tables(source)]
             _check_held(part, sources, held if id(part) in apart else held | around, clinic_id)
+
+
+def _plain_sources(statement: Any, parts: Sequence[Any]) -> list[FromClause] | None:
+    """The tables of a select without joins, aliases or queries inside, read off its columns; None for any other.
+
+    Asking SQLAlchemy for the tables compiles the statement, which takes longer than running it.
+    """
+    if not isinstance(statement, Select) or statement._from_obj or statement._setup_joins:  # noqa: SLF001  nowhere else
+        return None
+    found: dict[int, FromClause] = {}
+    for part in parts:
+        if part is statement:
+            continue
+        if isinstance(part, FromClause | SelectBase | Exists | ScalarSelect) and not isinstance(part, Table):
+            return None
+        table = part if isinstance(part, Table) else getattr(part, "table", None)
+        if isinstance(table, FromClause):
+            found[id(table)] = table
+    return list(found.values())
 
 
 def _check_insert(statement: Insert, clinic_id: str | None, rows: Sequence[Mapping[str, Any]]) -> None:

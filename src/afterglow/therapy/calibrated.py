@@ -25,7 +25,9 @@ MODEL = "afterglow relief 2"
 
 PRIORS = Path(__file__).parent / "data" / "population.yaml"
 SHIPPED = Path(__file__).parent / "data" / "population.json"
-_DIGITS = 9  # written, so that the file does not depend on the last bits of a machine
+_FIRST = "depression"  # every file has it: the other conditions start from it
+_AGAIN = "Make it again with `afterglow calibrate`, or put the shipped file back"
+_DIGITS = 6  # written, so that the file does not depend on the last bits of a machine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +46,13 @@ class Learnt:
 
     def part(self, names: tuple[str, ...]) -> tuple[FloatArray, FloatArray]:
         """Shift and covariance of some of the values."""
+        lacking = [name for name in names if name not in self.names]
+        if lacking:
+            raise InvalidData(
+                "The population file says nothing of a value that the model needs",
+                observed=", ".join(lacking),
+                next_step=_AGAIN,
+            )
         at = [self.names.index(name) for name in names]
         return self.shift[at], (self.factor @ self.factor.T)[np.ix_(at, at)]
 
@@ -108,14 +117,13 @@ def read_calibrated(text: str, *, file: str) -> Calibrated:
 
     Raises: InvalidData if it is truncated, edited, or of another version of the model or its priors.
     """
-    again = "Make it again with `afterglow calibrate`, or put the shipped file back"
     try:
         content = json.loads(text)
         digest = content.pop("digest")
         computed = _digest(content)
     except (ValueError, AttributeError, KeyError, TypeError):
         raise InvalidData(
-            "The population file is truncated or not one", place=Place(file=file), next_step=again
+            "The population file is truncated or not one", place=Place(file=file), next_step=_AGAIN
         ) from None
     if digest != computed:
         raise InvalidData(
@@ -123,25 +131,35 @@ def read_calibrated(text: str, *, file: str) -> Calibrated:
             observed=str(digest)[:12],
             allowed=computed[:12],
             place=Place(file=file),
-            next_step=again,
+            next_step=_AGAIN,
         )
-    for key, expected in (("model", MODEL), ("priors", priors_digest())):
-        if content[key] != expected:
-            raise InvalidData(
-                f"The population file belongs to another version of the model ({key})",
-                observed=str(content[key])[:24],
-                allowed=expected[:24],
-                place=Place(file=file),
-                next_step=again,
-            )
-    return Calibrated(
-        version=content["version"],
-        learnt={condition: _learnt(one) for condition, one in content["learnt"].items()},
-        seed=content["seed"],
-        diagnostics=content["diagnostics"],
-        data_digest=content["data_digest"],
-        digest=digest,
-    )
+    try:
+        for key, expected in (("model", MODEL), ("priors", priors_digest())):
+            if content[key] != expected:
+                raise InvalidData(
+                    f"The population file belongs to another version of the model ({key})",
+                    observed=str(content[key])[:24],
+                    allowed=expected[:24],
+                    place=Place(file=file),
+                    next_step=_AGAIN,
+                )
+        learnt = {condition: _learnt(one) for condition, one in content["learnt"].items()}
+        return Calibrated(
+            version=content["version"],
+            learnt={_FIRST: learnt.pop(_FIRST), **learnt},
+            seed=content["seed"],
+            diagnostics=content["diagnostics"],
+            data_digest=content["data_digest"],
+            digest=digest,
+        )
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as fault:
+        raise InvalidData(
+            "The population file is sealed, but not complete: a part is missing or has another form",
+            observed=str(fault)[:60],
+            allowed="what `afterglow calibrate` writes",
+            place=Place(file=file),
+            next_step=_AGAIN,
+        ) from None
 
 
 @cache
@@ -165,11 +183,13 @@ def priors_digest() -> str:
 
 
 def _learnt(content: Mapping[str, Any]) -> Learnt:
-    n = len(content["names"])
-    factor = np.zeros((n, n))
-    for i, row in enumerate(content["factor"]):
+    names, rows = tuple(content["names"]), content["factor"]
+    shift, factor = np.array(content["shift"], dtype=np.float64), np.zeros((len(names), len(names)))
+    if shift.shape != (len(names),) or len(rows) != len(names):
+        raise ValueError("names, shift and factor differ in length")
+    for i, row in enumerate(rows):
         factor[i, : i + 1] = row
-    return Learnt(names=tuple(content["names"]), shift=np.array(content["shift"]), factor=factor)
+    return Learnt(names=names, shift=shift, factor=factor)
 
 
 def _digest(content: Any) -> str:

@@ -268,7 +268,8 @@ def updated_population(prior: Population, found: Calibrated) -> Population:
     """A population after a calibration.
 
     A condition with figures of its own takes what they taught; any other takes from depression what it shares with it
-    and keeps its own priors. All but depression stay provisional: two or three figures are no calibration.
+    and keeps its own priors, with the doubt that conditions differ in how much they are moved (decision 0028). All but
+    depression stay provisional: two or three figures are no calibration.
     """
     mine = found.learnt.get(prior.condition)
     learnt = found.learnt[Condition.DEPRESSION] if mine is None else mine
@@ -276,8 +277,10 @@ def updated_population(prior: Population, found: Calibrated) -> Population:
     at = [prior.uncertain.index(name) for name in shared]
     shift, covariance = learnt.part(shared)
     whole = np.diag(prior.doubt_sds**2)
-    carried = 0.0 if prior.condition is Condition.DEPRESSION or mine is not None else _TRANSFER_DOUBT
-    whole[np.ix_(at, at)] = covariance + np.diag((carried * prior.doubt_sds[at]) ** 2)
+    whole[np.ix_(at, at)] = covariance
+    if mine is None:  # so never depression, which every file has
+        whole[at, at] += (_TRANSFER_DOUBT * prior.doubt_sds[at]) ** 2
+        whole += _between_conditions(prior)
     sds = dict(zip(prior.uncertain, np.sqrt(np.diag(whole)), strict=True))
     moves = dict(zip(shared, shift, strict=True))
     return replace(
@@ -288,6 +291,20 @@ def updated_population(prior: Population, found: Calibrated) -> Population:
         doubt_factor=np.asarray(np.linalg.cholesky(whole), dtype=np.float64),
         digest=found.digest,
     )
+
+
+def _between_conditions(prior: Population) -> FloatArray:
+    """Covariance of how effect sizes differ from depression's; expectancy shifts for all beliefs alike."""
+    size, care = (prior.parameters[f"between_conditions{part}_sd"].typical for part in ("", "_care"))
+    found = np.zeros((len(prior.uncertain), len(prior.uncertain)))
+    for names, sd in (
+        (("largest_drug_relief",), size),
+        (tuple(f"expectancy_{one}" for one in Belief), size),
+        (("care",), care),
+    ):
+        at = [prior.uncertain.index(name) for name in names if name in prior.uncertain]
+        found[np.ix_(at, at)] = sd**2
+    return found
 
 
 def shifts_from(prior: Population, after: Population) -> FloatArray:
@@ -475,13 +492,13 @@ def population_markdown() -> str:
     lines = [
         "# Population",
         "",
-        f"Version {base.version}, status **{base.status}**: priors as the calibration updated them; prior and",
-        "posterior",
-        "side by side, and what informs them: [calibration](../validation/calibration.md). Spreads are standard",
-        "deviations",
-        "on the scale named: *uncertainty* is doubt about the typical value, *between* the spread between",
-        "patients. The",
-        "source is that of the prior; `assumed` is an assumption of the model (decision 0004).",
+        (
+            f"Version {base.version}, status **{base.status}**: priors as the calibration updated them; prior and "
+            "posterior side by side, and what informs them: [calibration](../validation/calibration.md). Spreads are "
+            "standard deviations on the scale named: *uncertainty* is doubt about the typical value, *between* the "
+            "spread between patients. The source is that of the prior; `assumed` is an assumption of the model "
+            "(decision 0004)."
+        ),
         "",
         "## Depression, and what the other conditions share",
         "",
@@ -495,8 +512,7 @@ def population_markdown() -> str:
         own = load_population(condition)
         differs = [p for name, p in own.parameters.items() if base.parameters.get(name) != p]
         drive = own.drive.replace("_", " ")
-        title = condition.replace("_", " ").capitalize() if condition is not Condition.PTSD else "PTSD"
-        lines += ["", f"## {title}", "", f"{own.evidence} Reads out: {drive}.", ""]
+        lines += ["", f"## {condition.heading}", "", f"{own.evidence} Reads out: {drive}.", ""]
         lines += _parameter_table(differs) if differs else ["No parameter of its own."]
     return "\n".join([*lines, ""])
 

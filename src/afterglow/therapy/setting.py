@@ -15,6 +15,24 @@ class Condition(StrEnum):
     PAIN = "pain"
     COGNITION = "cognition"
 
+    @property
+    def words(self) -> str:
+        """Its name within a sentence.
+
+        >>> Condition.SUICIDAL_IDEATION.words, Condition.PTSD.words
+        ('suicidal ideation', 'PTSD')
+        """
+        return "PTSD" if self is Condition.PTSD else self.value.replace("_", " ")
+
+    @property
+    def heading(self) -> str:
+        """Its name where a sentence begins.
+
+        >>> Condition.SUICIDAL_IDEATION.heading, Condition.PTSD.heading
+        ('Suicidal ideation', 'PTSD')
+        """
+        return self.words[0].upper() + self.words[1:]
+
 
 class Control(StrEnum):
     """What the other arm gets; none means that there is no other arm and the drug is given openly."""

@@ -13,6 +13,7 @@ from afterglow.trials.virtual import (
     arm_names,
     design_digest,
     design_tasks,
+    planned_arms,
     simulate_trials,
 )
 
@@ -35,6 +36,7 @@ __all__ = [
     "design_tasks",
     "here",
     "on_cluster",
+    "planned_arms",
     "replicate",
     "run_design",
     "simulate_cohort",

@@ -42,6 +42,7 @@ class Calibration:
         mode: (size,), where the search ended.
         predicted, error: (n_rows,), at the posterior mean.
         informing: (n_rows, size), information of each row on each value relative to the prior's, alone.
+        chi_square: of all rows together, with what they share: patients of an arm, and their trial's effects.
         k_hat: of importance sampling; nan where it was not tried.
         effective: its effective number of draws.
         n_proposed: its draws.
@@ -57,6 +58,7 @@ class Calibration:
     predicted: FloatArray
     error: FloatArray
     informing: FloatArray
+    chi_square: float
     k_hat: float
     effective: float
     n_proposed: int
@@ -142,6 +144,7 @@ def calibrate(
             normal = _Normal.of_draws(chain.draws, np.full(len(chain.draws), 1.0 / len(chain.draws)))
     tell(1.0)
     predicted, error = likelihood.predict(normal.mean[None], np.zeros((1, N_TRIAL_EFFECTS)))
+    residual, slopes, whitening = _linear(likelihood, normal.mean)
     return Calibration(
         prior=prior,
         rows=tuple(rows),
@@ -150,7 +153,8 @@ def calibrate(
         mode=mode,
         predicted=predicted[0],
         error=error[0],
-        informing=_informing(likelihood, normal.mean),
+        informing=_informing(likelihood, normal.mean, slopes),
+        chi_square=_information(likelihood, residual, slopes, whitening)[2],
         k_hat=k_hat,
         effective=effective,
         chain=chain,
@@ -221,9 +225,8 @@ def _importance(
     return _Normal.of_draws(points, weights), k_hat or 0.0, effective
 
 
-def _informing(likelihood: Likelihood, at: FloatArray) -> FloatArray:
+def _informing(likelihood: Likelihood, at: FloatArray, slopes: FloatArray) -> FloatArray:
     """Information of each row alone on each value, in units of the prior's."""
-    _, slopes, _ = _linear(likelihood, at)
     _, error, effects = likelihood.with_slopes(at[None])
     variance = error[0] ** 2 + np.sum(effects[0] ** 2, axis=1)
     information: FloatArray = slopes**2 / variance[:, None]

@@ -16,12 +16,13 @@ from afterglow.trials.likelihood import FitRow, class_priors, fit_rows
 
 Fits = Mapping[Condition, Calibration]
 
-VERSION = "0.3.0"
+VERSION = "0.4.0"
 """Of the population that this code makes; raised with every change of its numbers."""
 
 _LEARNT = 0.9  # posterior spread under this part of the prior's counts as informed by the figures
 _STRONG = 0.5  # correlations from here on are listed
 _MOST = 3  # figures named for each value
+_FAR = 4.0  # part of a chi-square from two standard errors on
 
 
 def calibrate_all(*, seed: int = 0, progress: Callable[[float], None] | None = None) -> Fits:
@@ -55,6 +56,9 @@ def calibrated_text(fits: Fits) -> str:
             "autocorrelation_steps": None if chain is None else _rounded(chain.autocorrelation),
             "accepted": None if chain is None else _rounded(chain.accepted),
             "surface_error": None if chain is None else _rounded(chain.surface_error),
+            "skewness": None if chain is None else _rounded(chain.skewness),
+            "normal_widths": None if chain is None else [_rounded(one) for one in chain.normal_widths],
+            "chi_square": _rounded(found.chi_square),
             "figures": sum(not row.prior for fit in fits.values() for row in fit.rows),
             "class_priors": sum(row.prior for row in found.rows),
         },
@@ -91,20 +95,25 @@ def calibration_markdown(fits: Fits) -> str:
     lines = [
         "# Calibration",
         "",
-        "What `afterglow calibrate` learnt about the population. A good fit proves nothing; what the model can predict",
-        "stands in [validation](model.md). Structure and priors: decisions 0010 to 0012.",
+        (
+            "What `afterglow calibrate` learnt about the population. A good fit proves nothing; what the model can "
+            "predict stands in [validation](model.md). Structure and priors: decisions 0010 to 0012, 0018 and 0028."
+        ),
         "",
         f"- Population {file.version}, seed {found.seed}, digest `{file.digest[:16]}`, data `{file.data_digest[:16]}`.",
-        f"- Depression: {sum(not r.prior for r in found.rows)} figures of role calibration, read at a page, and",
-        f"  {sum(r.prior for r in found.rows)} class-level results as declared priors.",
+        (
+            f"- Depression: {sum(not r.prior for r in found.rows)} figures of role calibration, read at a page, and "
+            f"{sum(r.prior for r in found.rows)} class-level results as declared priors."
+        ),
         f"- {_method(found)}",
-        f"- Chi-square of the rows {_chi_square(found):.0f} on {len(found.rows)}, each row alone (rows of one arm",
-        "share",
-        "  patients).",
+        f"- {_agreement(found)}",
         "",
         "## Every value of depression, before and after",
         "",
-        *_explained(),
+        (
+            "On the scale where a value is normal. *Left* is the posterior spread as a part of the prior's: 1.00 is "
+            "nothing learnt. Informed by: the rows that alone hold most information on it."
+        ),
         "",
         *_values(found, updated_population(found.prior, file)),
         "",
@@ -112,10 +121,11 @@ def calibration_markdown(fits: Fits) -> str:
         "",
         _not_identified(found),
         "",
-        "From active arms only the sum of drug and expectancy is identified; control arms part the two. How session",
-        "frequency adds up (labile and consolidated half-life, consolidated share) is barely informed: no trial",
-        "compared",
-        "frequencies.",
+        (
+            "From active arms only the sum of drug and expectancy is identified; control arms part the two. How "
+            "session frequency adds up (labile and consolidated half-life, consolidated share) is barely informed: no "
+            "trial compared frequencies."
+        ),
         "",
         "## Values that go together",
         "",
@@ -141,7 +151,7 @@ def calibration_markdown(fits: Fits) -> str:
     for condition, fit in fits.items():
         if condition is not Condition.DEPRESSION:
             lines += ["", *_condition(condition, fit, updated_population(prior_population(condition), file))]
-    without = ", ".join(c.replace("_", " ") for c in Condition if c not in fits)
+    without = ", ".join(c.words for c in Condition if c not in fits)
     lines += [
         "",
         f"## Without figures: {without}",
@@ -152,14 +162,6 @@ def calibration_markdown(fits: Fits) -> str:
 
 
 _COLUMNS = ["Figure", "Published", "Fitted", "Standard error", "z"]
-
-
-def _explained() -> list[str]:
-    return [
-        "On the scale where a value is normal. *Left* is the posterior spread as a part of the prior's: 1.00 is",
-        "nothing",
-        "learnt. Informed by: the rows that alone hold most information on it.",
-    ]
 
 
 def _method(found: Calibration) -> str:
@@ -173,13 +175,32 @@ def _method(found: Calibration) -> str:
         f"{len(chain.draws)} draws kept, {100 * chain.accepted:.0f} % accepted, longest autocorrelation "
         f"{chain.autocorrelation:.0f} steps, {chain.effective:.0f} independent draws of the slowest value; the surface "
         f"is {chain.surface_error:.2f} standard errors (root mean square) from exact predictions at draws of the "
-        "chain. "
-        "Shipped is the normal with the moments of those draws."
+        "chain. The k-hat speaks against the normal approximation at the mode and its weights. Shipped is another "
+        "normal, with mean and covariance of the chain's draws: no value's draws are more skewed than "
+        f"{chain.skewness:.2f}, and 90 % intervals of the fitted rows from it are {chain.normal_widths[0]:.2f} to "
+        f"{chain.normal_widths[1]:.2f} times as wide as from the draws themselves. The draws are not shipped: a "
+        "forecast weights and searches patients by the density of their values, which a normal has and a list of draws "
+        "has not."
+    )
+
+
+def _agreement(found: Calibration) -> str:
+    """Chi-square in words: alone, and together."""
+    alone = [((row.value - p) / e) ** 2 for row, p, e in zip(found.rows, found.predicted, found.error, strict=True)]
+    far = [k for k in np.argsort(alone)[::-1][:_MOST] if alone[k] > _FAR]
+    learnt = float(np.sum(1.0 - found.sd**2))
+    named = "; ".join(f"{found.rows[k].label} ({alone[k]:.1f})" for k in far)
+    return (
+        f"Chi-square of the {len(found.rows)} rows {sum(alone):.0f}, each row alone against its own standard error. "
+        "That is no test: rows of one arm share patients, and a trial may differ from others. With what they share the "
+        f"chi-square is {found.chi_square:.0f} on {len(found.rows)} rows, of which about {learnt:.0f} numbers were "
+        f"learnt: {'no sign of misfit' if found.chi_square < len(found.rows) else 'more than rows alone explain'}."
+        + (f" Largest single parts: {named}." if named else "")
     )
 
 
 def _condition(condition: Condition, fit: Calibration, after: Population) -> Iterator[str]:
-    yield from (f"## {condition.replace('_', ' ').capitalize()}", "", after.evidence, "")
+    yield from (f"## {condition.heading}", "", after.evidence, "")
     yield from table(_COLUMNS, (_figure(fit, i) for i in range(len(fit.rows))))
     own = [i for i, name in enumerate(fit.prior.uncertain) if name.removesuffix(BETWEEN) in fit.prior.own]
     yield ""
@@ -250,8 +271,3 @@ def _is_chance(row: FitRow) -> bool:
 def _predicted(found: Calibration, label: str) -> float:
     at = [i for i, row in enumerate(found.rows) if row.label == label]
     return float(found.predicted[at[0]]) if at else float("nan")
-
-
-def _chi_square(found: Calibration) -> float:
-    off = [(row.value - p) / e for row, p, e in zip(found.rows, found.predicted, found.error, strict=True)]
-    return float(np.sum(np.square(off)))

@@ -8,12 +8,13 @@ structure, and quick enough to compare several.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import logsumexp
 
+from afterglow.errors import UnknownName
 from afterglow.provenance import Role
 from afterglow.therapy.calibrated import read_calibrated
 from afterglow.therapy.kinetics import FloatArray
@@ -47,6 +48,30 @@ class LeftOut:
     n: int
     log_density: float
     without_priors: float | None
+
+
+def declared_with(values: Mapping[str, float]) -> Callable[[Condition], Population]:
+    """The declared priors with other typical values: another structure to put to the test.
+
+    Args:
+        values: typical values by name of the parameter, in its unit; a condition's own value is replaced too.
+
+    Raises: UnknownName for a parameter that depression does not have.
+
+    >>> declared_with({"small_trial_shift": 0.0})(Condition.PTSD).parameters["small_trial_shift"].typical
+    0.0
+    """
+    known = prior_population(Condition.DEPRESSION).parameters
+    for name in values:
+        if name not in known:
+            raise UnknownName("The population has no such parameter", observed=name, allowed=", ".join(known))
+
+    def declared(condition: Condition) -> Population:
+        prior = prior_population(condition)
+        changed = {name: replace(prior.parameters[name], typical=value) for name, value in values.items()}
+        return replace(prior, parameters={**prior.parameters, **changed})
+
+    return declared
 
 
 def leave_out(

@@ -23,13 +23,13 @@ from afterglow.protocol import (
 )
 from afterglow.quantities import DrugForm, format_duration
 from afterglow.scales import Direction
+from afterglow.therapy.coverage import outside_calibration
 from afterglow.therapy.kinetics import FloatArray
 from afterglow.therapy.population import Circumstances, belief, load_population
 from afterglow.therapy.regimen import Regimen, Route
 from afterglow.therapy.relief import Execution
 from afterglow.therapy.setting import Arm
 from afterglow.trials.cohort import ArmPlan, simulate_cohort
-from afterglow.trials.coverage import outside_calibration
 from afterglow.trials.moments import Asked, Moments, Statistic, known_instrument
 from afterglow.trials.predictive import (
     Interval,
@@ -343,7 +343,9 @@ def _relapse_prediction(asked: Asked, moments: Moments, arm: Arm, k: int, interv
 
 
 def _notes(protocol: TrialProtocol, evidence: str, status: str) -> tuple[str, ...]:
-    notes = [f"Model status: {status}. {evidence}", *outside_calibration(protocol)]
+    weight_kg = protocol.population.weight_kg if protocol.population else None
+    outside = outside_calibration(protocol.condition, protocol.regimen(), weight_kg=weight_kg)
+    notes = [f"Model status: {status}. {evidence}", *outside]
     if Arm.ACTIVE in protocol.arms:
         notes.append(
             "The part credited to the drug is an upper bound: from scores alone only drug and expectancy together "

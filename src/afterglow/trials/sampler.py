@@ -38,12 +38,17 @@ class Chain:
         accepted: fraction of proposals.
         autocorrelation: longest integrated autocorrelation time of a value, in steps.
         surface_error: root mean square distance of the surface from exact predictions, in standard errors of the rows.
+        skewness: largest of a value's draws, either way.
+        normal_widths: smallest and largest ratio, over the rows, of the central 90 % interval of the prediction under
+            the normal with the moments of the draws to that under the draws themselves.
     """
 
     draws: FloatArray
     accepted: float
     autocorrelation: float
     surface_error: float
+    skewness: float
+    normal_widths: tuple[float, float]
 
     @property
     def effective(self) -> float:
@@ -83,10 +88,12 @@ class Surface:
         strength = np.sum((self.linear * np.where(self.chance, spread, 1.0) / error[0]) ** 2, axis=1)
         strongest = [int(i) for i in np.argsort(-strength, kind="stable")[:_CROSSED]]
         self.pairs = [(i, j) for k, i in enumerate(strongest) for j in strongest[:k]]
-        both = np.array([np.eye(size)[i] + np.eye(size)[j] for i, j in self.pairs]).reshape(-1, size)
+        # Four corners of each pair: a mixed difference that does not depend on which way the axes point.
+        corners = [(1.0, 1.0), (-1.0, -1.0), (1.0, -1.0), (-1.0, 1.0)]
+        both = np.array([a * np.eye(size)[i] + b * np.eye(size)[j] for i, j in self.pairs for a, b in corners])
         further, _ = likelihood.predict(mean + both @ factor.T, np.zeros((len(both), N_TRIAL_EFFECTS)))
-        alone = self.base + both @ self.linear + both @ self.curved
-        self.crossed = self._link(further) - alone
+        mixed = self._link(further).reshape(len(self.pairs), len(corners), -1)
+        self.crossed = (mixed[:, 0] + mixed[:, 1] - mixed[:, 2] - mixed[:, 3]) / 4.0
         tell(1.0)
 
     def rows(self, at: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -130,6 +137,13 @@ def _parabola(values: FloatArray, size: int) -> tuple[FloatArray, FloatArray, Fl
     return base, (up - down) / 2.0, (up + down) / 2.0 - base
 
 
+def _directions(covariance: FloatArray) -> FloatArray:
+    """Principal axes in columns of one standard deviation each: across these the rows bend least together."""
+    values, axes = np.linalg.eigh(covariance)
+    directions: FloatArray = axes * np.sqrt(values)
+    return directions
+
+
 def sample_posterior(
     likelihood: Likelihood,
     mean: FloatArray,
@@ -156,22 +170,41 @@ def sample_posterior(
     """
     tell, chains = progress or (lambda _: None), list[Chain]()
     for at in range(_ROUNDS):
-        values, directions = np.linalg.eigh(factor @ factor.T)  # across these the rows bend least together
-        factor = directions * np.sqrt(values)
+        covariance = factor @ factor.T
         surface = Surface(
             likelihood,
             mean,
-            factor,
+            _directions(covariance),
             lambda done, at=at: tell((at + 0.5 * done) / _ROUNDS),  # type: ignore[misc]
         )
-        draws, accepted, autocorrelation = _ensemble(surface, factor, seed=seed + at, steps=steps, warm_up=warm_up)
-        off = surface.distance(draws)
-        chains.append(Chain(draws=draws, accepted=accepted, autocorrelation=autocorrelation, surface_error=off))
+        # Random numbers go through the Cholesky factor: directions of equal length, as of values that no figure
+        # informs, may be turned by the last bit of a machine, and another turn would make other draws.
+        proposed = np.asarray(np.linalg.cholesky(covariance), dtype=np.float64)
+        draws, accepted, autocorrelation = _ensemble(surface, proposed, seed=seed + at, steps=steps, warm_up=warm_up)
+        chains.append(
+            Chain(
+                draws=draws,
+                accepted=accepted,
+                autocorrelation=autocorrelation,
+                surface_error=surface.distance(draws),
+                skewness=float(np.abs(np.mean(((draws - draws.mean(axis=0)) / draws.std(axis=0)) ** 3, axis=0)).max()),
+                normal_widths=_normal_widths(surface, draws, seed=seed),
+            )
+        )
         tell((at + 1.0) / _ROUNDS)
         if chains[-1].surface_error < _CLOSE:
             break
         mean, factor = draws.mean(axis=0), np.asarray(np.linalg.cholesky(np.cov(draws.T)), dtype=np.float64)
     return min(chains, key=lambda chain: chain.surface_error)
+
+
+def _normal_widths(surface: Surface, draws: FloatArray, *, seed: int) -> tuple[float, float]:
+    """What a normal in place of the draws does to predicted rows, see `Chain`."""
+    factor = np.linalg.cholesky(np.cov(draws.T))
+    normal = draws.mean(axis=0) + np.random.default_rng(seed).standard_normal(draws.shape) @ factor.T
+    own, other = (np.diff(np.quantile(surface.rows(some)[0], (0.05, 0.95), axis=0), axis=0) for some in (draws, normal))
+    ratio = other / np.maximum(own, _EDGE)
+    return float(ratio.min()), float(ratio.max())
 
 
 def _ensemble(

@@ -181,12 +181,12 @@ class Validation:
         for row in rows:
             names = [
                 str(row.kind),
-                row.scored.condition.replace("_", " "),
+                row.scored.condition.words,
                 *(["control arms"] if row.is_control else []),
             ]
             for name in names:
                 found.setdefault(name, []).append(row)
-        order = ["all", *Kind, "control arms", *(c.replace("_", " ") for c in Condition)]
+        order = ["all", *Kind, "control arms", *(c.words for c in Condition)]
         return {str(name): summarise(found[name]) for name in order if name in found}
 
 
@@ -269,6 +269,23 @@ def _model(population: Population) -> str:
     return f"{population.version} ({(population.digest or 'priors')[:16]})"
 
 
+def predicted(got: Reported, f: ScoredFigure) -> tuple[FloatArray, FloatArray, Interval]:
+    """What trials of a figure's size would report: means and sampling errors by draw, and their predictive.
+
+    Args:
+        got: what the arm reports in each draw, at the figure's time or another.
+        f: whose statistic and number of patients it is.
+
+    Returns: points or per cent.
+    """
+    if f.statistic in (Statistic.MEAN_CHANGE, Statistic.MEAN_SCORE):
+        errors: FloatArray = np.sqrt(got.variance / (f.n or 1))
+        return got.mean, errors, mean_interval(got.mean, errors)
+    n = np.maximum(got.at_risk * (f.arm.n or 1) if f.n is None else np.full(len(got.mean), f.n), 1.0)
+    errors = 100.0 * np.sqrt(np.maximum(got.variance, 0.0) / n)  # a chance of nothing may be rounded below it
+    return 100.0 * got.mean, errors, proportion_interval(got.mean, np.round(n))
+
+
 def _row(f: ScoredFigure, found: Mapping[tuple[tuple[str, str], str, ReadAt], Reported], lookup: Lookup) -> Row:
     got = found[f.arm.key, f.scale, f.read_at]
     significant = None
@@ -277,13 +294,8 @@ def _row(f: ScoredFigure, found: Mapping[tuple[tuple[str, str], str, ReadAt], Re
         means, errors = _difference(got, other, f.arm.n, f.control.n)
         errors = np.full(len(means), f.se) if f.se is not None else errors
         interval, significant = mean_interval(means, errors), _chance_significant(means, errors)
-    elif f.statistic in (Statistic.MEAN_CHANGE, Statistic.MEAN_SCORE):
-        means, errors = got.mean, np.sqrt(got.variance / (f.n or 1))
-        interval = mean_interval(means, errors)
     else:
-        n = np.maximum(got.at_risk * (f.arm.n or 1) if f.n is None else np.full(len(got.mean), f.n), 1.0)
-        means, errors = 100.0 * got.mean, 100.0 * np.sqrt(got.variance / n)
-        interval = proportion_interval(got.mean, np.round(n))
+        means, errors, interval = predicted(got, f)
     sampling = float(np.sqrt(np.mean(errors**2)))
     sd = float(np.sqrt(np.var(means) + sampling**2))
     return Row(

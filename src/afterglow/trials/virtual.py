@@ -186,7 +186,7 @@ def _one_size(protocol: TrialProtocol, task: DesignTask, *, seed: int) -> tuple[
     numbers = [np.random.default_rng([seed, list(Basis).index(task.basis), task.first + i]) for i in range(task.count)]
     doubts = [_doubts(one, population, task.basis) for one in numbers]
     arms = []
-    for plan in _plans(protocol, task.masking):
+    for plan in planned_arms(protocol, task.masking):
         persons = [one.standard_normal((asked.most, population.person_dimensions)) for one in numbers]
         patients = build_patients(
             population,
@@ -298,8 +298,8 @@ class _Followed:
     seen: BoolArray
 
 
-def _plans(protocol: TrialProtocol, masking: Masking) -> list[ArmPlan]:
-    """The arms, the reference first."""
+def planned_arms(protocol: TrialProtocol, masking: Masking) -> list[ArmPlan]:
+    """What each arm of a design is given, the reference first."""
     planned = require_design(protocol)
     people = require_population(_sized(protocol))
     active = arm_plan(protocol, people, Arm.ACTIVE)

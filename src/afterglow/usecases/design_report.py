@@ -6,7 +6,7 @@ from afterglow import __version__
 from afterglow.protocol import require_design
 from afterglow.render.chart import Chart, Column, Table
 from afterglow.render.design import Kind, PowerData, PowerLine, power_chart
-from afterglow.render.report import KeyFigure, KeyFigures, Notice, Paragraph, Section, report_html
+from afterglow.render.report import KeyFigure, KeyFigures, Notice, Paragraph, Report, Section
 from afterglow.render.rows import ObservedPredictedData, PredictionGroup, PredictionRow, observed_predicted_chart
 from afterglow.render.text import format_number, format_percent, format_points, format_range
 from afterglow.trials import Masking
@@ -66,7 +66,7 @@ def design_document(answer: DesignAnswer) -> Document:
     }
 
 
-def design_report(answer: DesignAnswer) -> str:
+def design_report(answer: DesignAnswer) -> Report:
     """A planned trial as one HTML document."""
     planned = require_design(answer.protocol)
     sections = [
@@ -82,11 +82,11 @@ def design_report(answer: DesignAnswer) -> str:
         Section(heading="Everything simulated", blocks=(_table(answer),)),
         Section(heading="What this rests on", blocks=tuple(Paragraph(text=note) for note in answer.notes)),
     ]
-    return report_html(
+    return Report(
         title=answer.protocol.title or "A planned trial",
         subtitle=f"{answer.protocol.regimen().administrations[0]}; {planned.compared_on}, compared with "
         f"{answer.reference}; {answer.trials:,} simulated trials of each kind",
-        sections=sections,
+        sections=tuple(sections),
         foot=f"Afterglow {__version__}, {answer.model}, seed {answer.seed}, design {answer.digest[:12]}. "
         "Decision support, not advice.",
         tags=(f"{answer.status.capitalize()} model", *(("Extrapolation",) if planned.arms else ())),

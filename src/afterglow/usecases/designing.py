@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from afterglow.protocol import Endpoint, TrialProtocol, require_design
+from afterglow.therapy.coverage import outside_calibration
 from afterglow.therapy.kinetics import FloatArray
 from afterglow.therapy.population import load_population
 from afterglow.trials import (
@@ -19,9 +20,9 @@ from afterglow.trials import (
     arm_names,
     design_digest,
     here,
+    planned_arms,
     run_design,
 )
-from afterglow.trials.coverage import outside_calibration
 
 TRIALS = 1_000
 
@@ -212,12 +213,26 @@ _TEST_NAMES = {
 }
 
 
+def _outside(protocol: TrialProtocol) -> tuple[str, ...]:
+    """What of the arms lies outside of calibration; an arm's name stands before what is not true of all."""
+    weight_kg = protocol.population.weight_kg if protocol.population else None
+    plans = zip(arm_names(protocol), planned_arms(protocol, Masking.PLANNED), strict=True)
+    said = {
+        name: outside_calibration(protocol.condition, plan.regimen, weight_kg=weight_kg)
+        for name, plan in plans
+        if plan.regimen.administrations
+    }
+    every = tuple(one for one in next(iter(said.values())) if all(one in some for some in said.values()))
+    own = tuple(f"Arm {name}: {one}" for name, some in said.items() for one in some if one not in every)
+    return every + own
+
+
 def _notes(protocol: TrialProtocol, comparisons: int, evidence: str, status: str) -> tuple[str, ...]:
     planned = require_design(protocol)
     shared = "" if comparisons == 1 else f", shared out among {comparisons} comparisons"
     notes = [
         f"Model status: {status}. {evidence}",
-        *outside_calibration(protocol),
+        *_outside(protocol),
         f"Significant: two-sided p under {100 * planned.alpha:g} %{shared}, by {_TEST_NAMES[planned.compared_on]}.",
         (
             "Power takes the model's typical values for true; assurance is the same chance over all that they might be "

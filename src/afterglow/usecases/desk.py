@@ -23,10 +23,12 @@ from afterglow.errors import (
     StoreFault,
     UnknownName,
 )
+from afterglow.logs import note
 from afterglow.store import audit
 from afterglow.store.codec import decode, encode
 from afterglow.store.records import Store
 from afterglow.store.requests import recall, remember, request_digest
+from afterglow.usecases.forecast_queue import ask_touched
 from afterglow.usecases.work import Actor, Work, Written, check_signed
 
 T = TypeVar("T")
@@ -95,6 +97,11 @@ _CATALOGUE: dict[str, UseCase] = {}
 CATALOGUE: Mapping[str, UseCase] = MappingProxyType(_CATALOGUE)
 """Every use case that is loaded, by name."""
 
+_CALLS: dict[str, Callable[..., Any]] = {}
+CALLS: Mapping[str, Callable[..., Any]] = MappingProxyType(_CALLS)
+"""Every use case as it is called, with a desk first; `signature_of` tells the rest."""
+_FUNCTIONS: dict[str, Callable[..., Any]] = {}
+
 
 def use_case(
     name: str, *, roles: Iterable[Role], signs: bool = False, adds: bool = False
@@ -114,7 +121,8 @@ def use_case(
 
         def call(desk: Desk, /, *args: P.args, **kwargs: P.kwargs) -> R:
             _check_permitted(case, desk)
-            for left in reversed(range(_TRIES if adds else 1)):
+            again = desk.request_key is not None  # the same request may have come twice at once: the first has answered
+            for left in reversed(range(_TRIES if adds else 1 + again)):
                 try:
                     return _written(case, desk, function, args, kwargs)
                 except Conflict:
@@ -158,6 +166,7 @@ def view(
                 view=case.name,
                 patient_id=work.patient_id,
                 may_spool=case.in_room,
+                through=actor.through,
             )
             return Page(shown=shown, seq=seq, trail_behind=not told)
 
@@ -175,6 +184,19 @@ def roles_of(table: StateTable, *events: str) -> tuple[Role, ...]:
     if missing := set(events) - {row.event for row in table.rows}:
         raise UnknownName(f"The {table.machine} has no such event", observed=", ".join(sorted(missing)))
     return tuple(dict.fromkeys(found))
+
+
+def signature_of(name: str) -> inspect.Signature:
+    """What a use case is given after the desk, and what it gives, with every type found.
+
+    >>> from afterglow.usecases import permissions
+    >>> list(signature_of("alerts.act").parameters)
+    ['alert_id', 'action', 'version']
+    """
+    function = _FUNCTIONS[name]
+    found, types = inspect.signature(function), get_type_hints(function)
+    given = [each.replace(annotation=types[each.name]) for each in list(found.parameters.values())[1:]]
+    return found.replace(parameters=given, return_annotation=types["return"])
 
 
 def _enter(
@@ -201,6 +223,7 @@ def _enter(
         summary=summary,
     )
     _CATALOGUE[name] = case
+    _FUNCTIONS[name] = function
     return case
 
 
@@ -214,10 +237,12 @@ def _named(call: F, function: Callable[..., Any], case: UseCase) -> F:
     update_wrapper(call, function, assigned=("__module__", "__name__", "__qualname__", "__doc__"), updated=())
     vars(call).pop("__wrapped__")
     vars(call)["case"] = case
+    _CALLS[case.name] = call
     return call
 
 
 def _check_permitted(case: UseCase, desk: Desk) -> None:
+    note(actor=desk.actor.person_id, use_case=case.name)
     with _refusals_told(case, desk):
         actor = desk.actor
         scoped = actor.only is None or any(case.name == each or case.name.startswith(f"{each}.") for each in actor.only)
@@ -264,7 +289,9 @@ def _written(
                 return answer  # type: ignore[no-any-return]
         work = Work(tx=tx, actor=actor)
         result = function(work, *args, **kwargs)
-        tx.event(case.name, patient_id=work.patient_id, subject=work.subject, **work.detail)
+        ask_touched(tx)
+        through = {} if actor.through is None else {"token": actor.through}
+        tx.event(case.name, patient_id=work.patient_id, subject=work.subject, **work.detail, **through)
         if key is not None:
             remember(tx, actor.person_id, key, digest, encode(result))
     return result

@@ -11,7 +11,7 @@ from afterglow.forecast import Forecast, ForecastWarning, Trajectory, WarningCod
 from afterglow.render.chart import Column, Table
 from afterglow.render.forecast import forecast_chart
 from afterglow.render.outlook import interval_chart, relapse_chart
-from afterglow.render.report import Block, KeyFigures, Notice, Paragraph, Section, report_html
+from afterglow.render.report import Block, KeyFigures, Notice, Paragraph, Report, Section
 from afterglow.render.text import format_day, format_number
 from afterglow.scales import Definition, instrument, sources
 from afterglow.usecases.forecast_view import (
@@ -31,15 +31,15 @@ from afterglow.usecases.forecasting import ForecastAnswer, definition_used
 _ALWAYS = (WarningCode.PROVISIONAL, WarningCode.UPPER_BOUND, WarningCode.PERCENT_ONLY)
 
 
-def forecast_report(answer: ForecastAnswer) -> str:
+def forecast_report(answer: ForecastAnswer) -> Report:
     """A forecast as one HTML document."""
     found = answer.forecast
     day = format_day(answer.at(found.given.now_h).date(), weekday=True, year=True)
     forecast = _no_forecast(answer) if found.trajectory is None else _forecast(answer, found.trajectory)
-    return report_html(
+    return Report(
         title=f"Forecast from {day}",
         subtitle=_subtitle(answer),
-        sections=[*forecast, _rests_on(answer), _definitions(found)],
+        sections=(*forecast, _rests_on(answer), _definitions(found)),
         foot=f"Afterglow {__version__}, {found.model}, seed {found.given.seed}. Decision support, not advice.",
         tags=(f"{found.status.capitalize()} model",),
     )
@@ -51,7 +51,7 @@ def _subtitle(answer: ForecastAnswer) -> str:
     if given.planned.starts_h:
         said.append(f"{len(given.planned.starts_h)} planned")
     last = (*given.given.administrations, *given.planned.administrations)[-1:]
-    condition = given.condition.replace("_", " ").capitalize()
+    condition = given.condition.heading
     return "; ".join([condition, ", ".join(said), *(str(one) for one in last)])
 
 
@@ -67,9 +67,9 @@ def _forecast(answer: ForecastAnswer, trajectory: Trajectory) -> list[Section]:
         *_notices(found.warnings),
     ]
     judged: list[Block] = [Paragraph(text=text) for text in sentences(answer)]
-    parts = parts_of_change(answer, trajectory)
+    parts = parts_table(answer, trajectory)
     if parts is not None:
-        judged.insert(0, _parts_table(answer, trajectory, parts))
+        judged.insert(0, parts)
     relapse, intervals = relapse_data(answer), interval_data(answer)
     outlook: list[Block] = [] if relapse is None else [relapse_chart(relapse)]
     outlook += [] if intervals is None else [interval_chart(intervals)]
@@ -105,7 +105,11 @@ def _notices(warnings: Iterable[ForecastWarning]) -> Iterator[Notice]:
             yield Notice(text=one.text, kind="note" if one.code in _ALWAYS else "warning")
 
 
-def _parts_table(answer: ForecastAnswer, trajectory: Trajectory, parts: dict[str, str]) -> Table:
+def parts_table(answer: ForecastAnswer, trajectory: Trajectory) -> Table | None:
+    """Where the last measured change comes from, adding up as shown; None without a score after the first session."""
+    parts = parts_of_change(answer, trajectory)
+    if parts is None:
+        return None
     unit = "% of baseline" if is_percent(answer) else "points"
     last = scores_shown(answer)[-1]
     day = int(np.argmin(np.abs(trajectory.times_h - last.time_h)))

@@ -65,7 +65,7 @@ def picture_data(answer: ForecastAnswer, trajectory: Trajectory) -> ForecastData
         control=series(strip.control[inside]),
         due=due,
         thresholds=tuple(_thresholds(answer)),
-        severity=() if is_percent(answer) else tuple(_severity(found.scale)),
+        severity=() if is_percent(answer) else tuple(severity_bands(found.scale)),
     )
 
 
@@ -113,7 +113,8 @@ def _shown_h(answer: ForecastAnswer, due: DueDate) -> tuple[float, float]:
     return begin, min(wanted, given.now_h + _LONGEST_AHEAD_H)
 
 
-def _severity(scale: str) -> Iterator[SeverityBand]:
+def severity_bands(scale: str) -> Iterator[SeverityBand]:
+    """The published bands of a scale's total, each up to where the next begins; none where none are published."""
     known = instrument(scale)
     found = next((one for one in known.bands if "total" in one.applies_to), None)
     if found is None or known.range is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from afterglow.errors import InputError, MissingValue, NoModel, OutOfRange, WrongOrder
@@ -14,7 +15,7 @@ from afterglow.protocol import CourseRecord, RecordedEvent, RecordedSession, Tri
 from afterglow.protocol.course import hours_between
 from afterglow.protocol.treatment import LONGEST_COURSE_H
 from afterglow.quantities import HOURS_PER_DAY, format_duration
-from afterglow.scales import Definition, instrument, instruments
+from afterglow.scales import Definition, Instrument, instrument, instruments
 from afterglow.therapy.regimen import Regimen, repeat
 from afterglow.therapy.setting import Condition
 
@@ -54,6 +55,18 @@ class ForecastAnswer:
         """The moment of a time on the course's clock, in its zone."""
         return self.forecast.given.at(time_h).astimezone(ZoneInfo(self.zone))
 
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        """Over HTTP an answer is its documented JSON, as the command prints it."""
+        from pydantic_core import core_schema as core  # noqa: PLC0415  the API alone asks
+
+        from afterglow.usecases.forecast_contracts import forecast_document  # noqa: PLC0415  it needs this class
+
+        told = core.dict_schema(core.str_schema(), core.any_schema())
+        return core.any_schema(
+            serialization=core.plain_serializer_function_ser_schema(forecast_document, return_schema=told)
+        )
+
     def day_at(self, time_h: float) -> datetime:
         """A time whole days from now: the same time of day on another date, whatever the clocks did between."""
         now_h = self.forecast.given.now_h
@@ -64,6 +77,7 @@ def forecast_course(
     course: CourseRecord,
     *,
     plan: TrialProtocol | None = None,
+    booked: Sequence[RecordedSession] = (),
     limit: float = DEFAULT_LIMIT,
     now: datetime | None = None,
     relapse_at: float | None = None,
@@ -74,6 +88,7 @@ def forecast_course(
     Args:
         course: what happened.
         plan: its sessions are taken as planned, the first of them a day after `now`; None for no further session.
+        booked: sessions to come at times of their own, where there is no plan.
         limit: largest accepted chance of relapse before the next session, a fraction.
         now: where the forecast starts, aware; None for the last row's time.
         relapse_at: the clinic's relapse rule, a score of at least this on the last score's scale and in its unit; None
@@ -89,7 +104,7 @@ def forecast_course(
     _check_scales(course)
     if plan is not None:
         _check_plan(course, plan)
-    given = forecast_input(course, plan=plan, limit=limit, now=now, relapse_at=relapse_at, seed=seed)
+    given = forecast_input(course, plan=plan, booked=booked, limit=limit, now=now, relapse_at=relapse_at, seed=seed)
     try:
         answer = forecast(given, layers=True)
     except InputError as fault:
@@ -102,6 +117,7 @@ def forecast_input(
     course: CourseRecord,
     *,
     plan: TrialProtocol | None = None,
+    booked: Sequence[RecordedSession] = (),
     limit: float = DEFAULT_LIMIT,
     now: datetime | None = None,
     relapse_at: float | None = None,
@@ -113,7 +129,10 @@ def forecast_input(
     """
     origin_at = course.sessions[0].at if course.sessions else course.origin_at
     now_h = hours_between(origin_at, now or course.last_at)
-    starts_h = () if plan is None else tuple(now_h + PLAN_STARTS_H + session_h for session_h in plan.session_h)
+    planned = Regimen(tuple(session.administration(origin_at) for session in booked))
+    if plan is not None:
+        starts_h = tuple(now_h + PLAN_STARTS_H + session_h for session_h in plan.session_h)
+        planned = repeat(plan.regimen().administrations[0], starts_h)
     return ForecastInput(
         origin_at=origin_at,
         now_h=now_h,
@@ -128,7 +147,7 @@ def forecast_input(
             for score in course.scores
         ),
         given=Regimen(tuple(session.administration(origin_at) for session in course.sessions)),
-        planned=Regimen() if plan is None else repeat(plan.regimen().administrations[0], starts_h),
+        planned=planned,
         weight_kg=course.weight_kg,
         age_years=course.age_years,
         limit=limit,
@@ -156,6 +175,16 @@ def _relapse_rule(course: CourseRecord, score_at_least: float) -> RelapseRule:
             allowed=f"over {low:g} and up to {high:g}{unit}",
         )
     return RelapseRule(scale=last.scale, score_at_least=score_at_least, source="the clinic's rule, as given")
+
+
+def follows(scale: Instrument, condition: Condition) -> bool:
+    """Whether a scale measures what the model of a condition follows.
+
+    >>> follows(instrument("PHQ-9"), Condition.DEPRESSION), follows(instrument("PHQ-9"), Condition.PAIN)
+    (True, False)
+    """
+    domain = _DOMAINS.get(condition)
+    return domain is None or scale.domain == domain
 
 
 def definition_used(definitions: Sequence[Definition]) -> Definition | None:
@@ -208,15 +237,16 @@ def _check_scales(course: CourseRecord) -> None:
             allowed=", ".join(one.replace("_", " ") for one in Condition if one is not Condition.COGNITION),
             next_step="No lasting effect is known that could hold or fade; see `afterglow evidence claims`",
         )
-    domain = _DOMAINS.get(course.condition)
     for score in course.scores:
-        measured = instrument(score.scale).domain
-        if domain is not None and measured != domain:
+        known = instrument(score.scale)
+        if not follows(known, course.condition):
             fitting = [instrument(name) for name in instruments()]
             raise NoModel(
-                f"{score.scale} cannot be linked to a forecast of {course.condition.replace('_', ' ')}",
-                observed=f"a scale of {measured}",
-                allowed=", ".join(one.short_name for one in fitting if one.domain == domain and one.range is not None),
+                f"{score.scale} cannot be linked to a forecast of {course.condition.words}",
+                observed=f"a scale of {known.domain}",
+                allowed=", ".join(
+                    one.short_name for one in fitting if follows(one, course.condition) and one.range is not None
+                ),
                 next_step="Leave its rows out, or correct the condition",
                 place=score.place,
             )
@@ -226,8 +256,8 @@ def _check_plan(course: CourseRecord, plan: TrialProtocol) -> None:
     if plan.condition is not course.condition:
         raise InputError(
             "The plan is for another condition than the course",
-            observed=plan.condition.replace("_", " "),
-            allowed=course.condition.replace("_", " "),
+            observed=plan.condition.words,
+            allowed=course.condition.words,
             next_step="Give the plan of this patient, or correct the condition",
             about="plan.condition",
         )

@@ -29,6 +29,7 @@ from afterglow.clinic import (
     Movement,
     Plan,
     PreparedDose,
+    RateChange,
     Reading,
     RuleAnswer,
     SafetyPlan,
@@ -43,8 +44,13 @@ from afterglow.clinic import (
 from afterglow.protocol import RecordedScore, RecordedSession
 from afterglow.scales import ScaleAnswers, ScaleScore
 from afterglow.store.patients import Identifiers
+from afterglow.usecases.contacts import Contact
+from afterglow.usecases.deciding import NextDecision
+from afterglow.usecases.forecast_queue import ForecastJob
+from afterglow.usecases.jobs import ForecastPicture, ForecastRecord
 from afterglow.usecases.measures import Answering, CheckIn, Measured
 from afterglow.usecases.messages import OutgoingMessage, Route
+from afterglow.usecases.papers import ChartNote
 from afterglow.usecases.passes import Pass
 from afterglow.usecases.patients import KnownFact, TrialHistory
 from afterglow.usecases.people import Person
@@ -62,15 +68,20 @@ KINDS: Mapping[str, type] = MappingProxyType(
         "booking": Booking,
         "broken_glass": BrokenGlass,
         "alert": ClinicAlert,
+        "chart_note": ChartNote,
         "check_in": CheckIn,
         "consent": Consent,
         "consent_form": ConsentForm,
+        "contact": Contact,
         "container": Container,
         "diary": Diary,
         "dose_order": DoseOrder,
         "drug_use": DrugUse,
         "emergency_assessment": EmergencyAssessment,
         "finding": Finding,
+        "forecast": ForecastRecord,
+        "forecast_job": ForecastJob,
+        "forecast_picture": ForecastPicture,
         "form_sent": FormSent,
         "help_lines": HelpLines,
         "identifiers": Identifiers,
@@ -80,11 +91,13 @@ KINDS: Mapping[str, type] = MappingProxyType(
         "medicine_list": MedicineList,
         "medicine_trial": MedicineTrial,
         "movement": Movement,
+        "next_decision": NextDecision,
         "outgoing_message": OutgoingMessage,
         "pass": Pass,
         "person": Person,
         "plan": Plan,
         "prepared_dose": PreparedDose,
+        "rate_change": RateChange,
         "reading": Reading,
         "route": Route,
         "rule_answer": RuleAnswer,

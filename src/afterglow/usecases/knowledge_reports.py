@@ -1,12 +1,23 @@
-"""Self-contained reports of the evidence: an outcome pooled as a forest plot, and the claims ledger."""
+"""Reports of the evidence: an outcome pooled as a forest plot, the claims ledger, the trials."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
 from afterglow import __version__
-from afterglow.evidence import PREDICTION_FORMULA, Claim, claims, source
+from afterglow.evidence import (
+    PREDICTION_FORMULA,
+    Claim,
+    Figure,
+    StudiedCondition,
+    Trial,
+    TrialArm,
+    claims,
+    source,
+    trials_where,
+)
 from afterglow.provenance import Role, Verified
+from afterglow.quantities import format_duration
 from afterglow.render import report
 from afterglow.render.chart import Chart, Column, Table
 from afterglow.render.report import (
@@ -15,31 +26,45 @@ from afterglow.render.report import (
     KeyFigures,
     Notice,
     Paragraph,
+    Report,
     Section,
     claims_section,
-    report_html,
 )
 from afterglow.render.rows import ForestData, ForestGroup, ForestRow, forest_chart
 from afterglow.render.text import format_number, format_percent, format_range
 from afterglow.usecases.knowledge import (
+    FROM_MEMORY,
     METHOD_NAMES,
+    ROLE_USES,
     SIGN_WARNING,
     PoolAnswer,
     ShownRow,
+    arm_words,
+    checked_words,
     cited_words,
     figure_time,
     figure_value,
     figure_words,
     is_recalled,
+    printed,
+    provenances_in,
     source_keys,
     typeset,
 )
+
+CONDITION_NAMES = {
+    StudiedCondition.PTSD: "PTSD",
+    StudiedCondition.OCD: "OCD",
+    StudiedCondition.PAIN_CRPS: "Pain, CRPS",
+    StudiedCondition.PAIN_MIXED: "Pain, mixed",
+}
+"""Of those whose words are not the name of their key."""
 
 _FOOT = f"Afterglow {__version__}. Published figures, each with its source. Decision support, not advice."
 _HELD_OUT = {Role.HELD_OUT, Role.HELD_OUT_SHARED}
 
 
-def pool_report(answer: PoolAnswer) -> str:
+def pool_report(answer: PoolAnswer) -> Report:
     """An outcome pooled, its rows with role and source, what was left out, and published meta-analyses beside."""
     outcome, pooled = answer.pool.outcome, answer.pool.pooled
     sections = [
@@ -59,33 +84,134 @@ def pool_report(answer: PoolAnswer) -> str:
         sections.append(Section(heading="Left out, and why", blocks=(_excluded_table(answer),)))
     if answer.published:
         sections.append(Section(heading="Published meta-analyses", blocks=tuple(_published_blocks(answer))))
-    return report_html(
+    return Report(
         title=f"Pooled: {outcome.title}",
         subtitle=f"{METHOD_NAMES[pooled.method]} random effects, {answer.unit}; {answer.better}.",
-        sections=[*sections, _sources_section(answer.source_keys)],
+        sections=(*sections, _sources_section(answer.source_keys)),
         foot=_FOOT,
         tags=("Contains held-out figures: for display only",) if answer.held_out else (),
     )
 
 
-def claims_report() -> str:
-    """The claims ledger: the tally, each claim with verdict and evidence, and the sources."""
+def claims_report(*, beside: bool = True) -> Report:
+    """The claims ledger: the tally, each claim with verdict and evidence, and the sources.
+
+    Without `beside` the model's predictions, which take seconds the first time, are said to be on the way.
+    """
     from afterglow.usecases.claims_model import BESIDE_THE_LEDGER  # noqa: PLC0415  only the claims need the model
 
     found = claims()
     recalled = sum(is_recalled(part.provenance) for claim in found for part in claim.evidence)
-    ledger = claims_section([_ledger_claim(claim) for claim in found])
+    ledger = claims_section([_ledger_claim(claim, beside=beside) for claim in found])
     note = Notice(text=f"{recalled} pieces of evidence are from memory and say so: they are not to be quoted.")
-    beside = Notice(text=BESIDE_THE_LEDGER)
+    how = Notice(text=BESIDE_THE_LEDGER)
     sections = [
-        Section(heading=ledger.heading, blocks=(beside, *ledger.blocks, note)),
+        Section(heading=ledger.heading, blocks=(how, *ledger.blocks, note)),
         Section(heading="Sources", blocks=(_claim_sources(found),)),
     ]
-    return report_html(
+    return Report(
         title="What ketamine therapy does, and what is only said of it",
         subtitle=f"{len(found)} popular claims, judged on what controlled evidence shows for the words used.",
-        sections=sections,
+        sections=tuple(sections),
         foot=_FOOT,
+    )
+
+
+def trials_report() -> Report:
+    """Every trial, cohort and label by condition: its role, how many figures were read, and the comparator."""
+    sections = []
+    for condition in StudiedCondition:
+        found = trials_where(condition=condition)
+        rows = tuple(
+            (
+                each.key,
+                str(each.citation),
+                each.role.replace("_", " "),
+                typeset(each.comparator or "none"),
+                str(len(each.figures)),
+            )
+            for each in found
+        )
+        if rows:
+            heading = CONDITION_NAMES.get(condition, condition.replace("_", " ").capitalize())
+            columns = tuple(Column(heading=heading) for heading in ("Key", "Published", "Role", "Comparator"))
+            table = Table(
+                caption=f"{heading}: {len(rows)} in all",
+                columns=(*columns, Column(heading="Figures", numeric=True)),
+                rows=rows,
+            )
+            sections.append(Section(heading=heading, blocks=(table,)))
+    return Report(
+        title="Trials, cohorts and labels",
+        subtitle="What each may be used for: calibration figures are fitted, held-out ones judge the model.",
+        sections=tuple(sections),
+        foot=_FOOT,
+    )
+
+
+def trial_report(found: Trial) -> Report:
+    """One trial: what it was, its arms, every figure with its source; what is from memory stands apart."""
+    about = [
+        ("Title", found.citation.title),
+        ("About", CONDITION_NAMES.get(found.condition, found.condition.replace("_", " "))),
+        ("Role", f"{found.role.replace('_', ' ')}: {ROLE_USES[found.role]}"),
+        ("Design", found.design),
+        ("Population", found.population),
+        ("Schedule", found.schedule),
+        ("Comparator", found.comparator),
+        ("Primary outcome", found.primary),
+        ("Shares patients with", ", ".join(found.overlaps)),
+        *(("Caveat", caveat) for caveat in found.caveats),
+        *(("Sources disagree", conflict) for conflict in found.conflicts),
+    ]
+    facts = tuple((name, typeset(text)) for name, text in about if text)
+    blocks: list[Block] = [
+        Table(caption="What it was", columns=(Column(heading="What"), Column(heading="As published")), rows=facts)
+    ]
+    if found.arms:
+        columns = tuple(Column(heading=heading) for heading in ("Arm", "Given", "Schedule", "Patients", "Baseline"))
+        blocks.append(Table(caption="Arms", columns=columns, rows=tuple(map(arm_cells, found.arms))))
+    sections = [Section(heading="The trial", blocks=tuple(blocks))]
+    for heading, recalled in (("Figures", False), (f"{FROM_MEMORY.capitalize()}: never to be quoted", True)):
+        figures = [each for each in found.figures if is_recalled(each.provenance) is recalled]
+        if figures:
+            columns = tuple(Column(heading=one) for one in ("Arm", "Figure", "Time", "Value", "Source, note"))
+            table = Table(
+                caption=f"{heading}, {len(figures)} in all", columns=columns, rows=tuple(map(_figure_cells, figures))
+            )
+            sections.append(Section(heading=heading, blocks=(table,)))
+    return Report(
+        title=found.key,
+        subtitle=f"{found.citation}.",
+        sections=(*sections, _sources_section(source_keys(provenances_in(found)))),
+        foot=_FOOT,
+        tags=("Held out: for display only",) if found.role in _HELD_OUT else (),
+    )
+
+
+def arm_cells(arm: TrialArm) -> tuple[str, str, str, str, str]:
+    """An arm in a table: its id, what was given, the schedule, patients, baseline."""
+    route = "" if arm.route is None else arm.route.replace("_", " ").replace("iv", "IV")
+    given = [arm_words(arm), arm.stratum or "", route]
+    if arm.infusion_h is not None:
+        given.append(f"over {format_duration(arm.infusion_h)}")
+    given.append(FROM_MEMORY if is_recalled(arm.provenance) else "")
+    baseline = ""
+    if arm.baseline is not None:
+        spread = "" if arm.baseline.sd is None else f" (SD {printed(arm.baseline.sd)})"
+        memory = f", {FROM_MEMORY}" if is_recalled(arm.baseline.provenance) else ""
+        baseline = f"{arm.baseline.scale} {printed(arm.baseline.mean)}{spread}{memory}"
+    patients = "" if arm.n is None else f"{arm.n} {arm.n_label or ''}".strip()
+    return arm.id, ", ".join(filter(None, given)), typeset(arm.schedule or ""), patients, baseline
+
+
+def _figure_cells(figure: Figure) -> tuple[str, ...]:
+    return (
+        figure.arm or " against ".join(figure.contrast or ()),
+        figure_words(figure),
+        figure_time(figure),
+        figure_value(figure),
+        checked_words(figure.provenance).removeprefix(FROM_MEMORY).removeprefix("; "),
     )
 
 
@@ -257,7 +383,7 @@ def _published_blocks(answer: PoolAnswer) -> Iterable[Block]:
     )
 
 
-def _ledger_claim(claim: Claim) -> report.Claim:
+def _ledger_claim(claim: Claim, *, beside: bool) -> report.Claim:
     from afterglow.usecases.claims_model import claim_predictions, claim_sentence  # noqa: PLC0415
 
     return report.Claim(
@@ -266,7 +392,7 @@ def _ledger_claim(claim: Claim) -> report.Claim:
         verdict=claim.verdict.value,
         numbers=tuple(map(cited_words, claim.evidence)),
         action=typeset(claim.action),
-        model=claim_sentence(claim_predictions()[claim.id]),
+        model=claim_sentence(claim_predictions()[claim.id]) if beside else "being computed",
     )
 
 

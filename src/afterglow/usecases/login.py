@@ -10,6 +10,7 @@ from __future__ import annotations
 import hmac
 import re
 import secrets
+import unicodedata
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cache
@@ -19,6 +20,7 @@ from threading import Semaphore
 import pyotp
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
+from zxcvbn import zxcvbn
 
 from afterglow.errors import LoginRefused, NotFound, OutOfRange, TooManyTries
 from afterglow.store import facts
@@ -49,7 +51,10 @@ SEEN_EVERY = timedelta(minutes=1)  # a session's last sight is written no oftene
 FREE_TRIES = 5  # Assumption: our policy, as the waits
 FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=15), timedelta(minutes=15)
 FORGET_AFTER = timedelta(days=1)
-SHORTEST, LONGEST = 12, 128  # characters of a password; Source: NIST SP 800-63B-3, 5.1.1.2 asks for 8 or more
+SHORTEST, LONGEST = 12, 128  # characters of a password; Source: NIST SP 800-63B-3, 5.1.1.2 asks for 8 and 64 or more
+FEWEST_GUESSES = 1e10  # Assumption: our policy; what zxcvbn calls safe against guessing a slow hash off line
+_JUDGED = 64  # characters of a password that are judged
+_NEAR = ("afterglow", "ketamine", "esketamine", "spravato", "clinic")  # words that somebody would try here first
 RECOVERY_CODES = 10
 _STEP_S = 30  # Source: RFC 6238, 5.2
 HASHER = PasswordHasher()  # Argon2id as RFC 9106, 4 recommends where memory is short: 64 MiB, 3 passes, 4 lanes
@@ -120,7 +125,10 @@ def finish_set_up(store: Store, token: str, *, password: str, secret: str, code:
     codes = tuple(secrets.token_bytes(10) for _ in range(RECOVERY_CODES))
     words = tuple(_base32(each) for each in codes)
     made = Credentials(
-        password=HASHER.hash(password), totp=secret, recovery=tuple(map(_recovery_digest, words)), last_step=step
+        password=HASHER.hash(_normal(password)),
+        totp=secret,
+        recovery=tuple(map(_recovery_digest, words)),
+        last_step=step,
     )
     with store.write(clinic_id, by=login) as tx:
         head = facts.load(tx, Pass, found.id)
@@ -246,7 +254,7 @@ def change_password(store: Store, token: str, proof: Proof, *, password: str) ->
     """
     actor = sign_again(store, token, proof)
     check_password(password, login=actor.person_id)
-    hashed = HASHER.hash(password)
+    hashed = HASHER.hash(_normal(password))
     with store.write(actor.clinic_id, by=actor.person_id) as tx:
         kept, version = load_credentials(tx, actor.person_id)
         if kept is None:
@@ -265,7 +273,11 @@ def offline_key(store: Store, actor: Actor) -> bytes:
 
 
 def check_password(password: str, *, login: str) -> None:
-    """Refuse a password that is short, or made of the login or of few characters.
+    """Refuse a password that is short, or that a program would guess soon.
+
+    Guesses are counted by zxcvbn: 30,000 leaked passwords, names and words, keyboard rows, dates, repeats, and what
+    they make together; the login and words of this trade count as first tries. No kinds of characters are asked for.
+    Source: NIST SP 800-63B-3, 5.1.1.2; Wheeler 2016, USENIX Security.
 
     Raises: OutOfRange.
 
@@ -279,13 +291,18 @@ def check_password(password: str, *, login: str) -> None:
             next_step="Take some words that only you would put together",
             about="password",
         )
-    if login in password.lower() or "afterglow" in password.lower() or len(set(password)) < 6:
+    if zxcvbn(_normal(password)[:_JUDGED], user_inputs=[login, *_NEAR])["guesses"] < FEWEST_GUESSES:
         raise OutOfRange(
-            "The password is too plain",
-            allowed="none that holds the login or 'afterglow', and 6 or more different characters",
+            "The password is too easy to guess",
+            allowed="none that was leaked, or is made of the login, common words, dates, rows of keys or repeats",
             next_step="Take some words that only you would put together",
             about="password",
         )
+
+
+def _normal(password: str) -> str:
+    """The same letters are the same password on every keyboard (NIST SP 800-63B-3, 5.1.1.2)."""
+    return unicodedata.normalize("NFKC", password)
 
 
 def _proven(store: Store, clinic_id: str, proof: Proof, *, event: str) -> tuple[str, int]:
@@ -307,7 +324,7 @@ def _proven(store: Store, clinic_id: str, proof: Proof, *, event: str) -> tuple[
         _tell_failure(store, clinic_id, proof, known=person is not None)
         raise _refused_login()
     if HASHER.check_needs_rehash(kept.password):
-        after = replace(after, password=HASHER.hash(proof.password))
+        after = replace(after, password=HASHER.hash(_normal(proof.password)))
     with store.write(clinic_id, by=login) as tx:
         save_credentials(tx, login, after, version=version)
         for each in (bucket, codes):
@@ -319,7 +336,10 @@ def _proven(store: Store, clinic_id: str, proof: Proof, *, event: str) -> tuple[
 def _verify(kept: Credentials | None, password: str) -> bool:
     try:
         with _HASHING:
-            return HASHER.verify(_nobody() if kept is None else kept.password, password[:LONGEST]) and kept is not None
+            return (
+                HASHER.verify(_nobody() if kept is None else kept.password, _normal(password[:LONGEST]))
+                and kept is not None
+            )
     except (VerificationError, InvalidHashError):
         return False
 

@@ -25,9 +25,10 @@ from afterglow.clinic import (
     due_measures,
     escalate,
     hand_over,
+    raise_alert,
     read_alert,
     read_score,
-    response_time,
+    rule,
 )
 from afterglow.errors import MissingValue, NotPermitted, OutOfRange, WrongOrder, echo
 from afterglow.scales import ScaleScore, instrument, scale_answers, score, score_subscales, score_total
@@ -41,7 +42,6 @@ from afterglow.usecases.work import CARE, Loaded, Work, Written
 
 _ENTER = (Role.COORDINATOR, Role.NURSE, Role.PRESCRIBER, Role.THERAPIST)
 OPEN_ALERTS = ("open", "seen", "acted")
-_ESCALATING = ("open", "seen")
 ALERTING = timedelta(days=60)  # Assumption: our policy; an older score is history that somebody types in
 _SEX = "patient.sex_for_cutoff"
 CHECK_IN_QUESTIONS = ("unwell", "low_mood_or_thoughts", "drove_or_fell")
@@ -249,19 +249,19 @@ def mark_read(work: Work, alert_id: str, *, patient_id: str, version: int) -> Wr
 
 @use_case("alerts.act", roles=roles_of(ALERT, "act"))
 def act_upon(work: Work, alert_id: str, *, action: str, version: int) -> Written:
-    """What was done about an alert.
+    """What was done about an alert; by somebody below its owner as cover, and the owner's clock runs on.
 
     Raises: WrongState unless it was read; MissingValue, Conflict.
     """
     loaded = work.load(ClinicAlert, alert_id, version=version)
-    return _alert(work, loaded, act_on(loaded.now, work.act(action)))
+    return _alert(work, loaded, act_on(loaded.now, work.act(action), policy=work.policy_or_defaults()))
 
 
 @use_case("alerts.close", roles=roles_of(ALERT, "close"))
 def close(work: Work, alert_id: str, *, version: int) -> Written:
-    """Close an alert that was read and acted upon.
+    """Close an alert that was read and acted upon; its owner does, or a role above.
 
-    Raises: WrongState, Conflict.
+    Raises: WrongState, NotPermitted, Conflict.
     """
     loaded = work.load(ClinicAlert, alert_id, version=version)
     return _alert(work, loaded, close_alert(loaded.now, work.act()))
@@ -282,7 +282,7 @@ def give_to(work: Work, alert_id: str, *, to: Role, reason: str, version: int) -
 @use_case("alerts.escalate", roles=roles_of(ALERT, "escalate"))
 def escalate_due(work: Work) -> tuple[str, ...]:
     """The clock: every alert whose time is over goes to the next role; the ids of those."""
-    due = work.every(ClinicAlert, states=_ESCALATING, due_until=work.now)
+    due = work.every(ClinicAlert, states=OPEN_ALERTS, due_until=work.now)
     for each in due:
         outcome = escalate(each.now, work.act(), policy=work.policy_or_defaults())
         _alert(work, each, outcome)
@@ -294,7 +294,7 @@ def escalate_due(work: Work) -> tuple[str, ...]:
 def is_escalation_due(store: Store, clinic_id: str) -> bool:
     """Whether any alert's time is over; looks at what lists are made from, opens no patient's data."""
     with store.read(clinic_id) as tx:
-        return store_facts.is_due(tx, ClinicAlert, states=_ESCALATING, until=tx.now)
+        return store_facts.is_due(tx, ClinicAlert, states=OPEN_ALERTS, until=tx.now)
 
 
 def raise_alerts(work: Work, patient_id: str, alerts: Iterable[ClinicAlert]) -> tuple[str, ...]:
@@ -424,17 +424,16 @@ def check_in_alerts(
     said = [name for name in CHECK_IN_QUESTIONS if getattr(made, name) and name not in told]
     if not said:
         return ()
-    priority = Priority.HIGH if "low_mood_or_thoughts" in said else Priority.MEDIUM
-    alert = ClinicAlert(
-        id=f"{alert_id}.check_in",
+    alert = raise_alert(
+        alert_id=f"{alert_id}.check_in",
         patient_id=patient_id,
         about="S072",
-        text=f"24-hour check-in: {', '.join(each.replace('_', ' ') for each in said)}",
+        text=f"24-hour check-in: {', '.join(each.replace('_', ' ') for each in said)}.",
+        source=f"rule S072; {rule('S072').basis}",
         action="Call the patient",
-        priority=priority,
-        owner=Role.PRESCRIBER if priority is Priority.HIGH else Role.NURSE,
-        raised_at=work.now,
-        respond_by=work.now + response_time(priority, work.policy_or_defaults()),
+        priority=Priority.HIGH if "low_mood_or_thoughts" in said else Priority.MEDIUM,
+        at=work.now,
+        policy=work.policy_or_defaults(),
     )
     return (alert,)
 

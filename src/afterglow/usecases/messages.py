@@ -1,7 +1,8 @@
 """Messages out: written in the transaction that causes them, sent afterwards, tried again, and never silent about it.
 
 A message names no patient: it says that something waits in the clinic's own screens. An address counts once somebody
-has shown that what is sent there arrives; an alert whose owner has no such address says so.
+has shown that what is sent there arrives; an alert whose owner has no such address says so. Links for patients are made
+when a message leaves, so that their secrets lie nowhere.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import hmac
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
@@ -21,6 +22,7 @@ from afterglow.errors import Conflict, InputError, NotPermitted, OutOfRange, ech
 from afterglow.store import facts
 from afterglow.store.records import Store
 from afterglow.usecases.desk import Desk, use_case, view
+from afterglow.usecases.passes import Purpose, issue_to, link_address, take_back
 from afterglow.usecases.work import CARE, Loaded, Work, Written, program
 
 OWNERS = (Role.NURSE, Role.PRESCRIBER, Role.MEDICAL_DIRECTOR)
@@ -30,6 +32,10 @@ MOST_TRIES = 12  # policy: with the waits below, about seven hours
 LONGEST_WAIT = timedelta(hours=1)
 CODE_TRIES = 5  # policy: a code of eight digits is then guessed once in twenty million
 _CODE_DIGITS = 8
+LINKS = "{links}"
+"""Where the links of a message stand in its text."""
+NO_PAGES = "the address of the pages is not set"
+LINK_DAYS = 3.0
 
 
 class Channel(StrEnum):
@@ -40,12 +46,16 @@ class Channel(StrEnum):
 
 
 class Delivery(StrEnum):
-    """Where a message is; sent: the next server took it, which is not that somebody read it."""
+    """Where a message is.
+
+    sent: the next server took it, which is not that somebody read it; dropped: the patient said no before it left.
+    """
 
     WAITING = "waiting"
     SENDING = "sending"
     SENT = "sent"
     FAILED = "failed"
+    DROPPED = "dropped"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,20 +77,32 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LinkWanted:
+    """What a link in a message is for; `about` is the scale or session."""
+
+    purpose: Purpose
+    about: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OutgoingMessage:
     """A message and what became of it; the next server may get it twice after a crash, with the same id.
 
     Args:
         about: id of what it is about.
+        text: with `{links}` where its links come.
+        links: what its links are for; passes: ids of the ones that its last try holds.
         fault: why the last try failed, in words that name nobody.
     """
 
     about: str
     channel: Channel
-    address: str
+    address: str = field(repr=False)
     subject: str
-    text: str
+    text: str = field(repr=False)
     made_at: datetime
+    links: tuple[LinkWanted, ...] = ()
+    passes: tuple[str, ...] = ()
     tries: int = 0
     fault: str | None = None
     sent_at: datetime | None = None
@@ -170,15 +192,24 @@ def tell_owner(work: Work, alert: ClinicAlert) -> None:
 
 
 @use_case("messages.claim", roles=(Role.SYSTEM,))
-def claim(work: Work) -> tuple[Loaded[OutgoingMessage], ...]:
-    """Messages that are to be sent now; nobody else sends them for five minutes."""
+def claim(work: Work, *, pages: str | None = None) -> tuple[Loaded[OutgoingMessage], ...]:
+    """Messages that are to be sent now, links and all; nobody else sends them for five minutes.
+
+    Links stand in what is given back alone. Those of an earlier try are taken back.
+
+    Args:
+        work: of the program.
+        pages: address of the pages that links lead to; None leaves links out, and the message does not go.
+    """
     states = (Delivery.WAITING, Delivery.SENDING)
     due = work.every(OutgoingMessage, states=states, due_until=work.now)
     taken = []
     for each in due:
-        now = replace(each.now, tries=each.now.tries + 1)
+        addresses, passes = _new_links(work, each, pages) if each.now.links and pages is not None else ((), ())
+        now = replace(each.now, tries=each.now.tries + 1, passes=passes)
         written = work.change(each, now, state=Delivery.SENDING, due_at=work.now + LEASE)
-        taken.append(replace(each, now=now, version=written.version, state=Delivery.SENDING))
+        complete = replace(now, text=now.text.replace(LINKS, "\n".join(addresses)))
+        taken.append(replace(each, now=complete, version=written.version, state=Delivery.SENDING))
     work.about(messages=len(taken))
     return tuple(taken)
 
@@ -208,7 +239,7 @@ def wait_after(tries: int) -> timedelta:
     return min(timedelta(minutes=2 ** (tries - 1)), LONGEST_WAIT)
 
 
-def send_due(store: Store, clinic_id: str, send: Send) -> int:
+def send_due(store: Store, clinic_id: str, send: Send, *, pages: str | None = None) -> int:
     """Send what is due in a clinic; how many went. No transaction is open while a message is under way."""
     with store.read(clinic_id) as tx:
         states = (Delivery.WAITING, Delivery.SENDING)
@@ -216,12 +247,59 @@ def send_due(store: Store, clinic_id: str, send: Send) -> int:
             return 0
     desk = Desk(store=store, actor=program(clinic_id))
     sent = 0
-    for each in claim(desk):
-        fault = send(each.id, each.now)
+    for each in claim(desk, pages=pages):
+        fault = NO_PAGES if each.now.links and pages is None else send(each.id, each.now)
         with suppress(Conflict):  # another sender took it after the lease, or the patient was erased meanwhile
             note(desk, each.id, fault, version=each.version)
             sent += fault is None
     return sent
+
+
+def queue_to_patient(
+    work: Work,
+    message_id: str,
+    *,
+    patient_id: str,
+    address: str,
+    subject: str,
+    text: str,
+    links: tuple[LinkWanted, ...],
+) -> Written:
+    """Queue a message to a patient by mail, in the transaction that decides it."""
+    message = OutgoingMessage(
+        about=message_id,
+        channel=Channel.EMAIL,
+        address=address,
+        subject=subject,
+        text=text,
+        made_at=work.now,
+        links=links,
+    )
+    return work.add(message, id=message_id, patient_id=patient_id, state=Delivery.WAITING, due_at=work.now)
+
+
+def drop_waiting(work: Work, patient_id: str) -> int:
+    """Drop what waits to be sent to a patient, and take back the links of a try that may be under way; how many."""
+    states = (Delivery.WAITING, Delivery.SENDING)
+    found = [each for each in work.every(OutgoingMessage, patient_id=patient_id, states=states) if each.now.links]
+    for each in found:
+        for pass_id in each.now.passes:
+            take_back(work, pass_id)
+        work.change(each, each.now, state=Delivery.DROPPED)
+    return len(found)
+
+
+def _new_links(work: Work, message: Loaded[OutgoingMessage], pages: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The addresses of a message's links, and the ids of their passes; each is told in the trail by itself."""
+    patient_id, made = str(message.patient_id), []
+    for pass_id in message.now.passes:
+        take_back(work, pass_id)
+    for each in message.now.links:
+        made.append(issue_to(work, patient_id, each.purpose, about=each.about, days=LINK_DAYS))
+        work.tx.event("passes.issue_link", patient_id=patient_id, subject=made[-1].id, purpose=each.purpose.value)
+    work.patient_id = work.subject = None  # the claim itself is about many messages
+    work.detail.clear()
+    return tuple(link_address(pages, each.token) for each in made), tuple(each.id for each in made)
 
 
 def _queue(

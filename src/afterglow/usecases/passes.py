@@ -15,12 +15,21 @@ from enum import StrEnum
 from typing import Any
 
 from afterglow.clinic import Role
-from afterglow.errors import Conflict, LoginRefused, MissingValue, NotFound, NotPermitted, OutOfRange
+from afterglow.errors import (
+    Conflict,
+    LoginRefused,
+    MissingValue,
+    NotFound,
+    NotPermitted,
+    OutOfRange,
+    UnknownName,
+    echo,
+)
 from afterglow.scales import instrument
 from afterglow.store import facts
 from afterglow.store.logins import end_sessions, keyed_digest
 from afterglow.store.records import Store, Transaction, new_id
-from afterglow.usecases.desk import use_case, view
+from afterglow.usecases.desk import CATALOGUE, use_case, view
 from afterglow.usecases.work import STAFF, Actor, Work, Written
 
 _SECRET_BYTES = 32
@@ -53,11 +62,11 @@ class Purpose(StrEnum):
 
 
 OPENS: dict[Purpose, tuple[str, ...]] = {
-    Purpose.ANSWER_SCALE: ("measures.answer", "measures.ask", "measures.tap"),
-    Purpose.CHECK_IN: ("measures.check_in", "measures.ask", "measures.tap"),
-    Purpose.SEE_PROGRESS: ("measures.progress", "measures.ask"),
+    Purpose.ANSWER_SCALE: ("measures.answer", "measures.ask", "measures.tap", "contacts.stop"),
+    Purpose.CHECK_IN: ("measures.check_in", "measures.ask", "measures.tap", "contacts.stop"),
+    Purpose.SEE_PROGRESS: ("measures.progress", "measures.ask", "contacts.stop"),
 }
-"""The use cases of each purpose."""
+"""The use cases of each purpose; any link can end messages."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,11 +125,16 @@ def issue_link(work: Work, patient_id: str, purpose: Purpose, *, about: str | No
 
     Raises: OutOfRange over 30 days; MissingValue for a scale's link without its scale; UnknownName for no scale.
     """
+    work.open_patient(patient_id)
+    return issue_to(work, patient_id, purpose, about=about, days=days)
+
+
+def issue_to(work: Work, patient_id: str, purpose: Purpose, *, about: str | None, days: float) -> Issued:
+    """A link for a patient, within another use case; raises as `issue_link`."""
     if purpose is Purpose.ANSWER_SCALE and about is None:
         raise MissingValue("A link for a scale names the scale", about="about")
     if purpose is Purpose.ANSWER_SCALE and about is not None:
         about = instrument(about).id
-    work.open_patient(patient_id)
     return issue(
         work,
         Pass(
@@ -144,18 +158,14 @@ def issue_room(work: Work, label: str, *, chairs: Iterable[str] = (), days: floa
     return issue(work, Pass(**begun, roles=(Role.ROOM,), only=("rooms",), chairs=tuple(chairs)))
 
 
-@use_case("passes.issue_token", roles=(*STAFF, Role.RESEARCHER), signs=True)
+@use_case("passes.issue_token", roles=(*STAFF, Role.RESEARCHER, Role.ADMINISTRATOR), signs=True)
 def issue_token(work: Work, label: str, *, only: Iterable[str], days: float = 90.0) -> Issued:
     """An API token of the person who makes it: for the use cases named, with the person's roles at most.
 
-    Raises: OutOfRange over 366 days; MissingValue without a label or use cases.
+    Raises: OutOfRange over 366 days; MissingValue without a label or use cases; UnknownName for what nobody does.
     """
-    named = tuple(only)
-    if not named:
-        raise MissingValue("A token names what it is for", next_step="Name use cases or groups of them", about="only")
-    begun = _begun(work, PassKind.TOKEN, label, days=days)
     roles = tuple(each for each in work.actor.roles if each is not Role.SYSTEM)
-    return issue(work, Pass(**begun, roles=roles, only=named, person_id=work.actor.person_id))
+    return token_of(work, work.actor.person_id, label, roles=roles, only=only, days=days)
 
 
 @use_case("passes.revoke", roles=(Role.COORDINATOR, Role.NURSE, Role.PRESCRIBER, Role.THERAPIST))
@@ -186,15 +196,15 @@ def revoke_device(work: Work, pass_id: str) -> Written:
 
 @view("passes.list_links", roles=(Role.COORDINATOR, Role.NURSE, Role.PRESCRIBER, Role.THERAPIST))
 def list_links(work: Work, patient_id: str) -> tuple[Pass, ...]:
-    """A patient's links, used and ended ones too."""
+    """A patient's links, used and ended ones too; never what they are checked against."""
     work.open_patient(patient_id)
-    return tuple(each.now for each in work.every(Pass, patient_id=patient_id))
+    return tuple(replace(each.now, digest="") for each in work.every(Pass, patient_id=patient_id))
 
 
 @view("passes.list_devices", roles=(Role.ADMINISTRATOR, Role.COMPLIANCE))
 def list_devices(work: Work) -> tuple[Pass, ...]:
-    """Every token, room screen and set-up; no patient's link."""
-    return tuple(each.now for each in work.every(Pass) if each.now.kind is not PassKind.LINK)
+    """Every token, room screen and set-up; no patient's link, and never what they are checked against."""
+    return tuple(replace(each.now, digest="") for each in work.every(Pass) if each.now.kind is not PassKind.LINK)
 
 
 def issue(work: Work, made: Pass) -> Issued:
@@ -205,6 +215,30 @@ def issue(work: Work, made: Pass) -> Issued:
     work.about(patient_id=kept.patient_id, subject=kept.id, pass_kind=kept.kind.value)
     token = SEPARATOR.join((work.actor.clinic_id, kept.id, secret))
     return Issued(id=kept.id, expires_at=kept.expires_at, token=token)
+
+
+def token_of(
+    work: Work, person_id: str, label: str, *, roles: tuple[Role, ...], only: Iterable[str], days: float
+) -> Issued:
+    """A token of a person or a service, for the use cases or groups named.
+
+    Raises: as `issue_token`.
+    """
+    named = tuple(dict.fromkeys(only))
+    if not named:
+        raise MissingValue("A token names what it is for", next_step="Name use cases or groups of them", about="only")
+    known = {*CATALOGUE, *(each.partition(".")[0] for each in CATALOGUE)}
+    if wrong := [each for each in named if each not in known]:
+        raise UnknownName(
+            "Nobody does this here",
+            observed=", ".join(map(echo, wrong)),
+            allowed='a use case ("measures.record") or a group of them ("measures")',
+            next_step="See docs/reference/api.md",
+            about="only",
+        )
+    return issue(
+        work, Pass(**_begun(work, PassKind.TOKEN, label, days=days), roles=roles, only=named, person_id=person_id)
+    )
 
 
 def set_up_pass(work: Work, person_id: str) -> Issued:
@@ -242,15 +276,36 @@ def find_pass(tx: Transaction, pass_id: str) -> Pass | None:
 
 
 def actor_of(clinic_id: str, found: Pass, *, roles: Iterable[Role] | None = None) -> Actor:
-    """Who acts by a pass; `roles` are the ones that the person behind a token has now."""
+    """Who acts by a pass; `roles` are the ones that the person behind a token has now.
+
+    By a token its person acts, so that nobody is a second person to the own tokens.
+    """
     held = found.roles if roles is None else tuple(each for each in found.roles if each in set(roles))
+    token = found.kind is PassKind.TOKEN and found.person_id is not None
     return Actor(
-        person_id=f"{found.kind}:{found.id}",
+        person_id=str(found.person_id) if token else f"{found.kind}:{found.id}",
         roles=held,
         clinic_id=clinic_id,
         patient_id=found.patient_id,
         only=found.only,
+        through=found.id if token else None,
     )
+
+
+def take_back(work: Work, pass_id: str) -> None:
+    """Take a link back that may be used or taken back already, within another use case."""
+    found = work.find(Pass, pass_id)
+    if found is not None and found.state == "good":
+        _revoke(work, pass_id)
+
+
+def link_address(pages: str, token: str) -> str:
+    """Where a link leads: its token stands behind the #, which no browser sends and no log sees.
+
+    >>> link_address("https://clinic.example/", "north~1~secret")
+    'https://clinic.example/link#north~1~secret'
+    """
+    return f"{pages.rstrip('/')}/link#{token}"
 
 
 def spend(work: Work) -> None:

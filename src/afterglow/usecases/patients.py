@@ -224,6 +224,7 @@ def erase(work: Work, patient_id: str, *, reason: str, second: Actor | None = No
             observed=f"last entry {last:%Y-%m-%d}",
             allowed=f"{RETENTION_YEARS} years after it",
         )
+    store_facts.stop_clocks(work.tx, patient_id)
     patients.erase(work.tx, patient_id)
     note_erasure(work.tx.store, work.actor.clinic_id, patient_id)
     work.about(patient_id=patient_id, subject=patient_id, second=director.by)

@@ -14,7 +14,7 @@ from afterglow.store.audit import AuditEvent, last_events, who
 from afterglow.store.logins import drop_credentials, end_sessions
 from afterglow.store.records import Transaction
 from afterglow.usecases.desk import use_case, view
-from afterglow.usecases.passes import Issued, Pass, set_up_pass
+from afterglow.usecases.passes import Issued, Pass, set_up_pass, token_of
 from afterglow.usecases.work import CARE, STAFF, BrokenGlass, Loaded, PatientAccess, Work, Written
 
 _LOGIN = re.compile(r"[a-z][a-z0-9]*([.-][a-z0-9]+)*")
@@ -29,6 +29,7 @@ class Person:
 
     Args:
         left_at: None while they work here.
+        service: another system in the place of a person: it has tokens alone, never a login, and cannot sign.
     """
 
     login: str
@@ -36,6 +37,7 @@ class Person:
     roles: tuple[Role, ...]
     added_at: datetime
     left_at: datetime | None = None
+    service: bool = False
 
 
 @use_case("people.add", roles=(Role.ADMINISTRATOR,))
@@ -45,13 +47,35 @@ def add_person(work: Work, login: str, *, name: str, roles: Iterable[Role]) -> I
     Raises: InputError for a login of another form; Conflict for one that is or was somebody's; MissingValue without
         name or role; NotPermitted for roles that do not go together.
     """
-    normal = check_login(login)
-    if not name.strip():
-        raise MissingValue("A person needs a name", about="name")
-    person = Person(login=normal, name=name.strip()[:80], roles=_checked(roles), added_at=work.now)
-    work.add(person, id=normal, state="active")
-    work.about(subject=normal, roles=",".join(person.roles))
-    return set_up_pass(work, normal)
+    person = _new(work, login, name, roles)
+    work.add(person, id=person.login, state="active")
+    return set_up_pass(work, person.login)
+
+
+@use_case("people.add_service", roles=(Role.ADMINISTRATOR,))
+def add_service(work: Work, login: str, *, name: str, roles: Iterable[Role]) -> Written:
+    """Another system that works here by tokens alone; the records name it as they name a person.
+
+    Raises: as `add_person`.
+    """
+    person = _new(work, login, name, roles, service=True)
+    return work.add(person, id=person.login, state="active")
+
+
+@use_case("people.issue_token", roles=(Role.ADMINISTRATOR,))
+def issue_service_token(work: Work, login: str, label: str, *, only: Iterable[str], days: float = 90.0) -> Issued:
+    """An API token of a service; a person makes the own tokens, and nobody else's.
+
+    Raises: NotFound; NotPermitted for a person; OutOfRange, MissingValue, UnknownName.
+    """
+    person = work.load(Person, login).now
+    if not person.service or person.left_at is not None:
+        raise NotPermitted(
+            "Tokens are made for services alone",
+            observed=f"{person.login}, who has left" if person.left_at else f"{person.login}, a person",
+            next_step="The person makes the token, with password and code",
+        )
+    return token_of(work, person.login, label, roles=person.roles, only=only, days=days)
 
 
 @use_case("people.set_roles", roles=(Role.ADMINISTRATOR,))
@@ -85,9 +109,11 @@ def leave(work: Work, login: str, *, version: int) -> Written:
 def reset(work: Work, login: str, *, version: int) -> Issued:
     """A new set-up for who lost password, phone and recovery codes; what they had holds no more.
 
-    Raises: NotFound, Conflict; NotPermitted for oneself.
+    Raises: NotFound, Conflict; NotPermitted for oneself and for a service.
     """
     loaded = _other(work, login, version)
+    if loaded.now.service:
+        raise NotPermitted("A service has no login", observed=loaded.id, next_step="Make it a new token")
     drop_credentials(work.tx, loaded.id)
     return set_up_pass(work, loaded.id)
 
@@ -216,6 +242,15 @@ def check_login(login: str) -> str:
 def is_login(text: str) -> bool:
     """Whether a text has the form of a login."""
     return 2 <= len(text) <= 40 and _LOGIN.fullmatch(text) is not None
+
+
+def _new(work: Work, login: str, name: str, roles: Iterable[Role], *, service: bool = False) -> Person:
+    normal = check_login(login)
+    if not name.strip():
+        raise MissingValue("A person needs a name", about="name")
+    person = Person(login=normal, name=name.strip()[:80], roles=_checked(roles), added_at=work.now, service=service)
+    work.about(subject=normal, roles=",".join(person.roles))
+    return person
 
 
 def _checked(roles: Iterable[Role]) -> tuple[Role, ...]:

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from afterglow.settings import MailSecurity, Settings
 from afterglow.store.records import Store
+from afterglow.usecases.contacts import remind_all
 from afterglow.usecases.desk import Desk
 from afterglow.usecases.measures import escalate_due, is_escalation_due
 from afterglow.usecases.messages import Channel, OutgoingMessage, Send, send_due
@@ -44,17 +45,21 @@ def sender(settings: Settings, clock: Callable[[], datetime]) -> Send:
 
 
 def run_due(store: Store, settings: Settings) -> tuple[int, int]:
-    """What the clock asks for in every clinic: alerts go to their next owner, messages leave; how many of each.
+    """What the clock asks for in every clinic: alerts go to their next owner, patients are reminded, messages leave.
+
+    How many alerts went on, and how many messages left. Without the address of the pages nobody is reminded.
 
     It looks before it acts, so that a minute in which nothing is due leaves nothing in the audit trail.
 
     Raises: StoreFault.
     """
     escalated = sent = 0
+    if settings.public_url is not None:
+        remind_all(store)
     for clinic in store.clinics():
         if is_escalation_due(store, clinic.id):
             escalated += len(escalate_due(Desk(store=store, actor=program(clinic.id))))
-        sent += send_due(store, clinic.id, sender(settings, store.clock))
+        sent += send_due(store, clinic.id, sender(settings, store.clock), pages=settings.public_url)
     return escalated, sent
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.stats import chi2
 
 from afterglow import __version__
-from afterglow.forecast.policy import POLICIES, RESPONSE, Addition
+from afterglow.forecast.policy import POLICIES, RESPONSE
 from afterglow.forecast.proof import FASTER, FORECASTS, ILLNESS, MISSING_ILL, MISSING_WELL, World
 from afterglow.markdown import table
 from afterglow.render.chart import Chart, Column, Table
@@ -17,19 +17,17 @@ from afterglow.render.proof import (
     DotData,
     DotRow,
     Kind,
-    PolicyData,
-    PolicyPoint,
     RankData,
     RankPanel,
     dot_chart,
-    policy_chart,
     rank_chart,
 )
-from afterglow.render.report import KeyFigure, KeyFigures, Notice, Paragraph, Section, report_html
+from afterglow.render.report import KeyFigure, KeyFigures, Notice, Paragraph, Report, Section
 from afterglow.render.text import format_number, format_percent
 from afterglow.render.tokens import resolve_colours
 from afterglow.usecases.contracts import Document, round_number
-from afterglow.usecases.proving import BINS, LeadRow, PolicyRow, ProofAnswer, SettingResult
+from afterglow.usecases.proof_policies import paired_picture, paired_table, policy_picture
+from afterglow.usecases.proving import BINS, LeadRow, PairedRow, PolicyRow, ProofAnswer, SettingResult
 
 SHOWN_LEAD = 7  # days ahead, of the pictures
 _KINDS: tuple[Kind, ...] = ("own", "rival", "second rival", "third rival")
@@ -40,7 +38,6 @@ _WORLDS = {
     World.SECOND_ILLNESS: f"on a random day something else adds {100 * ILLNESS:.0f} % of the first score, for good",
     World.CHANGED_DRUG: "the last three infusions were really sprays of 56 mg esketamine; the record does not say so",
 }
-_ADDITIONS = {Addition.LITTLE: "little", Addition.EXPECTED: "as expected", Addition.MUCH: "much"}
 EXTRAPOLATION = (
     "Extrapolation. No data inform how sessions add up: no trial in the evidence compared how often they are given. "
     "The panels put the two parameters that say it at the lower end, the middle and the upper end of their prior; the "
@@ -71,6 +68,7 @@ def proof_document(answer: ProofAnswer) -> Document:
         ],
         "chains": [{"name": name, "largest_difference": round_number(found)} for name, found in answer.chains],
         "policies": [_policy(row) for row in answer.policies],
+        "paired": [_paired(row) for row in answer.paired],
         "notes": [EXTRAPOLATION],
     }
 
@@ -92,6 +90,17 @@ def _policy(row: PolicyRow) -> Document:
     }
 
 
+def _paired(row: PairedRow) -> Document:
+    numbers = ("sessions", "sessions_reach", "relapsed_days", "relapsed_days_reach")
+    return {
+        "policy": row.policy.name,
+        "against": row.against.name,
+        "adds_up": str(row.addition),
+        "n": row.n,
+        **{name: round_number(getattr(row, name)) for name in numbers},
+    }
+
+
 def proof_charts(answer: ProofAnswer) -> Mapping[str, Chart]:
     """The pictures by name, the headline first.
 
@@ -99,14 +108,15 @@ def proof_charts(answer: ProofAnswer) -> Mapping[str, Chart]:
         answer: of `prove_forecast`.
     """
     return {
-        "policy": _policy_picture(answer),
+        "policy": policy_picture(answer),
+        "paired": paired_picture(answer),
         "coverage": _coverage_picture(answer),
         "ranks": _rank_picture(answer),
         "crps": _crps_picture(answer),
     }
 
 
-def proof_report(answer: ProofAnswer) -> str:
+def proof_report(answer: ProofAnswer) -> Report:
     """The proof as one HTML document."""
     charts = proof_charts(answer)
     sections = [
@@ -116,6 +126,8 @@ def proof_report(answer: ProofAnswer) -> str:
                 KeyFigures(figures=_key_figures(answer)),
                 Notice(text=EXTRAPOLATION, kind="warning"),
                 charts["policy"],
+                charts["paired"],
+                paired_table(answer),
             ),
         ),
         Section(heading="Do its bands hold what they say", blocks=(charts["coverage"], charts["ranks"])),
@@ -127,10 +139,10 @@ def proof_report(answer: ProofAnswer) -> str:
         Section(heading="Against a long Markov chain", blocks=(_chain_table(answer),)),
         Section(heading="How it was done", blocks=tuple(Paragraph(text=one) for one in _how(answer))),
     ]
-    return report_html(
+    return Report(
         title="Proof of the forecast",
         subtitle=_subtitle(answer),
-        sections=sections,
+        sections=tuple(sections),
         foot=f"Afterglow {__version__}, {answer.model}, seed {answer.seed}. Decision support, not advice.",
         tags=(f"{answer.status.capitalize()} model", "Simulated patients", "Extrapolation"),
     )
@@ -157,6 +169,10 @@ def proof_page(answer: ProofAnswer) -> tuple[str, dict[str, str]]:
         EXTRAPOLATION,
         "",
         *_markdown(charts["policy"].table),
+        *picture("paired"),
+        f"{paired_table(answer).caption}:",
+        "",
+        *_markdown(paired_table(answer)),
     ]
     lines += ["## Do its bands hold what they say", "", *picture("coverage"), *_coverage_lines(answer), ""]
     lines += [*picture("ranks"), *_markdown(charts["ranks"].table)]
@@ -289,46 +305,6 @@ def _crps_picture(answer: ProofAnswer) -> Chart:
     )
 
 
-def _policy_picture(answer: ProofAnswer) -> Chart:
-    def kind(row: PolicyRow) -> str:
-        if row.policy.limit is not None:
-            return "forecast"
-        return "calendar" if row.policy.every_weeks is not None else "reactive"
-
-    return policy_chart(
-        PolicyData(
-            title="What treating by forecast costs, and what it spares",
-            worlds=tuple(
-                (
-                    _ADDITIONS[addition],
-                    tuple(
-                        PolicyPoint(
-                            name=row.policy.name,
-                            short=_short(row),
-                            sessions=row.sessions,
-                            days=row.relapsed_days,
-                            days_se=row.relapsed_days_se,
-                            kind=kind(row),  # type: ignore[arg-type]
-                        )
-                        for row in answer.policies
-                        if row.addition is addition
-                    ),
-                )
-                for addition in Addition
-            ),
-        )
-    )
-
-
-def _short(row: PolicyRow) -> str:
-    """The name beside a point; the key names the one that stands for itself."""
-    if row.policy.limit is not None:
-        return f"{100 * row.policy.limit:.0f} %"
-    return row.policy.name.replace("every 2 weeks", "2-weekly").replace("every 4 weeks", "4-weekly") * bool(
-        row.policy.every_weeks
-    )
-
-
 def _label(result: SettingResult) -> str:
     own = result.setting.world is World.AS_MODELLED
     return result.setting.name if own else f"6 scores, {result.setting.name}"
@@ -377,12 +353,10 @@ def _worlds_said(answer: ProofAnswer) -> list[str]:
     for one in answer.settings:
         if one.setting.world is World.AS_MODELLED:
             continue
-        shares = ", ".join(f"{100 * row.inside90:.0f} % at {row.lead_days} days" for row in one.leads)
+        shares = ", ".join(f"{100 * row.inside90:.0f} % after {_days(row.lead_days)}" for row in one.leads)
         better = [FORECASTS[int(np.argmin(row.crps))] for row in one.leads]
-        closest = ", ".join(f"{name} at {row.lead_days}" for name, row in zip(better, one.leads, strict=True))
-        said.append(
-            f"- {one.setting.name.capitalize()}: inside the 90 % band {shares}; closest by CRPS: {closest} days."
-        )
+        closest = ", ".join(f"{name} after {_days(row.lead_days)}" for name, row in zip(better, one.leads, strict=True))
+        said.append(f"- {one.setting.name.capitalize()}: inside the 90 % band {shares}; closest by CRPS: {closest}.")
     return said
 
 
@@ -418,6 +392,7 @@ def _how(answer: ProofAnswer) -> list[str]:
             f"Policies: responders to six infusions ({100 * RESPONSE:.0f} % down by day 20), weekly visits for two "
             "quarters from day 21; a session by forecast is given where the chance of relapse before the next visit "
             f"reaches {limits}. Days relapsed are days with a true score over the cut-off, errors of measurement left "
-            "out. The whiskers are one standard error over patients, who are the same under every policy."
+            "out. Whiskers of the first picture are one standard error over patients. These are the same under every "
+            "policy, so differences between policies are taken person by person, with 95 % intervals by Student's t."
         ),
     ]

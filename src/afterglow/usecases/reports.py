@@ -15,7 +15,7 @@ from afterglow.render.chart import Chart, Column, Table
 from afterglow.render.exposure import ConcentrationCurve, ExposureData, exposure_chart
 from afterglow.render.marks import ObservedPoint, dose_marks, series
 from afterglow.render.panels import Threshold
-from afterglow.render.report import KeyFigure, KeyFigures, Notice, Paragraph, Section, report_html
+from afterglow.render.report import KeyFigure, KeyFigures, Notice, Paragraph, Report, Section
 from afterglow.render.response import AfterglowData, ResponseData, afterglow_chart, response_chart
 from afterglow.render.rows import ObservedPredictedData, PredictionGroup, PredictionRow, observed_predicted_chart
 from afterglow.render.text import (
@@ -49,7 +49,7 @@ PUT_BELOW = "Published change, below the protocol's baseline"
 _AFTERGLOW_DAYS = 28.0
 
 
-def expose_report(answer: ExposureAnswer) -> str:
+def expose_report(answer: ExposureAnswer) -> Report:
     """Concentrations and acute effects of a protocol as one HTML document."""
     protocol, acute = answer.protocol, answer.acute
     doses = dose_marks(protocol.regimen())
@@ -96,16 +96,16 @@ def expose_report(answer: ExposureAnswer) -> str:
         _sources_section([key for profile in answer.profiles for key in profile.sources]),
     ]
     borrowed = any(profile.borrowed_spread for profile in answer.profiles)
-    return report_html(
+    return Report(
         title=protocol.title or "Exposure",
         subtitle=str(protocol.regimen().administrations[0]),
-        sections=sections,
+        sections=tuple(sections),
         foot=f"Afterglow {__version__}, seed {answer.seed}. Provisional model. Decision support, not advice.",
         tags=("Provisional model", *(("Borrowed spread",) if borrowed else ())),
     )
 
 
-def replicate_report(answer: ReplicationAnswer, courses: Sequence[ArmTrajectory]) -> str:
+def replicate_report(answer: ReplicationAnswer, courses: Sequence[ArmTrajectory]) -> Report:
     """A predicted trial beside its published figures as one HTML document."""
     protocol, replication = answer.protocol, answer.replication
     pictured = [
@@ -135,10 +135,10 @@ def replicate_report(answer: ReplicationAnswer, courses: Sequence[ArmTrajectory]
         _sources_section(cited),
     ]
     sizes = ", ".join(f"{ARM_NAMES[arm].lower()} n = {n}" for arm, n in replication.n.items())
-    return report_html(
+    return Report(
         title=protocol.title or "Replication",
         subtitle=f"{protocol.regimen().administrations[0]}; {sizes}",
-        sections=sections,
+        sections=tuple(sections),
         foot=f"Afterglow {__version__}, {replication.model}, seed {replication.seed}. Decision support, not advice.",
         tags=(f"{replication.status.capitalize()} model", *_standing_tag(answer)),
     )

@@ -321,20 +321,20 @@ def hand_over_to_emergency(work: Work, session_id: str, *, reason: str) -> Writt
 def waste_drug(
     work: Work, session_id: str, container_id: str, *, amount_ug: int, reason: str, witness: Actor | None = None
 ) -> Written:
-    """Drug of this session wasted before a witness.
+    """Drug of this session wasted before a witness, in both books at once.
 
     Raises: SecondPerson, Unbalanced, MissingValue, WrongState.
     """
-    loaded = work.load(TreatmentSession, session_id)
+    loaded, container = work.load(TreatmentSession, session_id), work.load(Container, container_id)
     outcome = waste(
         loaded.now,
+        container.now,
         work.act(reason),
-        container_id=container_id,
         amount_ug=amount_ug,
         policy=policy_of(work, loaded.now),
         witness=work.act_of(witness),
     )
-    return keep_session(work, loaded, outcome)
+    return _both(work, loaded, container, outcome)
 
 
 @use_case("sessions.give_back", roles=roles_of(SESSION, "account_drug"))
@@ -385,7 +385,7 @@ def _both(
 
 def _use_unit(work: Work, session: TreatmentSession) -> None:
     course = work.load(TreatmentCourse, session.course_id)
-    outcome = use_unit(course.now, work.act(), on=work.now.date())
+    outcome = use_unit(course.now, work.act(), on=work.now.date(), session_id=session.id)
     if outcome.written:
         work.keep(course, outcome, state=outcome.now.state)
 

@@ -117,7 +117,7 @@ class SessionSheet:
     Args:
         at: the server's time; version: what a change needs.
         whose: None once the patient is erased.
-        to_answer: rules that are met and wait for a prescriber's decision, wherever they stand.
+        to_answer: rules that are met, and reviews that stay unknown, as they wait for a prescriber's decision.
         leaving: every leave rule as the record alone answers it; what nobody looked at yet is unknown.
         waiting: a dose that is prepared and not checked by a second person.
         containers: those in stock that hold the drug.
@@ -179,10 +179,15 @@ def read_sheet(work: Work, session_id: str, *, zone: str) -> SessionSheet:
     sent = work.standing(FormSent, patient_id=session.patient_id, subject=session_id)
     gates = gates_of(work, session, chart, policy)
     standing = escalations(session, policy)
-    watched = (each for each in judge_monitoring(session, work.now, policy=policy) if each.verdict is Verdict.HIT)
-    monitoring = tuple(each for each in watched if not rule(each.rule).lock)  # a time that is not over is no finding
+    watched = judge_monitoring(session, work.now, policy=policy) if session.runs else ()
+    watched = tuple(each for each in watched if not rule(each.rule).lock)  # a time that is not over is no finding
+    monitoring = tuple(each for each in watched if each.verdict is Verdict.HIT)
     leaving = _leaving(work, session, policy)
-    judged = (*(f for gate in gates for f in gate.findings), *standing, *monitoring)
+    before = [*(f for gate in gates for f in gate.findings), *(chart.candidacy.findings if gates else ())]
+    judged = (*before, *standing, *(watched if session.state is SessionState.OBSERVING else monitoring))
+    waits = open_findings(judged, (*session.answers, *chart.candidacy.answers))
+    # What can be found out is found out first: a review that is not known is asked once the dose is prepared.
+    found_out = session.prepared is not None and session.state is not SessionState.ARRIVED
     sheet, ready = _charts(work, session, policy, zone, chart.age_years)
     work.subject = session_id
     return SessionSheet(
@@ -200,7 +205,7 @@ def read_sheet(work: Work, session_id: str, *, zone: str) -> SessionSheet:
         gates=gates,
         escalations=tuple(sorted(standing, key=_pressing)),
         monitoring=monitoring,
-        to_answer=(*open_findings(judged, session.answers), *_candidacy_open(chart, gates)),
+        to_answer=tuple(each for each in waits if found_out or each.verdict is Verdict.HIT),
         leaving=leaving,
         waiting=waiting.now if waiting is not None and waiting.state == "prepared" else None,
         containers=_containers(work, session),
@@ -274,7 +279,9 @@ def standing_priority(session: TreatmentSession, policy: SitePolicy) -> Priority
 
 
 def _gate(name: str, findings: tuple[Finding, ...], session: TreatmentSession) -> Gate:
-    hits, unknown = open_findings(findings, session.answers), blocking_unknowns(findings)
+    waits = open_findings(findings, session.answers)
+    hits = [each for each in waits if each.verdict is Verdict.HIT]
+    unknown = [*blocking_unknowns(findings), *(each for each in waits if each.verdict is Verdict.UNKNOWN)]
     if hits:
         says = "; ".join(f"{each.values}, meets {each.rule}" for each in hits)
         return Gate(name=name, state=GateState.OPEN, findings=findings, says=says)
@@ -291,11 +298,6 @@ def _pressing(finding: Finding) -> tuple[bool, int]:
 
 def _next(step: str | None) -> str:
     return "" if step is None else f". {step}"
-
-
-def _candidacy_open(chart: Chart, gates: tuple[Gate, ...]) -> tuple[Finding, ...]:
-    """Rules of candidacy that this visit meets and nobody has answered, while there is a dose before the patient."""
-    return open_findings(chart.candidacy.findings, chart.candidacy.answers) if gates else ()
 
 
 def _leaving(work: Work, session: TreatmentSession, policy: SitePolicy) -> tuple[Finding, ...]:

@@ -42,6 +42,7 @@ from afterglow.clinic import (
     judge_gates,
     judge_leaving,
     judge_monitoring,
+    judge_rate,
     latest_facts,
     order_dose,
     prepare_dose,
@@ -72,6 +73,7 @@ class SessionPage:
     Args:
         version: what a change needs; policy: the one that it runs under.
         gates: what stands before the dose; escalations, monitoring: what stands now.
+        rate: what stands before the new rate that waits.
     """
 
     session: TreatmentSession
@@ -81,6 +83,7 @@ class SessionPage:
     gates: tuple[Finding, ...]
     escalations: tuple[Finding, ...]
     monitoring: tuple[Finding, ...]
+    rate: tuple[Finding, ...] = ()
 
 
 @use_case("sessions.arrive", roles=roles_of(SESSION, "arrive"))
@@ -228,12 +231,12 @@ def answer(
     leaving: Mapping[str, bool | None] | None = None,
     cosigner: Actor | None = None,
 ) -> Written:
-    """A prescriber's answer to a rule that is met in this session, for the values it is met with.
+    """A prescriber's answer to a rule that is met in this session or cannot be judged, for the values as they are.
 
     A rule of candidacy that this visit's readings meet is answered here too; the answer is the course's.
     `leaving` is the leave check as far as it was done, for a rule of leaving.
 
-    Raises: NotFound for a rule that is not met now; NotOverridable, SecondPerson, MissingValue.
+    Raises: NotFound for a rule that does not ask now; NotOverridable, SecondPerson, MissingValue.
     """
     loaded = work.load(TreatmentSession, session_id)
     policy = policy_of(work, loaded.now)
@@ -313,8 +316,11 @@ def read_session(work: Work, session_id: str) -> SessionPage:
     loaded = work.load(TreatmentSession, session_id)
     session = loaded.now
     policy = work.policy_or_defaults() if session.policy_version is None else policy_of(work, session)
+    monitored = judge_monitoring(session, work.now, policy=policy) if session.runs else ()
     before = session.order is not None and not session.runs and session.policy_version is not None
-    gates = judge_gates(session, work.now, chart=chart_of(work, session, policy), policy=policy) if before else ()
+    chart = chart_of(work, session, policy) if before or session.rate_waiting is not None else None
+    gates = judge_gates(session, work.now, chart=chart, policy=policy) if before and chart is not None else ()
+    rate = () if chart is None else judge_rate(session, work.now, chart=chart, policy=policy)
     return SessionPage(
         session=session,
         version=loaded.version,
@@ -322,9 +328,8 @@ def read_session(work: Work, session_id: str) -> SessionPage:
         clocks=clocks(session, work.now, policy=policy),
         gates=tuple(each for each in gates if each.verdict is not Verdict.CLEAR),
         escalations=escalations(session, policy),
-        monitoring=tuple(
-            each for each in judge_monitoring(session, work.now, policy=policy) if each.verdict is Verdict.HIT
-        ),
+        monitoring=tuple(each for each in monitored if each.asks or each.verdict is Verdict.HIT),
+        rate=tuple(each for each in rate if each.verdict is not Verdict.CLEAR),
     )
 
 
@@ -405,7 +410,7 @@ def _of_candidacy(work: Work, session: TreatmentSession, policy: SitePolicy, rul
     if rule_id.startswith("S"):
         return None
     findings = chart_of(work, session, policy).candidacy.findings
-    return next((each for each in findings if each.rule == rule_id and each.verdict is Verdict.HIT), None)
+    return next((e for e in findings if e.rule == rule_id and (e.asks or e.verdict is Verdict.HIT)), None)
 
 
 def _finding(
@@ -415,14 +420,18 @@ def _finding(
     rule_id: str,
     leaving: Mapping[str, bool | None] | None,
 ) -> Finding:
-    """A rule as it is met now, wherever it stands."""
-    found: list[Finding] = [*escalations(session, policy), *judge_monitoring(session, work.now, policy=policy)]
+    """A rule as it asks now, wherever it stands."""
+    found: list[Finding] = [*escalations(session, policy)]
+    if session.runs:
+        found += judge_monitoring(session, work.now, policy=policy)
     if session.order is not None:
-        found += judge_gates(session, work.now, chart=chart_of(work, session, policy), policy=policy)
+        chart = chart_of(work, session, policy)
+        found += judge_rate(session, work.now, chart=chart, policy=policy)
+        found += judge_gates(session, work.now, chart=chart, policy=policy)
     if leaving is not None:
         check = leave_check(work, session, leaving)
         found += judge_leaving(session, check, work.now, policy=policy)
     for each in found:
-        if each.rule == rule_id and each.verdict is Verdict.HIT:
+        if each.rule == rule_id and (each.asks or each.verdict is Verdict.HIT):
             return each
-    raise NotFound("No rule with this id is met in this session now", observed=echo(rule_id))
+    raise NotFound("No rule with this id asks for an answer in this session now", observed=echo(rule_id))

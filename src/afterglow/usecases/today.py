@@ -18,6 +18,7 @@ from afterglow.clinic import (
     TreatmentSession,
     clocks,
     escalations,
+    owns_alert,
 )
 from afterglow.store import facts, patients
 from afterglow.usecases.desk import view
@@ -73,10 +74,11 @@ class Expected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedAlert:
-    """An alert that stands, with who it is about."""
+    """An alert that stands, with who it is about; `mine` where whoever looks owns it or stands above its owner."""
 
     alert: Loaded[ClinicAlert]
     name: str
+    mine: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +113,7 @@ def read_today(work: Work, *, since: datetime, until: datetime) -> Today:
         for chair in (() if plan is None else plan.now.chairs)
     )
     alerts = tuple(
-        NamedAlert(alert=each, name=_name(work, each.now.patient_id))
+        NamedAlert(alert=each, name=_name(work, each.now.patient_id), mine=owns_alert(each.now, work.actor.roles))
         for each in work.every(ClinicAlert, states=OPEN_ALERTS)
     )
     work.patient_id = None

@@ -161,12 +161,12 @@ def bring_clinic(settings: Settings, file: Path, *, by: str) -> Clinic:
 
 
 @contextmanager
-def opened(settings: Settings) -> Iterator[Store]:
-    """The installation's store, closed at the end.
+def opened(settings: Settings, *, synced: bool = True) -> Iterator[Store]:
+    """The installation's store, closed at the end; `synced` as in `open_engine`.
 
     Raises: StoreOutdated, StoreUnavailable, KeysRefused.
     """
-    store = open_store(settings, KINDS)
+    store = open_store(settings, KINDS, synced=synced)
     try:
         yield store
     finally:

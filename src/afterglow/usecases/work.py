@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 from afterglow.clinic import Act, Outcome, Role, SitePolicy, policy_at
-from afterglow.errors import Conflict, NotFound, NotPermitted, PolicyUnsigned, SignAgain, echo
+from afterglow.errors import Conflict, NotFound, NotPermitted, Outdated, PolicyUnsigned, SignAgain, echo
 from afterglow.store import facts
 from afterglow.store.records import Transaction, new_id
 
@@ -43,6 +43,7 @@ class Actor:
         signed_at: when password and code were last given; None for whoever cannot sign.
         patient_id: the one patient that it may see; None for all of the clinic.
         only: names or groups ("measures") of use cases it is for; None for all of its roles.
+        through: the token by which the person acts, told in the audit trail; None without one.
     """
 
     person_id: str
@@ -51,6 +52,7 @@ class Actor:
     signed_at: datetime | None = None
     patient_id: str | None = None
     only: tuple[str, ...] | None = None
+    through: str | None = None
 
     def has(self, *roles: Role) -> bool:
         """Whether it may act as one of the roles."""
@@ -189,7 +191,7 @@ class Work:
         if head.now is None:
             raise Conflict("The patient is erased; nothing more is written", observed=str(head.patient_id))
         if version is not None and version != head.version:
-            raise Conflict(
+            raise Outdated(
                 "It was changed by somebody else in the meantime",
                 observed=f"version {head.version}",
                 allowed=f"version {version}",
@@ -314,7 +316,7 @@ class Work:
     def hidden(self) -> frozenset[str]:
         """Patients whose charts are restricted, and closed to this person."""
         if self._hidden is None:
-            self._hidden = frozenset(self._closed()) if self.actor.has(*STAFF) else frozenset()
+            self._hidden = frozenset(self._closed()) if self.actor.has(*STAFF, Role.RESEARCHER) else frozenset()
         return self._hidden
 
     def _closed(self) -> Iterable[str]:

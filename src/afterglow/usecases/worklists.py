@@ -1,21 +1,19 @@
-"""The worklist and the chart: what is to do in the clinic, and everything of one patient on one page."""
+"""The worklist: what is to do in the clinic, and who owns it."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
 
 from afterglow.clinic import (
     ASKED_LATER,
-    Allergies,
     BookingState,
     ClinicAlert,
     CourseState,
     Indication,
-    MedicineList,
     Role,
     Standing,
     TreatmentCourse,
@@ -27,12 +25,13 @@ from afterglow.clinic import (
 )
 from afterglow.clinic.diary import Booking
 from afterglow.errors import GateClosed
+from afterglow.forecast import RelapseState
 from afterglow.scales import Change, reliable_change
 from afterglow.store import facts, patients
-from afterglow.store.patients import Identifiers
 from afterglow.usecases.desk import use_case, view
+from afterglow.usecases.forecast_queue import ForecastJob, JobState
 from afterglow.usecases.measures import OPEN_ALERTS, CheckIn, ScoreLine, due_of, score_lines
-from afterglow.usecases.patients import KnownFact, TrialHistory, known_facts_of
+from afterglow.usecases.patients import known_facts_of
 from afterglow.usecases.work import CARE, Loaded, Work, Written
 
 T = TypeVar("T")
@@ -57,23 +56,6 @@ class WorkLine:
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChartPage:
-    """Everything of one patient; heads come with the version that a change needs."""
-
-    patient_id: str
-    version: int
-    identifiers: Identifiers | None
-    courses: tuple[Loaded[TreatmentCourse], ...]
-    sessions: tuple[Loaded[TreatmentSession], ...]
-    scores: tuple[ScoreLine, ...]
-    alerts: tuple[Loaded[ClinicAlert], ...]
-    medicines: MedicineList | None
-    allergies: Allergies | None
-    trials: TrialHistory | None
-    known: tuple[KnownFact, ...]
-
-
 @view("worklist.read", roles=(*CARE, Role.COORDINATOR))
 def read_worklist(work: Work, *, owner: Role | None = None) -> tuple[WorkLine, ...]:
     """Everything there is to do, most pressing first; of one owner if one is named."""
@@ -81,29 +63,6 @@ def read_worklist(work: Work, *, owner: Role | None = None) -> tuple[WorkLine, .
     kept = [each for each in items if owner is None or each.owner is owner]
     names = {each: _name(work, each) for each in {item.patient_id for item in kept}}
     return tuple(WorkLine(item=each, name=names[each.patient_id]) for each in kept)
-
-
-@view("chart.read", roles=CARE)
-def read_chart(work: Work, patient_id: str) -> ChartPage:
-    """A patient's chart."""
-    work.open_patient(patient_id)
-    patient = patients.load(work.tx, patient_id)
-    medicines, allergies = work.find(MedicineList, patient_id), work.find(Allergies, patient_id)
-    trials = work.find(TrialHistory, patient_id)
-    latest = {each.fact.name: each.fact for each in work.standing(KnownFact, patient_id=patient_id)}
-    return ChartPage(
-        patient_id=patient_id,
-        version=patient.version,
-        identifiers=patient.identifiers,
-        courses=work.every(TreatmentCourse, patient_id=patient_id),
-        sessions=work.every(TreatmentSession, patient_id=patient_id),
-        scores=score_lines(work, patient_id),
-        alerts=work.every(ClinicAlert, patient_id=patient_id, states=OPEN_ALERTS),
-        medicines=None if medicines is None else medicines.now,
-        allergies=None if allergies is None else allergies.now,
-        trials=None if trials is None else trials.now,
-        known=tuple(sorted(latest.values(), key=lambda each: each.name)),
-    )
 
 
 @use_case("sessions.form_sent", roles=(Role.COORDINATOR, Role.NURSE, Role.COMPLIANCE))
@@ -121,6 +80,15 @@ def note_form_sent(work: Work, session_id: str, *, reference: str = "") -> Writt
     return Written(id=work.write(sent, patient_id=session.patient_id, subject=session_id))
 
 
+def main_scale(indication: Indication) -> str:
+    """The scale that tells how a course goes.
+
+    >>> main_scale(Indication.PTSD)
+    'pcl5'
+    """
+    return _MAIN.get(indication, _DEPRESSION)
+
+
 def _standings(work: Work) -> Iterable[Standing]:
     open_courses = tuple(each for each in CourseState if each is not CourseState.STOPPED)
     sessions = _by_patient(work.every(TreatmentSession))
@@ -128,6 +96,7 @@ def _standings(work: Work) -> Iterable[Standing]:
     booked = _by_patient(work.every(Booking, states=(BookingState.BOOKED,)))
     checked = {each.subject for each in facts.standing(work.tx, CheckIn)}
     sent = {each.subject for each in facts.standing(work.tx, FormSent)}
+    forecasts = {each.id: each for each in work.every(ForecastJob)}
     courses = work.every(TreatmentCourse, states=open_courses)
     stopped = work.every(TreatmentCourse, states=(CourseState.STOPPED,))
     first: set[str] = set()
@@ -138,7 +107,8 @@ def _standings(work: Work) -> Iterable[Standing]:
         first.add(course.patient_id)
         if course.state is CourseState.STOPPED and not own_alerts and not mine:
             continue
-        yield _standing(work, course, mine, own_alerts, booked[course.patient_id], checked, sent)
+        standing = _standing(work, course, mine, own_alerts, booked[course.patient_id], checked, sent)
+        yield _with_forecast(standing, forecasts.get(course.id))
 
 
 def _standing(
@@ -151,7 +121,7 @@ def _standing(
     sent: set[str | None],
 ) -> Standing:
     lines = score_lines(work, course.patient_id)
-    main = [each for each in lines if each.measured.instrument == _MAIN.get(course.indication, _DEPRESSION)]
+    main = [each for each in lines if each.measured.instrument == main_scale(course.indication)]
     next_at = min((each.starts_at for each in booked if each.starts_at >= work.now), default=None)
     since, policy = course.induced_at, work.policy_or_defaults()
     known = known_facts_of(work, course.patient_id, policy=policy)
@@ -173,6 +143,19 @@ def _standing(
         checked_in=tuple(s.id for s in sessions if s.id in checked),
         forms_sent=tuple(s.id for s in sessions if s.id in sent),
         asked=tuple((name, value) for name, value in known.items() if name in ASKED_LATER),
+    )
+
+
+def _with_forecast(standing: Standing, job: Loaded[ForecastJob] | None) -> Standing:
+    """What the last forecast says that list; one that was refused says nothing."""
+    if job is None:
+        return standing
+    last, given_up = job.now.last, job.state == JobState.GIVEN_UP
+    return replace(
+        standing,
+        next_due_at=None if last is None else last.next_due_at,
+        relief_lost=last is not None and last.relapse is RelapseState.REACHED,
+        forecast_fault=(job.now.fault or "it failed") if given_up else None,
     )
 
 

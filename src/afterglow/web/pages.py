@@ -25,6 +25,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from starlette.exceptions import HTTPException
 
 from afterglow.errors import AfterglowError, LoginRefused, NotPermitted, SignAgain, TooManyTries
+from afterglow.render.report import block_rules
 from afterglow.render.tokens import css_variables
 from afterglow.store.records import Clinic, Store
 from afterglow.usecases.desk import CATALOGUE, Desk
@@ -63,6 +64,7 @@ HEADERS = {
 }
 _STATIC = {
     "page.css": "text/css",
+    "chart.css": "text/css",
     "mark.svg": "image/svg+xml",
     "live.js": "text/javascript",
     "shell.js": "text/javascript",
@@ -79,6 +81,7 @@ _NAVIGATION = (
     ("/today", "Today", "today.read"),
     ("/diary", "Diary", "diary.show"),
     ("/worklist", "Worklist", "worklist.read"),
+    ("/evidence", "Evidence", None),
     ("/screens", "Screens", "passes.issue_room"),
 )
 _TEMPLATES = Environment(
@@ -141,8 +144,10 @@ def status_of(error: AfterglowError) -> int:
 def add_pages(app: FastAPI, store: Store) -> None:
     """Mount the pages on an application: log in at `/login`, work at `/today`."""
     from afterglow.web import (  # noqa: PLC0415  each needs what is above
+        chart,
         diary,
         entering,
+        evidence,
         finding,
         offline,
         patient,
@@ -154,7 +159,7 @@ def add_pages(app: FastAPI, store: Store) -> None:
 
     app.state.store = store
     app.add_exception_handler(HTTPException, _no_such_page)
-    pages = (entering, today, finding, patient, work, diary, session, offline, wall)
+    pages = (entering, today, finding, chart, evidence, patient, work, diary, session, offline, wall)
     for router in (_files(), *(each.router for each in pages)):
         app.include_router(router, include_in_schema=False)
 
@@ -204,7 +209,7 @@ def page(request: Request, template: str, *, desk: Desk | None = None, status: i
     clinic = None if desk is None else clinic_of(desk.store, desk.actor.clinic_id)
     zone = ZoneInfo("UTC" if clinic is None else clinic.time_zone)
     now = datetime.now(UTC) if desk is None else desk.store.clock()
-    links = [(path, words) for path, words, name in _NAVIGATION if desk is not None and may(desk.actor, name)]
+    links = _links(desk)
     html = _TEMPLATES.get_template(template).render(
         path=request.url.path,
         theme=theme if (theme := request.cookies.get(THEME_COOKIE)) in THEMES else "",
@@ -221,6 +226,13 @@ def page(request: Request, template: str, *, desk: Desk | None = None, status: i
         **shown,
     )
     return HTMLResponse(html, status_code=status)
+
+
+def _links(desk: Desk | None) -> list[tuple[str, str]]:
+    """The pages that whoever is at work may open."""
+    if desk is None:
+        return []
+    return [(path, words) for path, words, name in _NAVIGATION if name is None or may(desk.actor, name)]
 
 
 def refusal(request: Request, refused: AfterglowError, typed: Mapping[str, str]) -> Response:
@@ -375,6 +387,8 @@ def _files() -> APIRouter:
             return Response(files("afterglow.render").joinpath("data", name).read_bytes(), 200, kept, "font/woff2")
         if name == "tokens.css":
             return Response(_tokens_css(), 200, kept, "text/css")
+        if name == "report.css":
+            return Response(block_rules(), 200, kept, "text/css")
         if name not in _STATIC:
             return error_page(request, 404, "There is no such file", "Check the address.")
         return Response(files("afterglow.web").joinpath("static", name).read_bytes(), 200, kept, _STATIC[name])

@@ -1,7 +1,7 @@
 """A patient's own pages, opened by a link on a phone: one question a screen, own progress, and help always in sight.
 
 The link's token stands behind the # of its address, where no server sees it. It goes into a cookie, and is
-exchanged for a session when the patient says Start. Without scripts the link is pasted; all that follows needs none.
+exchanged for a session when the patient says Start. Without scripts the link is pasted; everything after needs none.
 """
 
 from __future__ import annotations

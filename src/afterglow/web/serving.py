@@ -1,32 +1,41 @@
-"""The server: pages on one installation's store, and the clocks that run beside them.
+"""The server: pages and API on one installation's store, and what runs beside them: clocks, a worker for forecasts.
 
-Plain HTTP is refused except on this machine itself, or behind a proxy that ends TLS.
+It tells what it does in JSON lines on standard error: one for each request, with the template of its route, never the
+address itself. Plain HTTP is refused except on this machine itself, or behind a proxy that ends TLS.
 """
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable
+import secrets
+import sys
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from threading import Event, Thread
-from typing import Self
+from typing import Any, Self
 
 import uvicorn
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 
 from afterglow.errors import AfterglowError, InputError, UnreadableFile
+from afterglow.logs import gathering, passed, say
+from afterglow.logs import start as start_log
 from afterglow.settings import Settings
 from afterglow.store.audit import anchor
 from afterglow.store.records import Store
 from afterglow.usecases.post import run_due
 from afterglow.usecases.upkeep import opened
-from afterglow.web.pages import add_pages
+from afterglow.web.api import Limits, add_api
+from afterglow.web.pages import add_pages, error_page
+from afterglow.web.worker import Worker
 
 EVERY = timedelta(minutes=1)
 ANCHOR_EVERY = timedelta(minutes=10)
 _GRACE_S = 10
+_METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,27 +97,41 @@ def is_loopback(host: str) -> bool:
         raise InputError("This is no address", observed=repr(host), allowed="as in 127.0.0.1 or ::1") from None
 
 
-def make_app(store: Store) -> FastAPI:
-    """The application: every page that exists, nothing else."""
+def make_app(store: Store, limits: Limits | None = None, *, more: Callable[[FastAPI], None] | None = None) -> FastAPI:
+    """The application: every page that exists, and the API; `more` adds to it."""
     app = FastAPI(title="Afterglow", openapi_url=None, docs_url=None, redoc_url=None)
+    add_api(app, store, limits)
     add_pages(app, store)
+    app.add_middleware(RequestLog)
+    if more is not None:
+        more(app)
     return app
 
 
-def serve(settings: Settings, where: Listening, *, started: Callable[[str], None]) -> None:
-    """Serve until it is asked to end; alerts go on, messages leave and the audit trail is anchored meanwhile.
+def serve(
+    settings: Settings,
+    where: Listening,
+    *,
+    started: Callable[[str], None],
+    more: Callable[[FastAPI], None] | None = None,
+    until: Callable[[str], None] | None = None,
+) -> None:
+    """Serve until it is asked to end; clocks and forecasts run meanwhile.
 
     Args:
         settings: of the installation.
         where: checked before anything is opened.
         started: is told the address once it listens.
+        more: adds to the application, as the demo does.
+        until: is told the address too, beside the server, which ends when this returns; None serves until asked to end.
     Raises: InputError, UnreadableFile, StoreFault; InputError if the port is taken.
     """
     check_listening(where)
+    start_log(sys.stderr)
     with opened(settings) as store:
         server = _Server(
             uvicorn.Config(
-                make_app(store),
+                make_app(store, Limits(per_minute=settings.api_per_minute), more=more),
                 host=where.host,
                 port=where.port,
                 ssl_certfile=where.certificate,
@@ -116,14 +139,15 @@ def serve(settings: Settings, where: Listening, *, started: Callable[[str], None
                 proxy_headers=where.proxy is not None,
                 forwarded_allow_ips=where.proxy or "127.0.0.1",
                 access_log=False,  # addresses may hold what a log should not
-                log_level="warning",
+                log_config=None,
                 server_header=False,
                 ws="none",
                 timeout_graceful_shutdown=_GRACE_S,
             ),
             started,
+            until,
         )
-        with Clocks(settings, store):
+        with Worker(settings) as worker, Clocks(settings, store, beside=worker.keep):
             try:
                 server.run()
             except SystemExit:
@@ -134,26 +158,100 @@ def serve(settings: Settings, where: Listening, *, started: Callable[[str], None
                 ) from None
 
 
-class _Server(uvicorn.Server):
-    """Tells its address when it listens."""
+_Message = MutableMapping[str, Any]
+_App = Callable[[_Message, Callable[[], Awaitable[_Message]], Callable[[_Message], Awaitable[None]]], Awaitable[None]]
 
-    def __init__(self, config: uvicorn.Config, told: Callable[[str], None]) -> None:
+
+class RequestLog:
+    """Tells of each request: id, method, route, who, which use case, status, time; the answer carries the id.
+
+    An error that nobody foresaw becomes a page with that id; its message, which may quote anything, is told to nobody.
+    """
+
+    def __init__(self, app: _App) -> None:
+        self._app = app
+
+    async def __call__(
+        self,
+        scope: _Message,
+        receive: Callable[[], Awaitable[_Message]],
+        send: Callable[[_Message], Awaitable[None]],
+    ) -> None:
+        """One request through the application."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id, began, status = secrets.token_hex(8), time.perf_counter(), 0
+
+        async def answer(message: _Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        with gathering() as about:
+            try:
+                await self._app(scope, receive, answer)
+            except Exception as fault:
+                if status:
+                    raise
+                say("request.failed", request=request_id, fault=type(fault).__name__, passed=passed(fault))
+                words = f"Nothing was changed. Say this number when you report it: {request_id}."
+                await error_page(Request(scope), 500, "Afterglow failed here", words)(scope, receive, answer)
+            finally:
+                say(
+                    "request",
+                    request=request_id,
+                    method=scope["method"] if scope["method"] in _METHODS else "other",
+                    route=getattr(scope.get("route"), "path", "none"),
+                    status=status,
+                    milliseconds=round(1000 * (time.perf_counter() - began), 1),
+                    **about,
+                )
+
+
+class _Server(uvicorn.Server):
+    """Tells its address when it listens, and ends when what runs until then is over."""
+
+    def __init__(
+        self, config: uvicorn.Config, told: Callable[[str], None], until: Callable[[str], None] | None
+    ) -> None:
         super().__init__(config)
-        self._told = told
+        self._told, self._until = told, until
 
     async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
         await super().startup(sockets)  # type: ignore[arg-type]
         if self.started:
             port = self.servers[0].sockets[0].getsockname()[1]
             host = f"[{self.config.host}]" if ":" in self.config.host else self.config.host
-            self._told(f"{'https' if self.config.ssl_certfile else 'http'}://{host}:{port}/")
+            address = f"{'https' if self.config.ssl_certfile else 'http'}://{host}:{port}/"
+            self._told(address)
+            if self._until is not None:
+                Thread(target=self._end_after, args=(address,), daemon=True).start()
+
+    def _end_after(self, address: str) -> None:
+        try:
+            if self._until is not None:
+                self._until(address)
+        finally:
+            self.should_exit = True
 
 
 class Clocks:
-    """What runs every minute beside the server, in a thread of its own; a fault of one round ends no other."""
+    """What runs every minute beside the server, in a thread of its own; a fault of one round ends no other.
 
-    def __init__(self, settings: Settings, store: Store, *, every: timedelta = EVERY) -> None:
-        self._settings, self._store, self._every = settings, store, every
+    Args:
+        settings: of the installation.
+        store: of the installation.
+        every: between rounds.
+        beside: done in each round besides.
+    """
+
+    def __init__(
+        self, settings: Settings, store: Store, *, every: timedelta = EVERY, beside: Callable[[], None] = lambda: None
+    ) -> None:
+        self._settings, self._store, self._every, self._beside = settings, store, every, beside
         self._end = Event()
         self._thread = Thread(target=self._run, name="clocks", daemon=True)
         self.faults = 0
@@ -171,11 +269,13 @@ class Clocks:
         anchored = self._store.clock()
         while not self._end.wait(self._every.total_seconds()):
             try:
+                self._beside()
                 run_due(self._store, self._settings)
                 if self._store.clock() - anchored >= ANCHOR_EVERY:
                     for clinic in self._store.clinics():
                         anchor(self._store, clinic.id)
                     anchored = self._store.clock()
-            except AfterglowError:
+            except AfterglowError as fault:
                 self.faults += 1  # the database is away: the next round tries again
+                say("clocks.failed", code=fault.code)
             self.rounds += 1

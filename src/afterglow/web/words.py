@@ -156,9 +156,10 @@ def questions(delivery: Delivery) -> tuple[tuple[str, tuple[Question, ...]], ...
 def source_words(of: Rule) -> str:
     """What a threshold rests on: the source that was read, or a site default; never a recalled figure as a fact.
 
-    >>> source_words(rule("S044"))
+    >>> from afterglow.clinic import rule as find
+    >>> source_words(find("S044"))
     'Site default, until the medical director signs'
-    >>> source_words(rule("S031")).startswith("Source: ")
+    >>> source_words(find("S031")).startswith("Source: ")
     True
     """
     default = "until the medical director signs"

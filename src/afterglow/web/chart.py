@@ -1,0 +1,161 @@
+"""The patient's chart: one look tells the story, from the first score to what is due next and who decides it."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Request, Response
+from fastapi.responses import RedirectResponse
+
+from afterglow.clinic import AllergyStatus
+from afterglow.errors import AfterglowError, InputError
+from afterglow.render.chart import Chart
+from afterglow.render.forecast import forecast_chart
+from afterglow.render.outlook import interval_chart, relapse_chart
+from afterglow.render.report import KeyFigure
+from afterglow.render.scores import scores_chart
+from afterglow.usecases.charts import ChartPage, read_chart
+from afterglow.usecases.course_view import dose_words, scale_courses
+from afterglow.usecases.deciding import NextStep, decide_next
+from afterglow.usecases.desk import Desk
+from afterglow.usecases.forecast_report import parts_table
+from afterglow.usecases.forecast_view import interval_data, key_figures, picture_data, relapse_data, sentences
+from afterglow.usecases.forecasting import ForecastAnswer
+from afterglow.usecases.jobs import ask_forecast
+from afterglow.usecases.patients import age_years
+from afterglow.web.pages import PageRoute, clinic_of, desk_of, page, status_of
+
+router = APIRouter(route_class=PageRoute, prefix="/patients")
+Text = Annotated[str, Form()]
+
+
+@router.get("/{patient_id}")
+def show(request: Request, patient_id: str) -> Response:
+    """Everything of one patient on one page."""
+    return _page(request, desk_of(request), patient_id)
+
+
+@router.post("/{patient_id}/decide")
+def decide(
+    request: Request,
+    patient_id: str,
+    course_id: Text,
+    step: Text = "",
+    reason: Text = "",
+    by_day: Text = "",
+    due_day: Text = "",
+    digest: Text = "",
+) -> Response:
+    """What a prescriber decides about the next session; a refusal keeps what was typed."""
+    desk = desk_of(request)
+    try:
+        decide_next(
+            desk,
+            course_id,
+            step=_step(step),
+            reason=reason,
+            by_day=_day(by_day) if step == NextStep.BOOK_BY else None,
+            due_day=_day(due_day),
+            digest=digest,
+        )
+    except AfterglowError as refused:
+        typed = {"step": step, "reason": reason, "by_day": by_day}
+        return _page(request, desk, patient_id, refused=refused, typed=typed)
+    return RedirectResponse(f"/patients/{patient_id}#decide", status_code=303)
+
+
+@router.post("/{patient_id}/forecast")
+def ask(request: Request, patient_id: str, course_id: Text) -> Response:
+    """Ask for the forecast again; it is made within moments."""
+    ask_forecast(desk_of(request), course_id)
+    return RedirectResponse(f"/patients/{patient_id}", status_code=303)
+
+
+def _page(
+    request: Request,
+    desk: Desk,
+    patient_id: str,
+    *,
+    refused: AfterglowError | None = None,
+    typed: dict[str, str] | None = None,
+) -> Response:
+    found = read_chart(desk, patient_id)
+    chart, now = found.shown, desk.store.clock()
+    zone = clinic_of(desk.store, desk.actor.clinic_id).time_zone
+    scales = scale_courses(chart, now=now, zone=zone)
+    told = _told(None if chart.forecast is None else chart.forecast.answer)
+    drawn = [scores_chart(each.picture) for each in scales if each.name != told.get("scale")]
+    return page(
+        request,
+        "chart.html",
+        desk=desk,
+        status=200 if refused is None else status_of(refused),
+        chart=chart,
+        behind=found.trail_behind,
+        course=chart.course,
+        age=_age(chart, now.date()),
+        allergies=_allergies(chart),
+        pictures=drawn,
+        sessions=sorted((each.now for each in chart.sessions), key=lambda each: each.planned_at, reverse=True),
+        dose_words=dose_words,
+        steps=tuple(NextStep),
+        today=now.date(),
+        refused=refused,
+        typed=typed or {},
+        **{"figures": (), "lead": None, "parts": None, "outlook": (), "said": (), "due_day": None} | told,
+    )
+
+
+def _told(answer: ForecastAnswer | None) -> dict[str, Any]:
+    """What a forecast tells on the page; nothing where there is none."""
+    trajectory = None if answer is None else answer.forecast.trajectory
+    if answer is None or trajectory is None:
+        return {}
+    figures: tuple[KeyFigure, ...] = key_figures(answer, trajectory)
+    outlook: list[Chart] = []
+    relapse, intervals = relapse_data(answer), interval_data(answer)
+    if intervals is not None:
+        outlook.append(interval_chart(intervals))
+    if relapse is not None:
+        outlook.append(relapse_chart(relapse))
+    due = answer.forecast.next_due
+    return {
+        "scale": answer.forecast.scale,
+        "figures": figures,
+        "lead": forecast_chart(picture_data(answer, trajectory)),
+        "parts": parts_table(answer, trajectory),
+        "outlook": outlook,
+        "said": sentences(answer),
+        "due_day": None if due is None or due.on_h is None else answer.at(due.on_h).date(),
+    }
+
+
+def _age(chart: ChartPage, today: date) -> int | None:
+    born_on = None if chart.identifiers is None else chart.identifiers.born_on
+    return None if born_on is None else age_years(born_on, today)
+
+
+def _allergies(chart: ChartPage) -> str:
+    """Not asked differs from none known."""
+    if chart.allergies is None or chart.allergies.status is AllergyStatus.NOT_ASKED:
+        return "Not asked"
+    return ", ".join(chart.allergies.substances) or "None known"
+
+
+def _step(word: str) -> NextStep:
+    try:
+        return NextStep(word)
+    except ValueError:
+        raise InputError(
+            "Nothing was chosen", allowed="one of the options", about="step", next_step="Choose one"
+        ) from None
+
+
+def _day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        raise InputError(
+            "The day cannot be read", allowed="as in 2026-12-11", about="by_day", next_step="Write the day"
+        ) from None

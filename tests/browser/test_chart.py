@@ -1,0 +1,30 @@
+"""The patient's chart in the browser: what it shows, in every width and theme, and to whom."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.browser.conftest import Open, Served, log_in, look
+from tests.integration.desks import desk
+
+from afterglow.clinic import Role
+from afterglow.usecases.jobs import run_jobs
+from afterglow.usecases.patients import find
+
+
+def chart_of(served: Served, name: str = "Anna") -> str:
+    found = find(desk(served.store, Role.NURSE), name).shown
+    return f"/patients/{found[0].id}"
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_chart_is_accessible_and_is_seen(opened: Open, served: Served, theme: str) -> None:
+    run_jobs(served.store)
+    page: Any = opened(color_scheme=theme)
+    log_in(page, served)
+    page.goto(chart_of(served))
+    assert page.text_content("h1") == "Anna Berger"
+    assert page.locator("text=Today, PHQ-9 is 19").count() == 2  # page and phone
+    assert page.title() == "Chart – Afterglow"  # no name in a title
+    look(page, "chart", theme)

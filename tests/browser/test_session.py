@@ -12,7 +12,7 @@ from tests.browser.conftest import PASSWORD, Open, RunningClock, Served, log_in,
 from tests.integration import care
 from tests.integration.desks import desk
 
-from afterglow.clinic import Delivery, Role, SessionState
+from afterglow.clinic import Decision, Delivery, Role, SessionState
 from afterglow.usecases import people, room, sessions
 from afterglow.usecases.login import begin_set_up, finish_set_up
 from afterglow.usecases.today import read_today
@@ -374,6 +374,51 @@ def test_devices_wait_five_minutes(opened: Open, staffed: Served) -> None:
     assert "56 mg" in page.text_content("table")
     assert "d1 at" in page.text_content("table")
     look(page, "rems-form", "light")
+
+
+def test_an_infusion_of_hours_gets_a_new_rate(opened: Open, staffed: Served) -> None:
+    store, session_id = staffed.store, booked(staffed)
+    nurse = desk(store, Role.NURSE)
+    care.screened(store, session_id)
+    paul, nora = (opened(java_script_enabled=False) for _ in range(2))
+    enter(paul, staffed, session_id, "paul")
+    paul.locator("summary:has-text('Order')").first.click()
+    paul.locator("summary:has-text('Or rates in steps')").click()
+    paul.fill("#order-mg_per_h_1", "12")
+    paul.fill("#order-hours_1", "4")
+    press(paul, "order")
+    sessions.prepare(nurse, session_id, weight_kg=80.0, concentration_mg_per_ml=50, diluted=True)
+    check = {"amount_ug": 48_000, "volume_ul": 960, "concentration_ug_per_ul": 50}
+    sessions.second_check(desk(store, Role.NURSE, by="nurse-2"), session_id, **check)
+    prescriber = desk(store, Role.PRESCRIBER)
+    sessions.answer(prescriber, session_id, "S019", decision=Decision.PROCEED, reason="pain, watched")
+    sessions.say_go(prescriber, session_id, version=care.version_of(store, session_id))
+    room.take(nurse, session_id, "v1", amount_ug=100_000)
+    room.start(nurse, session_id, version=care.version_of(store, session_id))
+    later(staffed, 10)
+    paul.goto(f"/sessions/{session_id}")
+    paul.locator("summary:has-text('Order a new rate')").click()
+    paul.fill("#order_rate-mg_per_h_1", "15")
+    paul.fill("#order_rate-hours_1", "3")
+    paul.fill("#order_rate-reason", "pain 7 of 10")
+    sign(paul, staffed, "order_rate", "paul")
+    press(paul, "order_rate")
+    assert now_of(staffed, session_id).rate_waiting is not None
+    while paul.locator("form[id^=answer-S0]").count():
+        form = str(paul.locator("form[id^=answer-S0]").first.get_attribute("id"))
+        choose(paul, form, "decision", "proceed")
+        paul.fill(f"#{form}-reason", "pain, watched one to one")
+        sign(paul, staffed, form, "paul")
+        press(paul, form)
+        assert paul.locator("#summary").count() == 0
+    enter(nora, staffed, session_id)
+    assert "15 mg/h for 3 h" in nora.text_content("#main")
+    nora.fill("#set_rate-mg_per_h", "15")
+    nora.fill("#set_rate-rest_mg", "45")
+    second(nora, staffed, "set_rate", "bea")
+    press(nora, "set_rate")
+    assert nora.locator("#summary").count() == 0
+    assert now_of(staffed, session_id).rate_waiting is None
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -36,6 +36,7 @@ from afterglow.clinic import (
     judge_gates,
     judge_leaving,
     judge_monitoring,
+    judge_rate,
     judge_reading,
     next_device_at,
     open_findings,
@@ -185,6 +186,8 @@ def read_sheet(work: Work, session_id: str, *, zone: str) -> SessionSheet:
     leaving = _leaving(work, session, policy)
     before = [*(f for gate in gates for f in gate.findings), *(chart.candidacy.findings if gates else ())]
     judged = (*before, *standing, *(watched if session.state is SessionState.OBSERVING else monitoring))
+    if session.rate_waiting is not None:
+        judged = (*judged, *judge_rate(session, work.now, chart=chart, policy=policy))
     waits = open_findings(judged, (*session.answers, *chart.candidacy.answers))
     # What can be found out is found out first: a review that is not known is asked once the dose is prepared.
     found_out = session.prepared is not None and session.state is not SessionState.ARRIVED

@@ -9,13 +9,14 @@ from types import MappingProxyType
 
 from fastapi import Request
 
-from afterglow.clinic import Decision, Medicine, classes_of
+from afterglow.clinic import Decision, Medicine, RateStep, classes_of
 from afterglow.errors import MissingValue
 from afterglow.predicates import Fact
 from afterglow.usecases import patients, room, sessions
 from afterglow.usecases.desk import Desk
 from afterglow.usecases.login import Proof, countersign
 from afterglow.usecases.room import Vitals
+from afterglow.usecases.titration import order_new_rate, set_new_rate
 from afterglow.usecases.work import Actor
 from afterglow.usecases.worklists import note_form_sent
 from afterglow.web.pages import DEVICE_COOKIE, clinic_of
@@ -23,6 +24,7 @@ from afterglow.web.typed import Typed
 from afterglow.web.words import LEAVING, READINGS, SEEN, questions
 
 _AHEAD = timedelta(seconds=10)  # a device's guess of the server's time is not better than that
+STEPS = 3  # rows of an order in steps
 PARTS = 5  # of the Aldrete score and of PADSS
 
 
@@ -173,12 +175,44 @@ def _classes(typed: Typed, i: int) -> tuple[str, ...] | None:
     return None if not chosen else () if chosen == "none" else (chosen,)
 
 
+def _steps(typed: Typed) -> tuple[RateStep, ...]:
+    """Rates in steps as typed, a row each; a row of which half is empty is refused."""
+    found = []
+    for i in range(1, STEPS + 1):
+        if typed.text(f"mg_per_h_{i}") or typed.text(f"hours_{i}"):
+            rate, hours = (
+                typed.needed_number(f"mg_per_h_{i}", "The rate"),
+                typed.needed_number(f"hours_{i}", "The hours"),
+            )
+            found.append(RateStep(mg_per_h=rate, hours=hours))
+    return tuple(found)
+
+
+def _order_rate(asked: Asked) -> None:
+    reason = asked.typed.needed("reason", "The reason")
+    order_new_rate(asked.desk, asked.session_id, _steps(asked.typed), reason=reason, version=asked.version)
+
+
+def _set_rate(asked: Asked) -> None:
+    rate = asked.typed.needed_number("mg_per_h", "The rate")
+    rest_ug = asked.typed.needed_thousandths("rest_mg", "What is left to give")
+    set_new_rate(
+        asked.desk,
+        asked.session_id,
+        second=asked.second("The second check"),
+        mg_per_h=rate,
+        rest_ug=rest_ug,
+        version=asked.version,
+    )
+
+
 def _order(asked: Asked) -> None:
     sessions.order(
         asked.desk,
         asked.session_id,
         dose_mg=asked.typed.number("dose_mg", "The dose"),
         dose_mg_per_kg=asked.typed.number("dose_mg_per_kg", "The dose"),
+        steps=_steps(asked.typed),
         infusion_min=asked.typed.number("infusion_min", "The length of the infusion"),
     )
 
@@ -411,6 +445,8 @@ def _acts() -> dict[str, SessionAct]:
         ("start", _start, "start_dose", "main"),
         ("device", _device, "give_device", "dose"),
         ("hold", _hold, "hold", "dose"),
+        ("order_rate", _order_rate, "order_rate", "dose"),
+        ("set_rate", _set_rate, "set_rate", "dose"),
         ("resume", _resume, "resume", "dose"),
         ("finish_dose", _finish_dose, "finish_dose", "main"),
         ("stop", _stop, "stop_dose", "main"),

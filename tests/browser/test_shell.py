@@ -46,6 +46,7 @@ def test_a_search_leaves_no_name_in_an_address(opened: Open, served: Served, the
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     log_in(page, served)
+    page.wait_for_selector("#keys:not([hidden])", state="attached")
     page.keyboard.press("/")
     page.keyboard.type("erg")
     page.keyboard.press("Enter")

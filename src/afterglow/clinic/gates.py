@@ -131,7 +131,7 @@ def chart_gates(
     """
     asked: tuple[tuple[str, Callable[[], None]], ...] = (
         ("treatment", lambda: check_treated(session, chart, act, policy)),
-        ("cover", lambda: _check_cover(chart, act)),
+        ("cover", lambda: check_cover(chart.course, act.at.date())),
         ("candidacy", lambda: _check_candidacy(session, chart, act)),
         ("medicines", lambda: _check_medicines(session, chart, act)),
     )

@@ -19,9 +19,10 @@ from afterglow.clinic.gates import Chart, check_fresh, check_gates, check_treate
 from afterglow.clinic.monitoring import is_infusion
 from afterglow.clinic.policy import SitePolicy
 from afterglow.clinic.readings import check_no_escalation
-from afterglow.clinic.rulebook import Delivery, comparisons, rule
+from afterglow.clinic.rulebook import Delivery, rule
 from afterglow.clinic.ruling import Facts, Verdict, judge
 from afterglow.clinic.session import DrugUse, DrugUseKind, InfusionRun, TreatmentSession, admit, step
+from afterglow.clinic.thresholds import comparisons
 from afterglow.errors import Conflict, GateClosed, TooEarly, Unbalanced
 
 

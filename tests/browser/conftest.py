@@ -92,12 +92,12 @@ def served(tmp_path: Path) -> Iterator[Served]:
     admin = desk(store, Role.ADMINISTRATOR, by="operator")
     for login, role in (
         ("nora", Role.NURSE),
-        ("paul", Role.PRESCRIBER),
+        ("petra", Role.PRESCRIBER),
         ("cora", Role.COORDINATOR),
         ("ada", Role.ADMINISTRATOR),
     ):
         tokens[login] = people.add_person(admin, login, name=login.title(), roles=(role,)).token
-    for login in ("nora", "paul", "ada"):
+    for login in ("nora", "petra", "ada"):
         begun = begin_set_up(store, tokens[login])
         secrets[login] = begun.secret
         code = pyotp.TOTP(begun.secret).at(int(clock.now.timestamp()))

@@ -33,7 +33,7 @@ def test_the_chart_is_accessible_and_is_seen(opened: Open, served: Served, theme
 def test_a_prescriber_decides_and_changes_it(opened: Open, served: Served) -> None:
     run_jobs(served.store)
     page: Any = opened(java_script_enabled=False)
-    log_in(page, served, "paul")
+    log_in(page, served, "petra")
     page.goto(chart_of(served))
     page.fill("#reason", "Waits for the next score")
     page.click("text=Record decision")
@@ -41,7 +41,7 @@ def test_a_prescriber_decides_and_changes_it(opened: Open, served: Served) -> No
     assert page.input_value("#reason") == "Waits for the next score"
     page.check("#step-wait")
     page.click("text=Record decision")
-    assert "Wait for the next score. Waits for the next score (paul" in " ".join(page.text_content("#decide").split())
+    assert "Wait for the next score. Waits for the next score (petra" in " ".join(page.text_content("#decide").split())
     page.check("#step-book_by")
     page.fill("#reason", "Fading")
     page.click("text=Record decision")

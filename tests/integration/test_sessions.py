@@ -61,6 +61,7 @@ from afterglow.usecases import (
     room,
     sessions,
     titration,
+    wall,
     worklists,
 )
 from afterglow.usecases.desk import Desk
@@ -320,8 +321,10 @@ def test_the_screen_on_the_wall_shows_initials_and_clocks(north: Store, session:
     later(north, 10)
     issued = passes.issue_room(desk(north, Role.ADMINISTRATOR), "Room 1", chairs=("c1",))
     screen = Desk(store=north, actor=login.open_token(north, issued.token))
-    (line,) = room.read_board(screen).shown
-    assert (line.chair_id, line.initials, line.state) == ("c1", "AB", SessionState.DOSING)
+    (chair,) = wall.read_board(screen).shown
+    line = chair.now
+    assert line is not None
+    assert (chair.chair_id, line.initials, line.state) == ("c1", "A. B.", SessionState.DOSING)
     assert line.clocks.since_first_dose_min == pytest.approx(10, abs=1)
     with north.read("north") as tx:
         (event,) = audit.last_events(tx, after=audit.last_seq(tx) - 1)
@@ -330,13 +333,23 @@ def test_the_screen_on_the_wall_shows_initials_and_clocks(north: Store, session:
         with pytest.raises(NotPermitted):
             other()
     elsewhere = passes.issue_room(desk(north, Role.ADMINISTRATOR), "Room 2", chairs=("c2",))
-    assert room.read_board(Desk(store=north, actor=login.open_token(north, elsewhere.token))).shown == ()
-    assert len(room.read_board(desk(north, NURSE)).shown) == 1
+    (free,) = wall.read_board(Desk(store=north, actor=login.open_token(north, elsewhere.token))).shown
+    assert (free.chair_id, free.taken, free.now, free.next_initials) == ("c2", False, None, "")
+    assert [each.taken for each in wall.read_board(desk(north, NURSE)).shown] == [True, False]
     patient = sessions.read_session(desk(north, NURSE), session).shown.session.patient_id
     people.add_person(desk(north, Role.ADMINISTRATOR), "nora", name="Nora", roles=(NURSE,))
     people.restrict_chart(desk(north, Role.COMPLIANCE), patient, team=("nora",))
-    assert room.read_board(desk(north, NURSE)).shown == ()
-    assert len(room.read_board(screen).shown) == 1
+    closed = wall.read_board(desk(north, NURSE)).shown[0]
+    assert (closed.taken, closed.now) == (True, None)  # a closed chart holds its chair and tells nothing
+    (chair,) = wall.read_board(screen).shown
+    assert chair.now is not None
+
+
+def test_the_screen_on_the_wall_tells_who_comes_next(north: Store, session: str) -> None:
+    until = now(north) + timedelta(days=1)
+    free, _ = wall.read_board(desk(north, NURSE), until=until).shown
+    assert (free.taken, free.next_initials) == (False, "A. B.")
+    assert free.next_at == sessions.read_session(desk(north, NURSE), session).shown.session.planned_at
 
 
 def test_two_nurses_enter_readings_of_one_session(north: Store, session: str) -> None:

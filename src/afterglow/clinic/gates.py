@@ -6,6 +6,7 @@ derived here, for the go, for the start, for the first device, and in part for e
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -22,7 +23,7 @@ from afterglow.clinic.rulebook import Group, rule, rules_of
 from afterglow.clinic.ruling import Finding, check_open, judge_all
 from afterglow.clinic.session import SessionState, TreatmentSession
 from afterglow.clinic.typed import check_utc, typed
-from afterglow.errors import Conflict, GateClosed
+from afterglow.errors import AfterglowError, Conflict, GateClosed
 from afterglow.predicates import Fact
 
 _TREATED = (CourseState.INDUCTION, CourseState.REINDUCTION, CourseState.MAINTENANCE)
@@ -119,6 +120,29 @@ def judge_gates(session: TreatmentSession, at: datetime, *, chart: Chart, policy
     return judge_all(
         (each for each in rules if each.id not in _AT_EACH_DEVICE), known, policy, delivery=session.delivery
     )
+
+
+def chart_gates(
+    session: TreatmentSession, act: Act, *, chart: Chart, policy: SitePolicy
+) -> Mapping[str, AfterglowError | None]:
+    """What the chart must hold before a dose, by name, each with why it does not hold at the time of the act.
+
+    None where it holds. The same questions as `check_gates` asks, all of them instead of the first that refuses.
+    """
+    asked: tuple[tuple[str, Callable[[], None]], ...] = (
+        ("treatment", lambda: check_treated(session, chart, act, policy)),
+        ("cover", lambda: check_cover(chart.course, act.at.date())),
+        ("candidacy", lambda: _check_candidacy(session, chart, act)),
+        ("medicines", lambda: _check_medicines(session, chart, act)),
+    )
+    found: dict[str, AfterglowError | None] = {}
+    for name, check in asked:
+        try:
+            check()
+            found[name] = None
+        except (GateClosed, Conflict) as refused:
+            found[name] = refused
+    return found
 
 
 def check_gates(session: TreatmentSession, act: Act, *, chart: Chart, policy: SitePolicy) -> tuple[Finding, ...]:

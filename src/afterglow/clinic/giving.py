@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from afterglow.clinic.acting import Act, Outcome, minutes_between
 from afterglow.clinic.closing import form_due_at
@@ -22,6 +22,7 @@ from afterglow.clinic.readings import check_no_escalation
 from afterglow.clinic.rulebook import Delivery, rule
 from afterglow.clinic.ruling import Facts, Verdict, judge
 from afterglow.clinic.session import DrugUse, DrugUseKind, InfusionRun, TreatmentSession, admit, step
+from afterglow.clinic.thresholds import comparisons
 from afterglow.errors import Conflict, GateClosed, TooEarly, Unbalanced
 
 
@@ -118,6 +119,23 @@ def give_device(
     uses = (*session.drug_uses, use)
     due_at = form_due_at(replace(session, drug_uses=uses))
     return step(session, "give_device", act, written=(use,), drug_uses=uses, rems_due_at=due_at)
+
+
+def next_device_at(session: TreatmentSession) -> datetime | None:
+    """From when the next nasal device may be used (S021, label); None before the first and after the last.
+
+    >>> from afterglow.quantities import DrugForm
+    >>> from datetime import UTC
+    >>> session = TreatmentSession(id="s1", patient_id="p1", course_id="c1", delivery=Delivery.ESK, number=1, week=1,
+    ...     drug=DrugForm.ESKETAMINE, planned_at=datetime(2026, 1, 5, 9, tzinfo=UTC))
+    >>> next_device_at(session) is None
+    True
+    """
+    prepared = session.prepared
+    if session.delivery is not Delivery.ESK or prepared is None or not 0 < len(session.given) < prepared.devices:
+        return None
+    (limit,) = comparisons(rule("S021").when)
+    return session.given[-1].at + timedelta(minutes=float(str(limit.value)))
 
 
 def hold(session: TreatmentSession, act: Act) -> Outcome[TreatmentSession]:

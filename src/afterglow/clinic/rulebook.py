@@ -55,7 +55,9 @@ class Delivery(StrEnum):
     @property
     def words(self) -> str:
         """As people say it."""
-        return "intranasal esketamine" if self is Delivery.ESK else f"{self.route.replace('iv', 'IV')} ketamine"
+        if self is Delivery.ESK:
+            return "intranasal esketamine"
+        return f"{self.route.upper() if len(self.route) == 2 else self.route} ketamine"
 
 
 _ROUTES = {

@@ -84,7 +84,7 @@ def read_candidacy(work: Work, course_id: str) -> Candidacy:
 @view("courses.label", roles=CARE)
 def read_label(work: Work, course_id: str) -> LabelStatus:
     """Whether this drug for this indication and patient is on label here, derived and stated."""
-    return _label(work, work.load(TreatmentCourse, course_id).now)
+    return label_of(work, work.load(TreatmentCourse, course_id).now)
 
 
 @use_case("courses.answer", roles=(Role.PRESCRIBER,), signs=True)
@@ -361,7 +361,8 @@ def _scores(work: Work, patient_id: str) -> dict[str, Fact | None]:
     return found
 
 
-def _label(work: Work, course: TreatmentCourse) -> LabelStatus:
+def label_of(work: Work, course: TreatmentCourse) -> LabelStatus:
+    """Whether a course is on label, as far as the record tells."""
     return label_status(
         delivery=course.delivery,
         indication=course.indication,

@@ -29,6 +29,7 @@ from afterglow.clinic import (
     Verdict,
     amend_screening,
     answer_finding,
+    answer_rule,
     arrive,
     attach_dose,
     back_to_screen,
@@ -47,6 +48,7 @@ from afterglow.clinic import (
     prepare_dose,
     screen,
 )
+from afterglow.clinic.session import admit
 from afterglow.errors import GateClosed, NotFound, echo
 from afterglow.predicates import Fact
 from afterglow.records import unknown_name
@@ -231,12 +233,26 @@ def answer(
 ) -> Written:
     """A prescriber's answer to a rule that is met in this session or cannot be judged, for the values as they are.
 
+    A rule of candidacy that this visit's readings meet is answered here too; the answer is the course's.
     `leaving` is the leave check as far as it was done, for a rule of leaving.
 
     Raises: NotFound for a rule that does not ask now; NotOverridable, SecondPerson, MissingValue.
     """
     loaded = work.load(TreatmentSession, session_id)
     policy = policy_of(work, loaded.now)
+    course = _of_candidacy(work, loaded.now, policy, rule_id)
+    if course is not None:
+        admit(loaded.now, "answer_finding", work.act(reason))
+        made = answer_rule(
+            course,
+            work.act(reason),
+            patient_id=loaded.now.patient_id,
+            decision=decision,
+            policy=policy,
+            cosigner=work.act_of(cosigner, reason),
+        )
+        work.about(rule=rule_id, decision=decision.value)
+        return Written(id=work.write(made, patient_id=loaded.now.patient_id, subject=loaded.now.course_id))
     finding = _finding(work, loaded.now, policy, rule_id, leaving)
     outcome = answer_finding(
         loaded.now,
@@ -390,6 +406,14 @@ def leave_check(
         padss=padss,
         **checked,
     )
+
+
+def _of_candidacy(work: Work, session: TreatmentSession, policy: SitePolicy, rule_id: str) -> Finding | None:
+    """A rule of candidacy as this visit meets it; None for a rule of the session itself."""
+    if rule_id.startswith("S"):
+        return None
+    findings = chart_of(work, session, policy).candidacy.findings
+    return next((e for e in findings if e.rule == rule_id and (e.asks or e.verdict is Verdict.HIT)), None)
 
 
 def _finding(

@@ -58,6 +58,7 @@ class Served:
     """The clinic as it runs."""
 
     address: str
+    app: FastAPI
     store: Store
     tokens: dict[str, str]
     secrets: dict[str, str]
@@ -89,9 +90,14 @@ def served(tmp_path: Path) -> Iterator[Served]:
     _fill(store)
     tokens, secrets = {}, {}
     admin = desk(store, Role.ADMINISTRATOR, by="operator")
-    for login, role in (("nora", Role.NURSE), ("cora", Role.COORDINATOR), ("ada", Role.ADMINISTRATOR)):
+    for login, role in (
+        ("nora", Role.NURSE),
+        ("petra", Role.PRESCRIBER),
+        ("cora", Role.COORDINATOR),
+        ("ada", Role.ADMINISTRATOR),
+    ):
         tokens[login] = people.add_person(admin, login, name=login.title(), roles=(role,)).token
-    for login in ("nora", "ada"):
+    for login in ("nora", "petra", "ada"):
         begun = begin_set_up(store, tokens[login])
         secrets[login] = begun.secret
         code = pyotp.TOTP(begun.secret).at(int(clock.now.timestamp()))
@@ -107,7 +113,7 @@ def served(tmp_path: Path) -> Iterator[Served]:
     thread.start()
     while not server.started:
         time.sleep(0.02)
-    yield Served(address=f"http://127.0.0.1:{port}", store=store, tokens=tokens, secrets=secrets)
+    yield Served(app=app, address=f"http://127.0.0.1:{port}", store=store, tokens=tokens, secrets=secrets)
     server.should_exit = True
     thread.join(timeout=10)
     store.engine.dispose()

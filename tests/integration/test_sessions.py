@@ -482,3 +482,28 @@ def test_an_infusion_of_hours_is_titrated_without_ending_the_session(north: Stor
     later(north, 180)
     room.end_dose(nurse, one, amounts_ug=(("v1", total),))
     assert sessions.read_session(nurse, one).shown.session.complete
+
+
+def test_the_chair_follows_the_day(north: Store) -> None:
+    """Freed by a no-go and by leaving, held by a longer stay, and booked again after a no-show that was none."""
+    nurse, coordinator = desk(north, NURSE), desk(north, COORDINATOR)
+    vial(north)
+    _, course = in_induction(north)
+    first = book(north, course, minutes=30)
+    later(north, 31)
+    diary.no_show(coordinator, first, reason="not here")
+    diary.undo_missed(coordinator, first, reason="sat in the wrong room")
+    assert sessions.read_session(nurse, first).shown.session.state is SessionState.BOOKED
+    _, other = in_induction(north, name="Jonas Weber")
+    second = book(north, other, minutes=140)
+    screened(north, first)
+    stay = diary.stay_longer(nurse, first, until=now(north) + timedelta(minutes=200), reason="slow to wake")
+    assert stay.also == (second,)
+    (clash,) = diary.list_clashes(nurse, first).shown
+    assert "chair c1 is taken" in clash.text
+    sessions.say_no_go(desk(north, PRESCRIBER), first, reason="feverish")
+    since = now(north) - timedelta(hours=6)
+    shown = diary.read_diary(nurse, since=since, until=since + timedelta(hours=12)).shown
+    assert shown.booking(first).state == "left"
+    assert shown.booking(first).until <= now(north)
+    assert diary.list_clashes(nurse, second).shown == ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from tests import clinic_cases as cases
@@ -44,7 +45,7 @@ def test_the_next_device_waits_for_the_label() -> None:
         ({"spo2_pct": 101}, OutOfRange, "spo2_pct"),
     ],
 )
-def test_a_slip_in_a_reading_names_its_field(values: dict[str, int], fault: type[Exception], about: str) -> None:
+def test_a_slip_in_a_reading_names_its_field(values: dict[str, Any], fault: type[Exception], about: str) -> None:
     with pytest.raises(fault) as refused:
         check_values(Reading(id="r1", taken_at=at(0), entered_at=at(0), by="nurse1", **values))
     assert getattr(refused.value, "about", None) == about

@@ -43,6 +43,11 @@ def enter_reading(
     A reading typed late counts from when it was taken.
 
     Raises: WrongState, NotPermitted; OutOfRange, WrongOrder, MissingValue for a slip; Conflict for an id used already.
+
+    >>> from afterglow.clinic.examples import POLICY, injected, nurse, reading
+    >>> done = enter_reading(injected(), reading(20, spo2_pct=91), nurse(20), policy=POLICY)
+    >>> [each.rule for each in done.written if hasattr(each, "rule")]
+    ['S044']
     """
     admit(session, "enter_reading", act, policy=policy)
     _check_reading(session, reading, act)
@@ -57,6 +62,14 @@ def correct_reading(
     """A reading that supersedes another, or marks it entered in error; the old one stays as it was written.
 
     Raises: as `enter_reading`; NotFound unless it supersedes a reading that stands.
+
+    >>> from afterglow.clinic.examples import POLICY, injected, nurse, reading
+    >>> from dataclasses import replace
+    >>> session = enter_reading(injected(), reading(20, spo2_pct=91), nurse(20), policy=POLICY).now
+    >>> right = replace(reading(21, spo2_pct=97), supersedes="r20")
+    >>> now = correct_reading(session, right, nurse(21, reason="finger moved"), policy=POLICY).now
+    >>> escalations(now, POLICY)
+    ()
     """
     admit(session, "correct_reading", act, policy=policy)
     _check_reading(session, reading, act)

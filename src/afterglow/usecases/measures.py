@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from afterglow.clinic import (
@@ -412,9 +412,7 @@ def _record(
     raised = alerts_from_score(
         states, score_id=fact_id, patient_id=patient_id, at=work.now, policy=work.policy_or_defaults()
     )
-    name = instrument(made.instrument).short_name
-    named = (replace(each, text=f"{name}: {each.text}") for each in raised)
-    return Written(id=fact_id, also=raise_alerts(work, patient_id, named))
+    return Written(id=fact_id, also=raise_alerts(work, patient_id, raised))
 
 
 def check_in_alerts(

@@ -47,6 +47,7 @@ from afterglow.errors import NotFound, echo
 from afterglow.predicates import Fact
 from afterglow.store.records import new_id
 from afterglow.usecases.desk import roles_of, use_case
+from afterglow.usecases.diary import vacated
 from afterglow.usecases.drugs import keep_container
 from afterglow.usecases.measures import raise_alerts
 from afterglow.usecases.sessions import chart_of, keep_session, leave_check, policy_of
@@ -294,7 +295,8 @@ def let_go(
     loaded = work.load(TreatmentSession, session_id, version=version)
     check = leave_check(work, loaded.now, checked, aldrete=aldrete, padss=padss)
     policy = policy_of(work, loaded.now)
-    return keep_session(work, loaded, clear_to_leave(loaded.now, check, work.act(), policy=policy))
+    outcome = clear_to_leave(loaded.now, check, work.act(), policy=policy)
+    return _left(work, loaded, outcome)
 
 
 @use_case("sessions.walk_out", roles=roles_of(SESSION, "walk_out"))
@@ -304,7 +306,7 @@ def left_unchecked(work: Work, session_id: str, *, reason: str) -> Written:
     Raises: WrongState, MissingValue.
     """
     loaded = work.load(TreatmentSession, session_id)
-    return keep_session(work, loaded, walk_out(loaded.now, work.act(reason)))
+    return _left(work, loaded, walk_out(loaded.now, work.act(reason)))
 
 
 @use_case("sessions.transfer", roles=roles_of(SESSION, "transfer"))
@@ -314,7 +316,7 @@ def hand_over_to_emergency(work: Work, session_id: str, *, reason: str) -> Writt
     Raises: WrongState, MissingValue.
     """
     loaded = work.load(TreatmentSession, session_id)
-    return keep_session(work, loaded, transfer(loaded.now, work.act(reason)))
+    return _left(work, loaded, transfer(loaded.now, work.act(reason)))
 
 
 @use_case("sessions.waste", roles=roles_of(SESSION, "account_drug"), signs=True)
@@ -365,6 +367,12 @@ def finish(work: Work, session_id: str, *, version: int) -> Written:
     """
     loaded = work.load(TreatmentSession, session_id, version=version)
     return keep_session(work, loaded, close(loaded.now, work.act(), policy=policy_of(work, loaded.now)))
+
+
+def _left(work: Work, loaded: Loaded[TreatmentSession], outcome: Outcome[TreatmentSession]) -> Written:
+    """The session without its patient; the chair is free."""
+    vacated(work, loaded.id)
+    return keep_session(work, loaded, outcome)
 
 
 def _both(

@@ -24,7 +24,8 @@ from afterglow.clinic import (
     standing_readings,
 )
 from afterglow.clinic.monitoring import is_infusion
-from afterglow.clinic.rulebook import comparisons, rule, with_values
+from afterglow.clinic.rulebook import rule
+from afterglow.clinic.thresholds import comparisons, with_values
 from afterglow.errors import NoModel, OutOfRange
 from afterglow.quantities import HOURS_PER_MINUTE, Dose, Rate
 from afterglow.render.axes import Calendar

@@ -55,7 +55,7 @@ from afterglow.records import unknown_name
 from afterglow.store.records import new_id
 from afterglow.usecases.courses import candidacy_of
 from afterglow.usecases.desk import roles_of, use_case, view
-from afterglow.usecases.diary import arrived, released
+from afterglow.usecases.diary import arrived, released, vacated
 from afterglow.usecases.patients import known_facts_of
 from afterglow.usecases.policies import consent_version
 from afterglow.usecases.work import CARE, Actor, Loaded, Work, Written
@@ -291,12 +291,14 @@ def take_back_go(work: Work, session_id: str, *, reason: str) -> Written:
 
 @use_case("sessions.no_go", roles=roles_of(SESSION, "no_go"), signs=True)
 def say_no_go(work: Work, session_id: str, *, reason: str) -> Written:
-    """No dose today.
+    """No dose today; the chair is free.
 
     Raises: WrongState, MissingValue; Unbalanced while drug is out.
     """
     loaded = work.load(TreatmentSession, session_id)
-    return keep_session(work, loaded, cancel(loaded.now, work.act(reason), event="no_go"))
+    outcome = cancel(loaded.now, work.act(reason), event="no_go")
+    vacated(work, session_id)
+    return keep_session(work, loaded, outcome)
 
 
 @use_case("sessions.cancel", roles=roles_of(SESSION, "cancel"))
@@ -307,6 +309,7 @@ def call_off(work: Work, session_id: str, *, reason: str) -> Written:
     """
     loaded = work.load(TreatmentSession, session_id)
     released(work, session_id, work.act(reason))
+    vacated(work, session_id)
     return keep_session(work, loaded, cancel(loaded.now, work.act(reason)))
 
 

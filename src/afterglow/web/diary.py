@@ -144,7 +144,7 @@ def make_booking(
     typed = {"course": course, "chair": chair, "day": day, "time": time, "minutes": minutes}
     zone = _zone(desk)
     try:
-        at, long = _when(day, time, zone), _minutes(minutes)
+        at, long = local_time(day, time, zone), _minutes(minutes)
         if not course:
             raise InputError("No course is chosen", next_step="Choose whom the session is for", about="course")
         warned = list_warnings(desk, course, chair_id=chair, starts_at=at, dose_minutes=long).shown
@@ -172,7 +172,7 @@ def move_it(
     zone = _zone(desk)
     before = read_booking(desk, booking_id).shown.booking
     try:
-        at = _when(day, time, zone)
+        at = local_time(day, time, zone)
         move(desk, booking_id, chair_id=chair, starts_at=at, reason=reason)
     except AfterglowError as refused:
         typed = {"chair": chair, "day": day, "time": time, "reason": reason}
@@ -347,7 +347,7 @@ def _booking_page(
             desk,
             found.course_id,
             chair_id=filled["chair"],
-            starts_at=_when(filled["day"], filled["time"], zone),
+            starts_at=local_time(filled["day"], filled["time"], zone),
             dose_minutes=held.dose_minutes,
             moving=booking_id,
         ).shown
@@ -380,7 +380,7 @@ def _in_the_way(
     """What stands against a booking, one by one, and the next time at which it fits."""
     if not isinstance(refused, BookingRefused):
         return (), None
-    at, long = _when(typed["day"], typed["time"], zone), _minutes(typed["minutes"])
+    at, long = local_time(typed["day"], typed["time"], zone), _minutes(typed["minutes"])
     wanted: dict[str, Any] = {"chair_id": typed["chair"], "starts_at": at, "dose_minutes": long}
     against = list_conflicts(desk, typed["course"], **wanted).shown
     return tuple(each.text for each in against), find_free(desk, typed["course"], **wanted).shown
@@ -456,7 +456,7 @@ def _day(text: str, desk: Desk, zone: ZoneInfo) -> date:
         return desk.store.clock().astimezone(zone).date()
 
 
-def _when(day: str, clock: str, zone: ZoneInfo) -> datetime:
+def local_time(day: str, clock: str, zone: ZoneInfo) -> datetime:
     """A day and a time of the clinic's clock as UTC.
 
     Raises: InputError, also for a time that the clocks skip in spring.

@@ -12,7 +12,7 @@ import segno
 from fastapi import APIRouter, Form, Request, Response
 
 from afterglow.clinic import Priority, Role, WorkItem, WorkKind
-from afterglow.scales import instrument, instruments
+from afterglow.scales import instrument
 from afterglow.usecases.passes import Purpose, issue_link
 from afterglow.usecases.worklists import WorkLine, read_worklist
 from afterglow.web.pages import PageRoute, desk_of, page
@@ -177,7 +177,7 @@ def _rows(lines: Iterable[WorkLine], group: Group) -> list[Shown]:
 
 def _row(lines: list[WorkLine]) -> Shown:
     first: WorkItem = lines[0].item
-    scales = tuple(each.item.text for each in lines if each.item.text in instruments())
+    scales = tuple(each.item.text for each in lines if each.item.kind is WorkKind.MEASURE_DUE)
     return Shown(
         name=lines[0].name,
         patient_id=first.patient_id,
@@ -194,8 +194,6 @@ def _row(lines: list[WorkLine]) -> Shown:
 
 
 def _words(item: WorkItem) -> str:
-    if item.kind is WorkKind.MEASURE_DUE and item.text in instruments():
-        return instrument(item.text).short_name
     return item.text[:1].upper() + item.text[1:]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from tests.integration.care import book, candidate, desk, in_induction, later, now, open_clinic, register
@@ -60,7 +61,7 @@ def test_the_next_free_time_is_one_that_can_be_booked(north: Store) -> None:
     _, berta = in_induction(north, name="Berta Muster")
     office = desk(north, COORDINATOR)
     held = book(north, anna, minutes=at(north, NINE))
-    wanted = {"chair_id": "c1", "starts_at": NINE, "dose_minutes": 40.0}
+    wanted: dict[str, Any] = {"chair_id": "c1", "starts_at": NINE, "dose_minutes": 40.0}
     free = diary.find_free(office, berta, **wanted).shown
     assert free is not None
     assert (free.chair_id, free.starts_at) == ("c2", NINE)  # another chair before another time

@@ -19,7 +19,7 @@ from afterglow.clinic import (
     policy_settings,
     sign_policy,
 )
-from afterglow.clinic.rulebook import SettingValue
+from afterglow.clinic.thresholds import SettingValue
 from afterglow.errors import Conflict, MissingValue, OutOfRange, PolicyUnsigned, WrongOrder, echo
 from afterglow.store import facts
 from afterglow.store.records import Store
@@ -116,10 +116,11 @@ def draft(work: Work, changes: Mapping[str, SettingValue]) -> Written:
 def sign(work: Work, version: int, *, effective_from: datetime | None = None) -> Written:
     """The medical director signs a draft; in force from a time on, now if none is said.
 
-    Raises: NotFound, WrongState, TooEarly.
+    Raises: NotFound, WrongState, TooEarly, WrongOrder.
     """
     loaded = work.load(SitePolicy, policy_id(version))
-    outcome = sign_policy(loaded.now, work.act(), effective_from=effective_from or work.now)
+    before = max((each for each in work.policies if each.signed_at), key=lambda each: each.version, default=None)
+    outcome = sign_policy(loaded.now, work.act(), effective_from=effective_from or work.now, before=before)
     work.about(version=version)
     return work.keep(loaded, outcome, state="signed", due_at=outcome.now.effective_from)
 

@@ -70,6 +70,11 @@ _STATIC = {
     "mark.svg": "image/svg+xml",
     "live.js": "text/javascript",
     "shell.js": "text/javascript",
+    "session.css": "text/css",
+    "room.css": "text/css",
+    "session.js": "text/javascript",
+    "offline.js": "text/javascript",
+    "locked.js": "text/javascript",
     "patient.css": "text/css",
     "link.js": "text/javascript",
 }
@@ -79,6 +84,7 @@ _NAVIGATION = (
     ("/diary", "Diary", "diary.show"),
     ("/worklist", "Worklist", "worklist.read"),
     ("/evidence", "Evidence", None),
+    ("/screens", "Screens", "passes.issue_room"),
 )
 _TEMPLATES = Environment(
     loader=PackageLoader("afterglow.web", "templates"),
@@ -146,14 +152,19 @@ def add_pages(app: FastAPI, store: Store) -> None:
         entering,
         evidence,
         finding,
+        offline,
         patient,
+        session,
         today,
+        wall,
         work,
     )
 
     app.state.store = store
     app.add_exception_handler(HTTPException, _no_such_page)
-    pages = (entering, today, finding, diary, work, chart, evidence, clinic, patient)
+    pages = (
+        entering, today, finding, diary, work, chart, evidence, clinic, patient, session, offline, wall
+    )  # fmt: skip
     for router in (_files(), *(each.router for each in pages)):
         app.include_router(router, include_in_schema=False)
 

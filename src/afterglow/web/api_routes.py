@@ -27,7 +27,10 @@ PREFIX = "/api/v1"
 BEARERS = frozenset({*LOGIN_ROLES, Role.ROOM})
 """Roles that somebody with a token may have; patients and the program itself have none."""
 _SEARCHES = {"patients.find"}
-_CONFIG = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, hide_input_in_errors=True)
+_CONFIG = ConfigDict(
+    extra="forbid", strict=True, allow_inf_nan=False, hide_input_in_errors=True, val_json_bytes="base64"
+)
+_ANSWERED = ConfigDict(ser_json_bytes="base64")  # a file's content
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +124,9 @@ def _route(case: UseCase) -> Route:
 
 def _answer(given: Any, *, reads: bool, listed: bool) -> TypeAdapter[Any]:
     wrapped: Any = Listed if listed else Page
-    return TypeAdapter(wrapped[get_args(given)[0] if listed else given] if reads else given)
+    if not reads:
+        return TypeAdapter(given)
+    return TypeAdapter(wrapped[get_args(given)[0] if listed else given], config=_ANSWERED)
 
 
 def _by_place(each: inspect.Parameter) -> bool:

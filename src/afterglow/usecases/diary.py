@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from afterglow.clinic import (
     BOOKING,
+    SESSION,
     Act,
     Booking,
     BookingConflict,
@@ -26,10 +27,14 @@ from afterglow.clinic import (
     book,
     booking_warnings,
     cancel,
+    clashes,
     end_booking,
     find_conflicts,
     move_booking,
     next_free,
+    overstay,
+    undo_miss,
+    undo_no_show,
 )
 from afterglow.errors import NotFound, OutOfRange, WrongState
 from afterglow.store import facts, patients
@@ -66,6 +71,7 @@ class DiaryPage:
     booked: tuple[Booked, ...]
     opens_hour: float
     closes_hour: float
+    turnaround_minutes: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,7 +196,7 @@ def list_conflicts(
     course, wanted = _wanted(work, course_id, "wanted", chair_id, starts_at, dose_minutes)
     diary, policy = _diary(work, _plan(work), wanted.starts_at, wanted.until), work.policy_or_defaults()
     enrolled = _enrolled(work, course.patient_id, policy)
-    return find_conflicts(diary, wanted, policy=policy, enrolled=enrolled, zone=_zone(work))
+    return find_conflicts(diary, wanted, policy=policy, enrolled=enrolled, at=work.now, zone=_zone(work))
 
 
 @view("diary.warnings", roles=_DESK)
@@ -245,6 +251,7 @@ def show_diary(work: Work, *, since: datetime, until: datetime) -> DiaryPage:
         booked=tuple(sorted(booked, key=lambda each: (each.booking.starts_at, each.booking.chair_id))),
         opens_hour=policy.number("diary.opens_hour"),
         closes_hour=policy.number("diary.closes_hour"),
+        turnaround_minutes=policy.number("diary.turnaround_minutes"),
     )
 
 
@@ -290,6 +297,55 @@ def arrived(work: Work, booking_id: str) -> None:
     if loaded is not None and loaded.now.state is BookingState.BOOKED:
         diary = Diary(chairs=(), capacity=0, bookings=(loaded.now,))
         _keep(work, None, loaded, end_booking(diary, booking_id, "arrive", work.act()), booking_id)
+
+
+@use_case("diary.undo_no_show", roles=roles_of(SESSION, "undo_miss"), adds=True)
+def undo_missed(work: Work, booking_id: str, *, reason: str, chair_id: str | None = None) -> Written:
+    """A no-show that was none: booking and session stand again, in the same chair or in another that is free.
+
+    Raises: NotFound, WrongState, MissingValue; BookingRefused where the chair was given away.
+    """
+    loaded, session, plan = work.load(Booking, booking_id), work.load(TreatmentSession, booking_id), _plan(work)
+    policy, act = work.policy_or_defaults(), work.act(reason)
+    diary = _diary(work, plan, loaded.now.starts_at, loaded.now.until, also=loaded.now)
+    enrolled = _enrolled(work, loaded.now.patient_id, policy)
+    outcome = undo_no_show(
+        diary, booking_id, act, policy=policy, enrolled=enrolled, chair_id=chair_id, zone=_zone(work)
+    )
+    back = undo_miss(session.now, act)
+    work.keep(session, back, state=back.now.state, due_at=back.now.planned_at)
+    return _keep(work, plan, loaded, outcome, booking_id)
+
+
+@use_case("diary.stay", roles=roles_of(BOOKING, "stay"), adds=True)
+def stay_longer(work: Work, booking_id: str, *, until: datetime, reason: str) -> Written:
+    """Somebody stays in the chair longer than booked; `also` holds the bookings that are held up by it.
+
+    Raises: NotFound, WrongState, WrongOrder, MissingValue.
+    """
+    loaded, plan = work.load(Booking, booking_id), _plan(work)
+    diary = _diary(work, plan, loaded.now.starts_at, until, also=loaded.now)
+    outcome = overstay(diary, booking_id, work.act(reason), until=until)
+    held_up = clashes(outcome.now, booking_id, policy=work.policy_or_defaults(), zone=_zone(work))
+    written = _keep(work, plan, loaded, outcome, booking_id)
+    ids = tuple(dict.fromkeys(each.booking_id for each in held_up if each.booking_id is not None))
+    return Written(id=written.id, version=written.version, state=written.state, also=ids)
+
+
+@view("diary.clashes", roles=(*CARE, Role.COORDINATOR))
+def list_clashes(work: Work, booking_id: str) -> tuple[BookingConflict, ...]:
+    """Which bookings a booking as it stands holds up, in words; empty if none."""
+    loaded = work.load(Booking, booking_id)
+    diary = _diary(work, _plan(work), loaded.now.starts_at, loaded.now.until, also=loaded.now)
+    return clashes(diary, booking_id, policy=work.policy_or_defaults(), zone=_zone(work))
+
+
+def vacated(work: Work, booking_id: str) -> None:
+    """The chair of a session whose patient has left, or gets no dose today, is free."""
+    loaded = work.find(Booking, booking_id)
+    if loaded is not None and loaded.now.state is BookingState.ARRIVED:
+        diary = Diary(chairs=(), capacity=0, bookings=(loaded.now,))
+        _keep(work, None, loaded, end_booking(diary, booking_id, "leave", work.act()), booking_id)
 
 
 def released(work: Work, booking_id: str, act: Act) -> None:
@@ -378,8 +434,9 @@ def _diary(
     shown: bool = False,
 ) -> Diary:
     """The diary with every booking near some hours, of all patients: a chair is taken whoever sits in it."""
+    states = (*_HELD, BookingState.LEFT) if shown else _HELD  # a day's page shows who has left, too
     heads = facts.load_all(
-        work.tx, Booking, states=_HELD, due_from=since - _LONGEST_BLOCK, due_until=until + _LONGEST_BLOCK
+        work.tx, Booking, states=states, due_from=since - _LONGEST_BLOCK, due_until=until + _LONGEST_BLOCK
     )
     bookings = [head.now for head in heads if head.now is not None]
     if also is not None and also.id not in {each.id for each in bookings}:

@@ -8,6 +8,8 @@ from functools import cache
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
 
 from afterglow.markdown import table
 from afterglow.usecases.desk import signature_of
@@ -90,7 +92,7 @@ _REFUSALS: dict[str, tuple[str, str]] = {
     "405": ("WrongMethod", "`Allow` says which"),
     "409": ("Refused", "a rule of care or what is there already stands against it"),
     "412": ("Outdated", "somebody changed it since it was looked at"),
-    "413": ("TooLarge", "the body is larger than 1 MB"),
+    "413": ("TooLarge", "the body is larger than 1 MB, or than a file may be"),
     "415": ("WrongType", "the body is no JSON"),
     "422": ("Malformed", "a field is missing, unknown or out of range"),
     "428": ("VersionNeeded", "`If-Match` is missing"),
@@ -141,9 +143,9 @@ def document() -> dict[str, Any]:
     for name, route in routes().items():
         asked += [
             ((name, "asked"), "validation", TypeAdapter(route.asked)),
-            ((name, "answer"), "serialization", route.answer),
+            ((name, "answer"), "serialization", TypeAdapter(route.answer)),
         ]
-    made, defs = TypeAdapter.json_schemas(asked, ref_template="#/components/schemas/{model}")
+    made, defs = TypeAdapter.json_schemas(asked, ref_template="#/components/schemas/{model}", schema_generator=_Schemas)
     schemas = {str(key): value for key, value in defs["$defs"].items()}
     forms = {key: value for (key, _), value in made.items()}
     examples = _Examples(schemas)
@@ -326,6 +328,20 @@ def _has_version(route: Route) -> bool:
     return not route.listed and "version" in getattr(given, "__dataclass_fields__", {})
 
 
+class _Schemas(GenerateJsonSchema):
+    """With files as base64, and arrays as lists of numbers; null stands for none."""
+
+    def bytes_schema(self, schema: core_schema.BytesSchema) -> JsonSchemaValue:
+        """The schema of a file."""
+        del schema
+        return {"type": "string", "format": "base64url"}
+
+    def is_instance_schema(self, schema: core_schema.IsInstanceSchema) -> JsonSchemaValue:
+        """The schema of an array."""
+        del schema
+        return {"type": "array", "items": {}}
+
+
 class _Examples:
     """Examples made of the schemas and of words for their fields."""
 
@@ -370,8 +386,8 @@ class _Examples:
                 return [self.of(each, name, depth + 1) for each in found["prefixItems"]]
             return [self.of(found["items"], name, depth + 1)] if depth < 4 and "items" in found else []
         if kind == "string":
-            dates = {"date-time": _AT, "date": "2026-12-01"}
-            return dates.get(found.get("format", ""), _ID if name.endswith("id") else name or "text")
+            forms = {"date-time": _AT, "date": "2026-12-01", "base64url": "aGVsbG8=", "duration": "PT2H"}
+            return forms.get(found.get("format", ""), _ID if name.endswith("id") else name or "text")
         return {"integer": 1, "number": 1.0, "boolean": True}.get(str(kind))
 
 

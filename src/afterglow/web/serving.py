@@ -11,8 +11,8 @@ import secrets
 import sys
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any, Self
@@ -115,6 +115,7 @@ def serve(
     started: Callable[[str], None],
     more: Callable[[FastAPI], None] | None = None,
     until: Callable[[str], None] | None = None,
+    clock: Callable[[Store], Callable[[], datetime]] | None = None,
 ) -> None:
     """Serve until it is asked to end; clocks and forecasts run meanwhile.
 
@@ -123,12 +124,14 @@ def serve(
         where: checked before anything is opened.
         started: is told the address once it listens.
         more: adds to the application, as the demo does.
+        clock: gives the time that is kept there; the time now if None.
         until: is told the address too, beside the server, which ends when this returns; None serves until asked to end.
     Raises: InputError, UnreadableFile, StoreFault; InputError if the port is taken.
     """
     check_listening(where)
     start_log(sys.stderr)
-    with opened(settings) as store:
+    with opened(settings) as found:
+        store = found if clock is None else replace(found, clock=clock(found))
         server = _Server(
             uvicorn.Config(
                 make_app(store, Limits(per_minute=settings.api_per_minute), more=more),

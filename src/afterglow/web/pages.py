@@ -6,8 +6,6 @@ and code carries the form on, and sends it to where it was going.
 
 from __future__ import annotations
 
-import logging
-import secrets
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
@@ -25,6 +23,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from starlette.exceptions import HTTPException
 
 from afterglow.errors import AfterglowError, LoginRefused, NotPermitted, SignAgain, TooManyTries
+from afterglow.logs import say_fault
 from afterglow.render.report import block_rules
 from afterglow.render.tokens import css_variables
 from afterglow.store.records import Clinic, Store
@@ -40,7 +39,6 @@ _DEVICE_LASTS_S = 365 * 24 * 3600
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 Typed = tuple[tuple[str, str], ...]
 """A form as it came: names and values, a name as often as it was given."""
-_LOG = logging.getLogger(__name__)
 # Status by the start of an error's code; the longest start wins.
 STATUSES = {
     "input": 422,
@@ -269,13 +267,7 @@ def error_page(request: Request, status: int, title: str, text: str) -> HTMLResp
 
 def unexpected(request: Request, fault: Exception) -> HTMLResponse:
     """The page of a fault of the program; the log holds its kind and place under the number that the page shows."""
-    number = secrets.token_hex(4)
-    trace, places = fault.__traceback__, []
-    while trace is not None:
-        places.append(f"{trace.tb_frame.f_code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}")
-        trace = trace.tb_next
-    _LOG.error("fault %s: %s at %s", number, type(fault).__name__, " > ".join(places[-6:]))
-    text = f"Nothing more was done. Tell whoever runs Afterglow the number {number}; the log holds it."
+    text = f"Nothing more was done. Tell whoever runs Afterglow the number {say_fault(fault)}; the log holds it."
     return error_page(request, 500, "Afterglow made a mistake", text)
 
 

@@ -21,7 +21,7 @@ import uvicorn
 from fastapi import FastAPI, Request
 
 from afterglow.errors import AfterglowError, InputError, UnreadableFile
-from afterglow.logs import gathering, passed, say
+from afterglow.logs import gathering, say
 from afterglow.logs import start as start_log
 from afterglow.settings import Settings
 from afterglow.store.audit import anchor
@@ -29,7 +29,7 @@ from afterglow.store.records import Store
 from afterglow.usecases.post import run_due
 from afterglow.usecases.upkeep import opened
 from afterglow.web.api import Limits, add_api
-from afterglow.web.pages import add_pages, error_page
+from afterglow.web.pages import add_pages, unexpected
 from afterglow.web.worker import Worker
 
 EVERY = timedelta(minutes=1)
@@ -193,19 +193,16 @@ class RequestLog:
                 message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
             await send(message)
 
-        with gathering() as about:
+        with gathering(request=request_id) as about:
             try:
                 await self._app(scope, receive, answer)
             except Exception as fault:
                 if status:
                     raise
-                say("request.failed", request=request_id, fault=type(fault).__name__, passed=passed(fault))
-                words = f"Nothing was changed. Say this number when you report it: {request_id}."
-                await error_page(Request(scope), 500, "Afterglow failed here", words)(scope, receive, answer)
+                await unexpected(Request(scope), fault)(scope, receive, answer)
             finally:
                 say(
                     "request",
-                    request=request_id,
                     method=scope["method"] if scope["method"] in _METHODS else "other",
                     route=getattr(scope.get("route"), "path", "none"),
                     status=status,

@@ -90,7 +90,10 @@ def test_after_the_dose_the_gates_are_done_and_leaving_stands_open(clinic: Store
     running = sheet(clinic, session_id)
     assert (running.gates, running.leaving) == ((), ())
     assert running.ready is not None
-    later(clinic, 10)
+    later(clinic, 11)
+    late = sheet(clinic, session_id)
+    assert [each.rule for each in late.monitoring] == ["S033"]
+    assert late.to_answer == ()  # it gets later by the minute: a reading clears it, no answer does
     room.read_vitals(desk(clinic, Role.NURSE), session_id, care.quiet())
     later(clinic, 31)
     room.end_dose(desk(clinic, Role.NURSE), session_id, amounts_ug=(("v1", 40_000),))

@@ -86,6 +86,9 @@ _GATES: tuple[tuple[str, tuple[str, ...]], ...] = (
 """Rules of arrival and dose by what a person would call them."""
 
 
+_LATE = {"readings.spo2_overdue_min", "readings.vitals_age_min", "readings.vitals_overdue_min"}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
     """One thing that must hold before the dose.
@@ -208,7 +211,7 @@ def read_sheet(work: Work, session_id: str, *, zone: str) -> SessionSheet:
         gates=gates,
         escalations=tuple(sorted(standing, key=_pressing)),
         monitoring=monitoring,
-        to_answer=tuple(each for each in waits if found_out or each.verdict is Verdict.HIT),
+        to_answer=tuple(each for each in waits if (found_out or each.verdict is Verdict.HIT) and not _is_late(each)),
         leaving=leaving,
         waiting=waiting.now if waiting is not None and waiting.state == "prepared" else None,
         containers=_containers(work, session),
@@ -301,6 +304,11 @@ def _pressing(finding: Finding) -> tuple[bool, int]:
 
 def _next(step: str | None) -> str:
     return "" if step is None else f". {step}"
+
+
+def _is_late(finding: Finding) -> bool:
+    """Whether a set is late: it gets later by the minute, so no answer holds; reading it clears the rule."""
+    return any(name in _LATE for name, _ in finding.observed)
 
 
 def _leaving(work: Work, session: TreatmentSession, policy: SitePolicy) -> tuple[Finding, ...]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import logging
+import io
+import json
 import re
 from datetime import timedelta
 from typing import Annotated, Any
@@ -13,6 +14,7 @@ from fastapi.responses import PlainTextResponse
 from tests.browser.conftest import PASSWORD, Open, RunningClock, Served, check_accessible, log_in, look
 from tests.integration.desks import desk
 
+from afterglow import logs
 from afterglow.clinic import Role
 from afterglow.usecases import people
 from afterglow.usecases.login import IDLE, begin_set_up, finish_set_up
@@ -154,7 +156,7 @@ def test_the_theme_is_the_persons_and_comes_with_the_page(opened: Open, served: 
 
 
 def test_error_pages_say_what_to_do_and_name_nobody(
-    opened: Open, served: Served, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    opened: Open, served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = opened()
     log_in(page, served)
@@ -170,12 +172,16 @@ def test_error_pages_say_what_to_do_and_name_nobody(
         raise RuntimeError("Anna Berger, born 1982")
 
     monkeypatch.setattr(work, "read_worklist", break_down)
-    with caplog.at_level(logging.ERROR):
-        broken = page.request.get("/worklist")
+    log = io.StringIO()
+    logs.start(log)
+    broken = page.request.get("/worklist")
+    logs.stop()
     assert broken.status == 500
     assert "Afterglow made a mistake" in broken.text()
-    assert "Anna" not in broken.text() + caplog.text
-    assert "RuntimeError" in caplog.text
+    told = next(each for each in map(json.loads, log.getvalue().splitlines()) if each["event"] == "request.failed")
+    assert told["fault"] == "RuntimeError"
+    assert told["request"] in broken.text()
+    assert "Anna" not in broken.text() + log.getvalue()
 
 
 def test_too_many_tries_are_told_to_wait(opened: Open) -> None:

@@ -219,19 +219,24 @@ def find_free(
     dose_minutes: float = 0.0,
     moving: str | None = None,
 ) -> Booking | None:
-    """The next time, from one on, at which a session of a course fits; `moving` is the booking that would move there.
+    """The next time, from one on, at which a session of a course fits.
+
+    `moving` is a booking that would move there, with the length that it has.
 
     Raises: NotFound.
     """
-    course, wanted = _wanted(work, course_id, moving or "wanted", chair_id, starts_at, dose_minutes)
-    if moving is not None:
-        held = work.load(Booking, moving).now
-        wanted = replace(held, chair_id=chair_id, starts_at=starts_at, until=starts_at + (held.until - held.starts_at))
-    diary = _diary(work, _plan(work), max(starts_at, work.now), starts_at + _AHEAD)
+    minute = work.now.replace(second=0, microsecond=0)
+    soonest = max(starts_at, minute + timedelta(minutes=5 - minute.minute % 5))  # a time that can still be typed
     policy = work.policy_or_defaults()
-    enrolled = _enrolled(work, course.patient_id, policy)
-    soonest = replace(wanted, starts_at=max(starts_at, work.now), until=max(starts_at, work.now) + _length(wanted))
-    return next_free(diary, soonest, policy=policy, enrolled=enrolled, zone=_zone(work))
+    if moving is None:
+        _, wanted = _wanted(work, course_id, "wanted", chair_id, soonest, dose_minutes)
+    else:
+        held = work.load(Booking, moving).now
+        until = soonest + (held.until - held.starts_at)
+        wanted = replace(held, chair_id=chair_id, starts_at=soonest, until=until)
+    diary = _diary(work, _plan(work), soonest, soonest + _AHEAD)
+    enrolled = _enrolled(work, wanted.patient_id, policy)
+    return next_free(diary, wanted, policy=policy, enrolled=enrolled, zone=_zone(work))
 
 
 @view("diary.show", roles=(*CARE, Role.COORDINATOR))
@@ -377,10 +382,6 @@ def _wanted(
         dose_minutes=dose_minutes,
     )
     return course, wanted
-
-
-def _length(booking: Booking) -> timedelta:
-    return booking.until - booking.starts_at
 
 
 def _booked(work: Work, booking: Booking) -> Booked:

@@ -348,7 +348,6 @@ def _booking_page(
             found.course_id,
             chair_id=filled["chair"],
             starts_at=local_time(filled["day"], filled["time"], zone),
-            dose_minutes=held.dose_minutes,
             moving=booking_id,
         ).shown
     day = local.date()

@@ -209,7 +209,8 @@ def may(actor: Actor, name: str) -> bool:
 
 def first_page(actor: Actor) -> str:
     """Where somebody's work begins: the first page that is theirs."""
-    return next((path for path, _, name in _NAVIGATION if name is not None and may(actor, name)), "/clinic")
+    work = [(path, name) for path, _, name in _NAVIGATION if name is not None and path != "/screens"]
+    return next((path for path, name in work if may(actor, name)), "/clinic")  # who sets up begins there
 
 
 def page(request: Request, template: str, *, desk: Desk | None = None, status: int = 200, **shown: Any) -> HTMLResponse:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import logging
 import re
@@ -26,6 +28,7 @@ from tests.integration.desks import at_work, desk, later
 from tests.integration.stores import new_store
 from tests.unit.test_errors import tree
 
+from afterglow import logs
 from afterglow.clinic import Role
 from afterglow.errors import AfterglowError, Outdated
 from afterglow.store import audit
@@ -586,6 +589,17 @@ def test_a_closed_chart_stays_closed(north: Store, nurse: httpx.Client) -> None:
     assert ask(nurse, "patients.find", part="Berger").json()["shown"] == []
 
 
+def test_a_file_goes_there_and_back(north: Store, nurse: httpx.Client) -> None:
+    patient = care.register(north)
+    content = b"%PDF-\xff\xfe" + bytes(range(256))
+    fields = {"name": "letter.pdf", "media_type": "application/pdf"}
+    added = ask(nurse, "files.add", patient, content=base64.b64encode(content).decode(), **fields)
+    assert added.status_code == 200, added.text
+    back = ask(nurse, "files.read", patient, file_id=added.json()["id"]).json()["shown"]
+    assert base64.urlsafe_b64decode(back["content"]) == content
+    refused(ask(nurse, "files.add", patient, content="%%%", **fields), 422, "input")
+
+
 # Logs and faults
 
 
@@ -604,9 +618,12 @@ def test_nothing_of_a_patient_is_logged_or_told_by_a_fault(
         raise ValueError("Anna Berger, born 1982-05-01")
 
     monkeypatch.setattr(api, "CALLS", {"patients.find": broken})
+    log = io.StringIO()
+    logs.start(log)
     told = refused(ask(nurse, "patients.find", part="Berger"), 500, "store")
-    said = json.dumps(told) + "".join(capfd.readouterr()) + caplog.text
-    assert "ValueError" in caplog.text
+    logs.stop()
+    said = json.dumps(told) + "".join(capfd.readouterr()) + caplog.text + log.getvalue()
+    assert '"fault": "ValueError"' in log.getvalue()
     assert not [each for each in SECRETS if each in said]
 
 

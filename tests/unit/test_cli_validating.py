@@ -192,3 +192,6 @@ def test_a_validation_without_curves_has_fewer_pictures() -> None:
     answer = validating.ValidationAnswer(shipped=found, without_priors=found, curves=())
     assert set(validation_charts.validation_charts(answer)) == {"checks", "dose"}
     assert "Visual predictive check" not in report_html(validation_charts.validation_report(answer))
+    page, pictures = validation_charts.validation_page(answer)
+    assert "Negative trials" not in page
+    assert set(pictures) == {"validation_checks.svg", "validation_dose.svg"}

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hmac
 import json
-import logging
 import math
 import re
 import time
@@ -39,6 +38,7 @@ from afterglow.errors import (
     UnknownName,
     echo,
 )
+from afterglow.logs import say_fault
 from afterglow.store.codec import canonical, to_data
 from afterglow.store.logins import keyed_digest
 from afterglow.store.records import Store
@@ -60,7 +60,6 @@ _VERSION = re.compile(r'"([0-9]{1,9})"')
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE"]
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
 _KEPT_BUCKETS = 10_000
-_log = logging.getLogger("afterglow.api")
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -145,7 +144,7 @@ class _Api:
         except AfterglowError as refused:
             response = _problem(refused, _status(refused), _advice(refused))
         except Exception as fault:  # noqa: BLE001  its message may quote a patient's data, so its kind alone is told
-            _log.error("internal error %s at %s", type(fault).__name__, _where(fault))
+            say_fault(fault)
             response = _problem(StoreFault(f"The program is at fault ({type(fault).__name__})"), 500, {})
         for name, value in _HEADERS.items():
             response.headers.setdefault(name, value)
@@ -463,11 +462,3 @@ def _advice(error: AfterglowError) -> dict[str, str]:
         found = re.search(r"(\d+) s", error.next_step or "")
         return {"Retry-After": found[1] if found else "60"}
     return {"Retry-After": "5"} if isinstance(error, StoreFault) else {}
-
-
-def _where(fault: BaseException) -> str:
-    """File and line where it happened, nothing else."""
-    trace = fault.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return "?" if trace is None else f"{trace.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{trace.tb_lineno}"

@@ -38,6 +38,7 @@ _EXAMPLES: dict[str, Any] = {
     "concentration_mg_per_ml": 50,
     "concentration_ug_per_ul": 50,
     "container_id": "vial-7",
+    "content": "JVBERi0xLjcK",
     "days": 30,
     "dose_mg_per_kg": 0.5,
     "endpoint": "PHQ-9 halved",
@@ -79,7 +80,11 @@ _BESIDES: dict[str, tuple[str, ...]] = {  # fields that an example shows althoug
     "sessions.prepare": ("weight_kg", "concentration_mg_per_ml"),
     "sessions.finish_dose": ("amounts_ug",),
 }
-_OTHER = {"people.add": {"name": "Nora Nurse"}, "people.add_service": {"name": "Ward system", "login": "ward-system"}}
+_OTHER = {
+    "files.add": {"name": "letter.pdf"},
+    "people.add": {"name": "Nora Nurse"},
+    "people.add_service": {"name": "Ward system", "login": "ward-system"},
+}
 _REFUSALS: dict[str, tuple[str, str]] = {
     "401": ("Unknown", "no token, or one that does not hold"),
     "403": ("Forbidden", "not for this person or token, or it asks for a signature"),

@@ -60,4 +60,4 @@ lock-check: $(VENV)/test.done
 	done
 
 clean: ## remove what the other targets made
-	rm -rf $(VENV) .venv-bench out build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	rm -rf $(VENV) .venv-bench out build afterglow-demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

@@ -27,6 +27,7 @@ from afterglow.therapy.exposure_validation import exposure_validation_markdown
 from afterglow.therapy.population import population_markdown
 from afterglow.usecases.claims_model import claim_predictions, claim_sentence
 from afterglow.usecases.permissions import permissions_markdown
+from afterglow.web.api_document import api_markdown
 
 DOCS = Path(__file__).parent.parent / "docs"
 WIDTH = 100  # columns of the help texts
@@ -40,6 +41,7 @@ def documents() -> dict[str, str]:
         "reference/scales.md": scales_markdown(),
         "reference/settings.md": settings_markdown(),
         "reference/permissions.md": permissions_markdown(),
+        "reference/api.md": api_markdown(),
         "reference/population.md": population_markdown(),
         "validation/exposure.md": exposure_validation_markdown(),
         "validation/acute.md": acute_validation_markdown(),

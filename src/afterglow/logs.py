@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import secrets
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -54,9 +55,9 @@ def say(event: str, **words: Word | list[str]) -> None:
 
 
 @contextmanager
-def gathering() -> Iterator[dict[str, Word]]:
-    """Gather what `note` is told within, also in threads that work for it."""
-    about: dict[str, Word] = {}
+def gathering(**words: Word) -> Iterator[dict[str, Word]]:
+    """Gather what `note` is told within, also in threads that work for it; `words` come first."""
+    about: dict[str, Word] = dict(words)
     token = _about.set(about)
     try:
         yield about
@@ -69,6 +70,13 @@ def note(**words: Word) -> None:
     about = _about.get()
     if about is not None:
         about.update(words)
+
+
+def say_fault(fault: BaseException) -> str:
+    """Tell of an error that nobody foresaw; the number of the request, by which its line is found."""
+    number = str((_about.get() or {}).get("request") or secrets.token_hex(8))
+    say("request.failed", request=number, fault=type(fault).__name__, passed=passed(fault))
+    return number
 
 
 def passed(fault: BaseException) -> list[str]:

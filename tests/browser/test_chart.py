@@ -28,3 +28,24 @@ def test_the_chart_is_accessible_and_is_seen(opened: Open, served: Served, theme
     assert page.locator("text=Today, PHQ-9 is 19").count() == 2  # page and phone
     assert page.title() == "Chart – Afterglow"  # no name in a title
     look(page, "chart", theme)
+
+
+def test_a_prescriber_decides_and_changes_it(opened: Open, served: Served) -> None:
+    run_jobs(served.store)
+    page: Any = opened(java_script_enabled=False)
+    log_in(page, served, "petra")
+    page.goto(chart_of(served))
+    page.fill("#reason", "Waits for the next score")
+    page.click("text=Record decision")
+    assert page.text_content("#summary h2") == "Nothing was chosen"
+    assert page.input_value("#reason") == "Waits for the next score"
+    page.check("#step-wait")
+    page.click("text=Record decision")
+    assert "Wait for the next score. Waits for the next score (petra" in " ".join(page.text_content("#decide").split())
+    page.check("#step-book_by")
+    page.fill("#reason", "Fading")
+    page.click("text=Record decision")
+    assert page.text_content("#summary h2") == "A day belongs to booking a session, and only to that"
+    page.fill("#by_day", "2026-01-20")
+    page.click("text=Record decision")
+    assert "Book a session by a date: 20 Jan 2026. Fading" in " ".join(page.text_content("#decide").split())

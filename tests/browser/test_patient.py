@@ -12,7 +12,7 @@ from tests.integration.desks import desk
 
 from afterglow.clinic import Role
 from afterglow.store.records import Store
-from afterglow.usecases import measures, passes, patients, policies, worklists
+from afterglow.usecases import contacts, measures, passes, patients, policies, worklists
 from afterglow.usecases.messages import Channel, OutgoingMessage, confirm_route, set_route
 from afterglow.usecases.passes import Purpose
 from afterglow.usecases.policies import HelpLines
@@ -170,7 +170,7 @@ def test_a_wrong_tap_can_be_taken_back_and_stays_told(opened: Open, served: Serv
     tap(page, "No", seen)
     page.goto("/my/help")
     assert page.url.endswith("/my/question/1")  # nothing calls for help now
-    assert "24-hour check-in: low mood or thoughts" in alerts(served.store, anna)
+    assert "24-hour check-in: low mood or thoughts." in alerts(served.store, anna)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -200,6 +200,21 @@ def test_progress_is_own_scores_in_honest_words(
     page.click("text=Close")
     page.goto("/my/progress")
     assert "Open your link once more" in page.text_content("h1")
+
+
+def test_messages_end_by_one_tap(opened: Open, served: Served, anna: str, seen: Seen) -> None:
+    contacts.allow(desk(served.store, Role.COORDINATOR), anna)
+    page = opened(java_script_enabled=False, **PHONE)
+    page.context.scripts = False
+    begin(page, link(served.store, anna, Purpose.ANSWER_SCALE, "GAD-7"), seen)
+    page.click("text=Stop messages like")
+    page.click("button")
+    assert page.text_content("h1") == "Stopped"
+    shown = contacts.read_contact(desk(served.store, Role.COORDINATOR), anna).shown
+    assert shown.contact is not None
+    assert not shown.contact.allowed
+    page.goto("/my")
+    assert page.url.endswith("/my/question/1")  # the link goes on
 
 
 def test_links_that_open_nothing_say_what_to_do(opened: Open, served: Served, anna: str) -> None:

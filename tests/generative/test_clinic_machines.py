@@ -34,9 +34,9 @@ from afterglow.clinic import (
     Delivery,
     Diary,
     Indication,
-    LabelStatus,
     Outcome,
     Plan,
+    RateStep,
     ReviewDecision,
     ReviewKind,
     Role,
@@ -45,11 +45,13 @@ from afterglow.clinic import (
     StopReason,
     TreatmentCourse,
     TreatmentSession,
+    WithdrawalMethod,
     act_on,
     add_authorisation,
     alert_from_finding,
     book,
     cancel,
+    clashes,
     clear_to_leave,
     close,
     close_alert,
@@ -72,15 +74,19 @@ from afterglow.clinic import (
     make_safety_plan,
     move_booking,
     move_course,
+    order_rate,
+    overstay,
     read_alert,
     record_review,
     resume,
     set_plan,
+    set_rate,
     sign_note,
     start_dose,
     stop,
     take_drug,
     transfer,
+    undo_no_show,
     units_left,
     use_unit,
     walk_out,
@@ -174,6 +180,29 @@ class Sessions(RuleBasedStateMachine):
     def start(self, by: str, policy: SitePolicy) -> None:
         act = nurse(self.minute, by=by)
         self.attempt(lambda: start_dose(self.session, act, chart=self.chart, policy=policy))
+
+    @rule(mg_per_h=st.sampled_from([10.0, 30.0, 60.0, 500.0]), hours=st.sampled_from([0.2, 1.0]), role=ROLES)
+    def titrate(self, mg_per_h: float, hours: float, role: Role) -> None:
+        act, steps = cases.act(role, self.minute, reason="pain"), (RateStep(mg_per_h=mg_per_h, hours=hours),)
+        self.attempt(lambda: order_rate(self.session, act, change_id="o3", steps=steps, policy=POLICY))
+
+    @rule(by=st.sampled_from(["nurse1", "nurse2"]), factor=st.sampled_from([1.0, 1.0, 1.2]))
+    def set_pump(self, by: str, factor: float) -> None:
+        before, change = self.session, self.session.rate_waiting
+        rate, rest = (0.0, 0) if change is None else (change.steps[0].mg_per_h, change.rest_ug)
+        given = {"second": nurse(self.minute, by=by), "mg_per_h": rate * factor, "rest_ug": rest, "policy": POLICY}
+        act, chart = nurse(self.minute), self.chart
+        self.attempt(lambda: set_rate(self.session, act, chart=chart, **given))  # type: ignore[arg-type]
+        if self.session is not before:
+            assert change is not None
+            assert (by, factor) == ("nurse2", 1.0)
+            assert self.session.state is before.state
+            assert before.prepared is not None
+            assert self.session.prepared is not None
+            raised = self.session.prepared.amount_ug > before.prepared.amount_ug
+            assert not (raised and escalations(before, POLICY))
+            drawn = sum(each.amount_ug for each in self.session.drug_uses if each.kind == "drawn")
+            assert drawn >= self.session.prepared.amount_ug
 
     @rule(container=st.sampled_from(["d1", "d2"]))
     def spray(self, container: str) -> None:
@@ -406,7 +435,7 @@ class Bookings(RuleBasedStateMachine):
     def begin(self) -> None:
         chairs = (Chair(id="a", deliveries=tuple(Delivery)), Chair(id="b", deliveries=(Delivery.ESK,)))
         self.diary = Diary(chairs=chairs, capacity=2)
-        self.lost = 0
+        self.stayed: set[str] = set()
 
     MINUTES = st.integers(0, 400)
     WHEN = st.integers(0, 12).map(lambda half_hours: at(30 * half_hours))
@@ -449,12 +478,34 @@ class Bookings(RuleBasedStateMachine):
                 enrolled=True,
             ).now
 
-    @rule(number=st.integers(0, 8), event=st.sampled_from(["arrive", "cancel", "no_show", "move"]), minute=MINUTES)
+    @rule(
+        number=st.integers(0, 8),
+        event=st.sampled_from(["arrive", "leave", "cancel", "no_show", "move"]),
+        minute=MINUTES,
+    )
     def end(self, number: int, event: str, minute: int) -> None:
         with contextlib.suppress(AfterglowError):
             before = self.diary.booking(f"b{number}")
             self.diary = end_booking(self.diary, before.id, event, nurse(minute, reason="r")).now
             assert event != "no_show" or at(minute) >= before.starts_at
+            assert event != "leave" or before.state is BookingState.ARRIVED
+
+    @rule(number=st.integers(0, 8), minute=MINUTES, until=MINUTES)
+    def stay(self, number: int, minute: int, until: int) -> None:
+        with contextlib.suppress(AfterglowError):
+            before = self.diary.booking(f"b{number}")
+            self.diary = overstay(self.diary, before.id, nurse(minute, reason="slow"), until=at(until)).now
+            assert before.state is BookingState.ARRIVED
+            assert self.diary.booking(before.id).until > before.until
+            self.stayed.add(before.id)
+
+    @rule(number=st.integers(0, 8), minute=MINUTES, chair=st.sampled_from([None, "a", "b"]))
+    def undo(self, number: int, minute: int, chair: str | None) -> None:
+        with contextlib.suppress(AfterglowError):
+            before = self.diary.booking(f"b{number}")
+            act = nurse(minute, reason="was here")
+            self.diary = undo_no_show(self.diary, before.id, act, policy=POLICY, enrolled=True, chair_id=chair).now
+            assert before.state is BookingState.NO_SHOW
 
     @invariant()
     def nobody_and_nothing_is_booked_twice(self) -> None:
@@ -463,9 +514,14 @@ class Bookings(RuleBasedStateMachine):
             assert one.state in {BookingState.BOOKED, BookingState.ARRIVED}
             for other in active[place + 1 :]:
                 overlap = one.starts_at < other.until and other.starts_at < one.until
-                assert not (overlap and (one.chair_id == other.chair_id or one.patient_id == other.patient_id))
+                twice = overlap and (one.chair_id == other.chair_id or one.patient_id == other.patient_id)
+                if twice:  # who stays longer holds up others, and that is told of both
+                    assert {one.id, other.id} & self.stayed
+                    for each, held_up in ((one, other), (other, one)):
+                        found = clashes(self.diary, each.id, policy=POLICY)
+                        assert held_up.id in {clash.booking_id for clash in found}
             inside = [each for each in active if each.starts_at <= one.starts_at < each.until]
-            assert len(inside) <= self.diary.capacity
+            assert len(inside) <= self.diary.capacity or self.stayed
             assert not (one.chair_id == "b" and one.delivery is Delivery.IV)
 
 
@@ -541,23 +597,23 @@ class Courses(RuleBasedStateMachine):
 
     @rule()
     def withdraw(self) -> None:
-        self.attempt(lambda: withdraw_consent(self.course, nurse(self.minute)))
+        self.attempt(
+            lambda: withdraw_consent(self.course, nurse(self.minute), withdrawn_by="p1", how=WithdrawalMethod.BY_PHONE)
+        )
         assert not has_consent(self.course, at(self.minute), version="2", policy=POLICY)
 
     @rule()
     def prepare(self) -> None:
         act = prescriber(self.minute)
-        label = LabelStatus(on_label=True, statement="on label", basis=())
+        label = {"age_years": 44, "resistant": True, "on_ssri_or_snri": True, "policy": POLICY}
         plan = Plan(
             endpoint="PHQ-9 below 5",
             induction_sessions=8,
             interval_days=3.5,
-            on_label=True,
-            label_statement="on label",
             by=act.by,
             at=act.at,
         )
-        self.attempt(lambda: set_plan(self.course, plan, act, label=label))
+        self.attempt(lambda: set_plan(self.course, plan, act, **label))  # type: ignore[arg-type]
         self.attempt(lambda: make_safety_plan(self.course, act))
 
     @rule(units=st.integers(0, 3))

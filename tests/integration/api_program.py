@@ -1,6 +1,7 @@
 """The real application on a clinic with a course, as a program of its own: python api_program.py DATABASE FOLDER.
 
 It prints what a stranger needs to try everything: a token of every clinical role, a signature and the ids of each kind.
+Its log is in log.txt of the folder.
 A signature holds for a day here, so that what asks for one is tried too.
 """
 
@@ -17,6 +18,7 @@ from tests.integration.apis import ENDLESS, token
 from tests.integration.desks import at_work, desk
 from tests.integration.stores import new_store
 
+from afterglow import logs
 from afterglow.clinic import Role
 from afterglow.usecases import measures, passes, people, signing, work
 from afterglow.usecases.login import open_token
@@ -59,6 +61,7 @@ def main(url: str, folder: Path) -> None:
         "path.pass_id": link,
         "path.container_id": "v1",
     }
+    logs.start((folder / "log.txt").open("w", encoding="utf-8", buffering=1))
     server = uvicorn.Server(uvicorn.Config(make_app(store, ENDLESS), port=0, log_level="warning", access_log=False))
     startup = server.startup
 

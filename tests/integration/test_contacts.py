@@ -205,10 +205,16 @@ def test_several_things_due_are_one_message_and_one_a_day(north: Store) -> None:
     assert about == {"phq9", session_id}
     check_in = as_patient(north, post.tokens()[[each.about for each in post.left[0].links].index(session_id)])
     measures.check_in(check_in, patient_id, session_id, unwell=False, low_mood_or_thoughts=False, drove_or_fell=False)
-    to_weekday_noon(north, 2)
+    to_weekday_noon(north, 1)
+    assert contacts.remind_all(north) == 0  # how the day after was is answered; the scale was told of yesterday
+    to_weekday_noon(north, 1)
     assert contacts.remind_all(north) == 1
     post.send()
     assert {each.about for each in post.left[1].links} == {"phq9"}
+    to_weekday_noon(north, 3)
+    contacts.remind_all(north)  # the session is too long ago to ask how the day after was
+    post.send()
+    assert session_id not in {each.about for each in post.left[-1].links}
 
 
 def test_a_patient_ends_messages_from_the_page_that_a_link_opens(north: Store) -> None:

@@ -39,6 +39,7 @@ from afterglow.clinic import (
     SessionState,
     StopReason,
     TreatmentSession,
+    WithdrawalMethod,
 )
 from afterglow.errors import (
     BookingRefused,
@@ -308,9 +309,12 @@ def test_consent_is_on_the_form_in_use_and_may_be_taken_back(north: Store) -> No
     policies.publish_consent_form(director, Delivery.IM, version="2")
     with pytest.raises(MissingValue):
         policies.publish_consent_form(director, Delivery.IM, version=" ")
-    courses.take_back_consent(desk(north, COORDINATOR), course, version=2)
+    courses.take_back_consent(
+        desk(north, COORDINATOR), course, withdrawn_by="patient", how=WithdrawalMethod.BY_PHONE, version=2
+    )
     (consent,) = courses.read_course(desk(north, NURSE), course).shown.now.consents
     assert (consent.version, consent.withdrawn_at is not None) == ("1", True)
+    assert (consent.withdrawn_by, consent.withdrawn_how) == ("patient", WithdrawalMethod.BY_PHONE)
 
 
 def test_the_label_is_derived(north: Store) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import random
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -23,13 +25,15 @@ from typer.testing import CliRunner
 
 from afterglow.cli.app import app
 from afterglow.clinic import Role, SessionState, TreatmentSession
-from afterglow.demo import Sheet, build_demo, code_of, demo_settings, read_sheet
+from afterglow.demo import build_demo, building, code_of, demo_clock, demo_settings, read_sheet
 from afterglow.demo.building import place_of
 from afterglow.demo.cast import PATIENTS, Answer, Goes, Scene
 from afterglow.demo.scores import answers_of, courses, on_scale
 from afterglow.errors import Conflict, InputError, MalformedFile, NotFound
 from afterglow.store import audit, facts
+from afterglow.store.engine import open_engine
 from afterglow.store.records import Clinic, Store
+from afterglow.store.scope import OWN_SQL
 from afterglow.usecases import drugs, login, measures, today, worklists
 from afterglow.usecases.desk import Desk
 from afterglow.usecases.login import Proof
@@ -44,7 +48,7 @@ SCENES = {Scene.EARLY_INFUSION, Scene.READING_LATE, Scene.HELD, Scene.OPEN_GATE,
 FEW = tuple(
     each
     for each in PATIENTS
-    if (each.scene in SCENES and each.days_ago <= 14) or each.special in {"suicidal"} or each.waits_at
+    if (each.scene in SCENES and each.days_ago <= 14) or each.special == "suicidal" or each.waits_at
 )
 
 
@@ -114,11 +118,16 @@ def test_everything_was_written_through_use_cases_and_adds_up(folder: Path) -> N
 
 def test_the_same_seed_makes_the_same_clinic(tmp_path: Path) -> None:
     few = FEW[1:3]
-    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        build_demo(tmp_path / name, now=NOW, seed=seed, patients=few)
-    one, same, other = (_content(tmp_path / name) for name in "abc")
+    later = NOW + timedelta(minutes=17)
+    for name, seed, now in (("a", 1, NOW), ("b", 1, NOW), ("c", 2, NOW), ("d", 1, later)):
+        build_demo(tmp_path / name, now=now, seed=seed, patients=few)
+    one, same, other, late = (_content(tmp_path / name) for name in "abcd")
     assert one == same
     assert one != other
+    midnight = NOW.astimezone(place_of(NOW)).replace(hour=0, minute=0).astimezone(UTC)
+    assert one != late
+    assert len([each for each in one if each[0] < f"{midnight}"]) > 100
+    assert [each for each in one if each[0] < f"{midnight}"] == [each for each in late if each[0] < f"{midnight}"]
 
 
 def _content(folder: Path) -> list[tuple[str, str]]:
@@ -135,9 +144,10 @@ def _content(folder: Path) -> list[tuple[str, str]]:
     return [*done, *sorted(scores), *sorted(read)]
 
 
-def test_everybody_logs_in_with_the_code_of_now(folder: Path) -> None:
-    sheet = read_sheet(folder)
-    with opened(demo_settings(folder)) as store:
+def test_everybody_logs_in_with_the_code_of_now(folder: Path, tmp_path: Path) -> None:
+    own = shutil.copytree(folder, tmp_path / "own")  # a code counts once
+    sheet = read_sheet(own)
+    with open_demo(own) as store:
         for name, _, _ in sheet.people:
             proof = Proof(login=name, password=sheet.password, code=code_of(sheet, store.clock()), device=None)
             assert login.log_in(store, "demo", proof).actor.person_id == name
@@ -259,22 +269,40 @@ def test_the_command_ends_by_itself_where_nobody_watches(folder: Path) -> None:
     assert time.monotonic() - began < 120
 
 
-def test_the_code_is_printed_on_demand_and_a_damaged_sheet_says_so(folder: Path, tmp_path: Path) -> None:
-    printed = CliRunner().invoke(app, ["demo", str(folder), "--code"])
-    assert re.fullmatch(r"\d{6}\n", printed.output)
+def test_a_damaged_sheet_says_so(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="no demo clinic"):
         read_sheet(tmp_path)
     (tmp_path / "demo.json").write_text("{}")
     with pytest.raises(MalformedFile):
         read_sheet(tmp_path)
-    assert isinstance(read_sheet(folder), Sheet)
+
+
+def test_only_the_building_of_a_demo_leaves_commits_unsynced(tmp_path: Path) -> None:
+    def synchronous(*, synced: bool) -> int:
+        engine = open_engine(f"sqlite:///{tmp_path / 'records.db'}", synced=synced)
+        with engine.connect().execution_options(**{OWN_SQL: True}) as connection:
+            found = connection.exec_driver_sql("PRAGMA synchronous").scalar_one()
+        engine.dispose()
+        return int(found)
+
+    assert (synchronous(synced=True), synchronous(synced=False)) == (2, 0)  # FULL, OFF
+    assert inspect.signature(open_engine).parameters["synced"].default is True
+    assert inspect.signature(opened).parameters["synced"].default is True
+
+
+def test_time_stands_still_while_the_demo_is_closed(folder: Path) -> None:
+    with opened(demo_settings(folder)) as store:
+        with store.read("demo") as tx:
+            (last,) = audit.last_events(tx, after=audit.last_seq(tx) - 1)
+        clock = demo_clock(store)
+        assert timedelta(0) <= clock() - last.at < timedelta(seconds=5)
+        time.sleep(0.05)
+        assert clock() - last.at >= timedelta(seconds=0.05)
 
 
 def test_demo_data_builds_and_says_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from afterglow.demo import building
-
     monkeypatch.setattr(
-        building.build_demo, "__kwdefaults__", building.build_demo.__kwdefaults__ | {"patients": FEW[:1]}
+        building.build_demo, "__kwdefaults__", (building.build_demo.__kwdefaults__ or {}) | {"patients": FEW[:1]}
     )
     made = CliRunner().invoke(app, ["demo-data", str(tmp_path / "c"), "--seed", "4"])
     assert made.exit_code == 0, made.output

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Barrier, Thread
 from typing import Any
@@ -19,16 +19,17 @@ from typer.testing import CliRunner
 from afterglow import logs
 from afterglow.cli.app import app
 from afterglow.clinic import Delivery, Indication, Role, StopReason, WorkKind
-from afterglow.errors import Conflict, OutOfRange, Place, StoreUnavailable
+from afterglow.errors import Conflict, NoModel, OutOfRange, Place, StoreUnavailable
 from afterglow.forecast import RelapseState
 from afterglow.protocol import RecordedScore
 from afterglow.protocol.course_file import read_session
 from afterglow.protocol.history_file import HistoryRow, PastScore, PastSession
-from afterglow.quantities import DrugForm
+from afterglow.quantities import Dose, DrugForm
 from afterglow.store import audit, facts
 from afterglow.store.records import Store
 from afterglow.store.tables import heads
-from afterglow.usecases import courses, importing, jobs, measures, patients, worklists
+from afterglow.therapy.regimen import Route
+from afterglow.usecases import courses, importing, jobs, measures, patients, room, sessions, worklists
 from afterglow.usecases.desk import Desk
 from afterglow.usecases.forecast_queue import FED_BY, ForecastJob, JobState
 from afterglow.usecases.forecast_view import picture_data
@@ -174,23 +175,14 @@ def test_imported_scores_and_sessions_feed_the_forecast(north: Store) -> None:
     at = now(north) - timedelta(days=40)
     number = "R-Anna Berger"
     rows = [
-        HistoryRow(
-            place=place(1),
-            cells={},
-            said=PastScore(record_number=number, score=RecordedScore(at=at, scale="PHQ-9", points=22), answers=None),
-        ),
-        HistoryRow(
-            place=place(2),
-            cells={},
-            said=PastSession(
-                record_number=number,
-                session=read_session("racemic_ketamine iv 0.5 mg/kg 40 min", at=at + timedelta(days=1)),
-            ),
-        ),
+        past_score(number, RecordedScore(at=at, scale="PHQ-9", points=22)),
+        past_score(number, RecordedScore(at=at, scale="GAD-7", points=12)),  # another condition's scale
+        past_score(number, RecordedScore(at=at - timedelta(days=12 * 366), scale="PHQ-9", points=9)),  # too old
+        past_session(number, at + timedelta(days=1)),
     ]
     jobs.run_jobs(north)
     report = importing.import_history(machine(north), rows)
-    assert report.new == {"scores": 1, "sessions": 1}
+    assert report.new == {"scores": 3, "sessions": 1}
     jobs.run_jobs(north)
     found = page(north, course_id).answer
     assert found is not None
@@ -199,8 +191,92 @@ def test_imported_scores_and_sessions_feed_the_forecast(north: Store) -> None:
     assert patient_id
 
 
-def place(line: int) -> Place:
-    return Place(file="history.csv", line=line)
+def past_score(number: str, score: RecordedScore) -> HistoryRow:
+    return HistoryRow(
+        place=Place(file="history.csv", line=2),
+        cells={},
+        said=PastScore(record_number=number, score=score, answers=None),
+    )
+
+
+def past_session(number: str, at: datetime) -> HistoryRow:
+    session = read_session("racemic_ketamine iv 0.5 mg/kg 40 min", at=at)
+    return HistoryRow(
+        place=Place(file="history.csv", line=3), cells={}, said=PastSession(record_number=number, session=session)
+    )
+
+
+def test_devices_count_together_and_scores_without_total_not_at_all(north: Store) -> None:
+    patient_id, course_id = in_induction(north, Delivery.ESK)
+    session_id = care.book(north, course_id, dose_minutes=0)
+    later(north, 60)
+    care.screened(north, session_id, Delivery.ESK)
+    sessions.say_go(desk(north, Role.PRESCRIBER), session_id, version=care.version_of(north, session_id))
+    nurse = desk(north, Role.NURSE)
+    for each in ("d1", "d2"):
+        care.device(north, each)
+        room.take(nurse, session_id, each, amount_ug=28_000)
+    room.start(nurse, session_id, version=care.version_of(north, session_id))
+    for each in ("d1", "d2"):
+        room.use_device(nurse, session_id, each, green_dots_checked=True, primed=False)
+        later(north, 5)
+    measures.record(nurse, patient_id, "PROMIS-29", subscales={"anxiety": 61.2})
+    jobs.run_jobs(north)
+    found = page(north, course_id).answer
+    assert found is not None
+    (given,) = found.course.sessions
+    assert (given.route, given.infusion, given.dose) == (Route.INTRANASAL, None, Dose(mg=56.0))
+    assert [each.scale for each in found.course.scores] == ["PHQ-9"]
+
+
+def test_an_answer_that_the_model_refuses_is_kept_as_the_reason(north: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, course_id = in_induction(north)
+
+    def refused(*_: object, **__: object) -> None:
+        raise NoModel("These scales cannot be linked")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(jobs, "forecast_course", refused)
+        jobs.run_jobs(north)
+    assert page(north, course_id).refused == "These scales cannot be linked."
+    patient_id = care.register(north, "Jonas Weber")
+    importing.import_history(machine(north), [past_session("R-Jonas Weber", now(north) - timedelta(days=3))])
+    bare = courses.open_course(
+        desk(north, Role.COORDINATOR),
+        patient_id,
+        delivery=Delivery.IV,
+        drug=DrugForm.RACEMIC_KETAMINE,
+        indication=Indication.TRD,
+    ).id
+    jobs.run_jobs(north)
+    found = page(north, bare).answer  # without a score it is the forecast of anybody like this
+    assert found is not None
+    assert found.forecast.given.scores == ()
+    assert jobs._due_at(replace(found.forecast, next_due=None)) is None
+
+
+def test_records_that_are_away_end_a_round_and_the_claim_runs_out(
+    north: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, course_id = in_induction(north)
+
+    def away(*_: object, **__: object) -> None:
+        raise StoreUnavailable("The records are away")
+
+    def taken(_: Desk) -> None:
+        raise Conflict("Somebody was faster")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(jobs, "claim", taken)
+        assert jobs.run_jobs(north) == 0
+    with monkeypatch.context() as patched:
+        patched.setattr(jobs, "recorded_course", away)
+        with pytest.raises(StoreUnavailable):
+            jobs.run_jobs(north)
+    assert job(north, course_id)[0] == JobState.RUNNING
+    assert jobs.run_jobs(north) == 0
+    later(north, jobs.LEASE / timedelta(minutes=1))
+    assert jobs.run_jobs(north) == 1
 
 
 def test_why_there_is_no_forecast_is_kept_and_shown(north: Store) -> None:

@@ -201,7 +201,7 @@ def test_an_error_that_nobody_foresaw_is_told_by_its_kind(
 
     monkeypatch.setattr(today, "read_today", broken)
     answer = browser.get("/today")
-    told = next(each for each in lines(stream.getvalue()) if each["event"] == "request.failed")
+    (told,) = (each for each in lines(stream.getvalue()) if each["event"] == "request.failed")
     assert answer.status_code == 500
     assert told["request"] in answer.text
     assert answer.headers["x-request-id"] == told["request"]

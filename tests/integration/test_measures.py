@@ -228,7 +228,7 @@ def test_a_critical_answer_is_told_at_the_tap_and_once(north: Store) -> None:
     assert measures.list_alerts(desk(north, NURSE)).shown == ()
     assert answering.tap(own, patient, "phq9", "9", 1).state == "critical"
     (first,) = measures.list_alerts(desk(north, NURSE)).shown
-    assert first.now.text.startswith("PHQ-9 on the phone, not finished yet: item 9")
+    assert first.now.text.endswith("Tapped on the patient's phone; the scale is not sent yet.")
     asked = answering.ask(own, patient).shown
     assert (asked.critical, asked.told) == ("9", ())
     answering.tap(own, patient, "phq9", "9", 1)  # the same again tells nobody again
@@ -261,7 +261,9 @@ def test_an_answer_stays_where_it_belongs(north: Store) -> None:
     assert len(measures.list_alerts(desk(north, NURSE)).shown) == 2
     measures.check_in(day_after, patient, "s1", unwell=True, low_mood_or_thoughts=True, drove_or_fell=True)
     told = [each.now.text for each in measures.list_alerts(desk(north, NURSE)).shown]
-    assert sorted(told) == [f"24-hour check-in: {each}" for each in ("drove or fell", "low mood or thoughts", "unwell")]
+    assert sorted(told) == [
+        f"24-hour check-in: {each}." for each in ("drove or fell", "low mood or thoughts", "unwell")
+    ]
 
 
 def test_why_a_link_ended_is_told_to_who_holds_it(north: Store) -> None:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -60,6 +61,7 @@ from afterglow.usecases import (
     room,
     sessions,
     titration,
+    wall,
     worklists,
 )
 from afterglow.usecases.desk import Desk
@@ -319,8 +321,10 @@ def test_the_screen_on_the_wall_shows_initials_and_clocks(north: Store, session:
     later(north, 10)
     issued = passes.issue_room(desk(north, Role.ADMINISTRATOR), "Room 1", chairs=("c1",))
     screen = Desk(store=north, actor=login.open_token(north, issued.token))
-    (line,) = room.read_board(screen).shown
-    assert (line.chair_id, line.initials, line.state) == ("c1", "AB", SessionState.DOSING)
+    (chair,) = wall.read_board(screen).shown
+    line = chair.now
+    assert line is not None
+    assert (chair.chair_id, line.initials, line.state) == ("c1", "A. B.", SessionState.DOSING)
     assert line.clocks.since_first_dose_min == pytest.approx(10, abs=1)
     with north.read("north") as tx:
         (event,) = audit.last_events(tx, after=audit.last_seq(tx) - 1)
@@ -329,13 +333,23 @@ def test_the_screen_on_the_wall_shows_initials_and_clocks(north: Store, session:
         with pytest.raises(NotPermitted):
             other()
     elsewhere = passes.issue_room(desk(north, Role.ADMINISTRATOR), "Room 2", chairs=("c2",))
-    assert room.read_board(Desk(store=north, actor=login.open_token(north, elsewhere.token))).shown == ()
-    assert len(room.read_board(desk(north, NURSE)).shown) == 1
+    (free,) = wall.read_board(Desk(store=north, actor=login.open_token(north, elsewhere.token))).shown
+    assert (free.chair_id, free.taken, free.now, free.next_initials) == ("c2", False, None, "")
+    assert [each.taken for each in wall.read_board(desk(north, NURSE)).shown] == [True, False]
     patient = sessions.read_session(desk(north, NURSE), session).shown.session.patient_id
     people.add_person(desk(north, Role.ADMINISTRATOR), "nora", name="Nora", roles=(NURSE,))
     people.restrict_chart(desk(north, Role.COMPLIANCE), patient, team=("nora",))
-    assert room.read_board(desk(north, NURSE)).shown == ()
-    assert len(room.read_board(screen).shown) == 1
+    closed = wall.read_board(desk(north, NURSE)).shown[0]
+    assert (closed.taken, closed.now) == (True, None)  # a closed chart holds its chair and tells nothing
+    (chair,) = wall.read_board(screen).shown
+    assert chair.now is not None
+
+
+def test_the_screen_on_the_wall_tells_who_comes_next(north: Store, session: str) -> None:
+    until = now(north) + timedelta(days=1)
+    free, _ = wall.read_board(desk(north, NURSE), until=until).shown
+    assert (free.taken, free.next_initials) == (False, "A. B.")
+    assert free.next_at == sessions.read_session(desk(north, NURSE), session).shown.session.planned_at
 
 
 def test_two_nurses_enter_readings_of_one_session(north: Store, session: str) -> None:
@@ -468,3 +482,28 @@ def test_an_infusion_of_hours_is_titrated_without_ending_the_session(north: Stor
     later(north, 180)
     room.end_dose(nurse, one, amounts_ug=(("v1", total),))
     assert sessions.read_session(nurse, one).shown.session.complete
+
+
+def test_the_chair_follows_the_day(north: Store) -> None:
+    """Freed by a no-go and by leaving, held by a longer stay, and booked again after a no-show that was none."""
+    nurse, coordinator = desk(north, NURSE), desk(north, COORDINATOR)
+    vial(north)
+    _, course = in_induction(north)
+    first = book(north, course, minutes=30)
+    later(north, 31)
+    diary.no_show(coordinator, first, reason="not here")
+    diary.undo_missed(coordinator, first, reason="sat in the wrong room")
+    assert sessions.read_session(nurse, first).shown.session.state is SessionState.BOOKED
+    _, other = in_induction(north, name="Jonas Weber")
+    second = book(north, other, minutes=140)
+    screened(north, first)
+    stay = diary.stay_longer(nurse, first, until=now(north) + timedelta(minutes=200), reason="slow to wake")
+    assert stay.also == (second,)
+    (clash,) = diary.list_clashes(nurse, first).shown
+    assert "chair c1 is taken" in clash.text
+    sessions.say_no_go(desk(north, PRESCRIBER), first, reason="feverish")
+    since = now(north) - timedelta(hours=6)
+    shown = diary.read_diary(nurse, since=since, until=since + timedelta(hours=12)).shown
+    assert shown.booking(first).state == "left"
+    assert shown.booking(first).until <= now(north)
+    assert diary.list_clashes(nurse, second).shown == ()

@@ -93,7 +93,9 @@ def test_a_backup_is_of_one_moment_while_others_write(store: Store, tmp_path: Pa
         stop.set()
         writer.join()
     for each in range(3):
-        assert [found.faults for found in check_backup(store, tmp_path / f"{each}.zip").verified] == [(), ()]
+        verified = check_backup(store, tmp_path / f"{each}.zip").verified
+        assert [found.faults for found in verified] == [(), ()]
+        assert not any("spool" in remark for found in verified for remark in found.remarks)  # anchors are no reads
 
 
 def test_what_was_erased_since_is_erased_again_and_what_was_lost_is_told(store: Store, tmp_path: Path) -> None:

@@ -12,10 +12,11 @@ from sqlalchemy import and_, delete, exists, func, insert, literal_column, or_, 
 from tests.integration.stores import BY, POSTGRES, new_postgres, new_store
 
 from afterglow.errors import OutOfScope, StoreFault
-from afterglow.store import tables
+from afterglow.store import scope, tables
 from afterglow.store.chain import DIGESTED
 from afterglow.store.engine import SCHEMA, check_schema, open_engine
 from afterglow.store.records import Store
+from afterglow.store.scope import check_scope
 
 SCOPED = [table for table in tables.metadata.sorted_tables if table not in tables.UNSCOPED]
 F, H = tables.facts.alias(), tables.heads
@@ -89,6 +90,34 @@ def test_each_table_of_a_statement_is_held(store: Store, statement: Any, allowed
         else:
             with pytest.raises(OutOfScope):
                 tx.rows(statement)
+
+
+@pytest.mark.parametrize("table", SCOPED, ids=lambda table: table.name)
+def test_a_structure_that_passed_for_one_clinic_passes_for_no_other(table: Any) -> None:
+    first = next(each for each in table.c if each.name != "clinic_id")
+    for build in (
+        lambda clinic, value: select(table).where(table.c.clinic_id == clinic, first == value),
+        lambda clinic, value: update(table).where(table.c.clinic_id == clinic).values({first: value}),
+        lambda clinic, value: delete(table).where(table.c.clinic_id == clinic, first == value),
+    ):
+        for _ in range(2):
+            check_scope(build("north", "x"), "north")
+            check_scope(build("south", "x"), "south")
+            check_scope(build("north", "north"), "north")
+            for clinic, value in (("south", "x"), ("south", "north"), ("x", "north")):
+                with pytest.raises(OutOfScope):
+                    check_scope(build(clinic, value), "north")
+            with pytest.raises(OutOfScope):
+                check_scope(build("north", "x"), None)
+
+
+def test_what_passed_is_forgotten_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: dict[Any, tuple[int, ...]] = {}
+    monkeypatch.setattr(scope, "_PASSED", kept)
+    monkeypatch.setattr(scope, "_MOST_KEPT", 2)
+    for column in list(H.c)[:5]:
+        check_scope(select(column).where(H.c.clinic_id == "north"), "north")
+    assert 1 <= len(kept) <= 2
 
 
 def test_sql_as_text_is_refused(store: Store) -> None:

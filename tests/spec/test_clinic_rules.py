@@ -9,8 +9,8 @@ from __future__ import annotations
 import pytest
 
 from afterglow.clinic import Verdict, demo_policy, rule, rules
-from afterglow.clinic.rulebook import comparisons
 from afterglow.clinic.ruling import judge
+from afterglow.clinic.thresholds import comparisons
 from afterglow.predicates import Fact
 
 HIT, CLEAR, UNKNOWN = Verdict.HIT, Verdict.CLEAR, Verdict.UNKNOWN

@@ -23,6 +23,7 @@ from afterglow.clinic import (
     Role,
     SessionState,
     TreatmentSession,
+    WithdrawalMethod,
     answer_finding,
     answer_rule,
     arrive,
@@ -202,7 +203,7 @@ def ready() -> TreatmentSession:
 
 
 def withdrawn() -> Chart:
-    course = withdraw_consent(CHART.course, nurse(130)).now
+    course = withdraw_consent(CHART.course, nurse(130), withdrawn_by="p1", how=WithdrawalMethod.IN_PERSON).now
     return replace(CHART, course=course)
 
 

@@ -86,7 +86,7 @@ TABLES: dict[StateTable, dict[str, dict[str, str]]] = {
         },
         "closed": dict.fromkeys(("correct_reading", "record_event", "grade_event"), "="),
         "cancelled": {},
-        "missed": {},
+        "missed": {"undo_miss": "booked"},
     },
     CONTAINER: {
         "sealed": IN_USE,
@@ -102,9 +102,10 @@ TABLES: dict[StateTable, dict[str, dict[str, str]]] = {
     },
     BOOKING: {
         "booked": {"move": "=", "arrive": "arrived", "cancel": "cancelled", "no_show": "no_show"},
-        "arrived": {},
+        "arrived": {"leave": "left", "stay": "="},
+        "left": {},
         "cancelled": {},
-        "no_show": {},
+        "no_show": {"undo_no_show": "booked"},
     },
     ALERT: {
         "open": {"read": "seen", "escalate": "=", "hand_over": "="},
@@ -116,11 +117,22 @@ TABLES: dict[StateTable, dict[str, dict[str, str]]] = {
 WITH_REASON = {
     "course": {"pause", "relapse", "recover"},
     "session": {
-        *("miss", "cancel", "no_go", "amend_screening", "back_to_screen", "hold", "stop", "walk_out", "transfer"),
+        *(
+            "miss",
+            "undo_miss",
+            "cancel",
+            "no_go",
+            "amend_screening",
+            "back_to_screen",
+            "hold",
+            "stop",
+            "walk_out",
+            "transfer",
+        ),
         *("correct_reading", "answer_finding", "assess_emergency", "account_drug", "order_rate"),
     },
     "container": {"put_back", "put_back_all", "waste", "waste_drawn", "explain", "explain_empty"},
-    "booking": {"move", "cancel", "no_show"},
+    "booking": {"move", "cancel", "no_show", "undo_no_show", "stay"},
     "alert": {"act", "hand_over"},
 }
 EVERYBODY = Act(by="all", roles=tuple(Role), at=START, reason="a reason")

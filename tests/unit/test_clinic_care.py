@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from tests import clinic_cases as cases
@@ -43,6 +44,7 @@ from afterglow.clinic import (
     ReviewKind,
     Role,
     RuleAnswer,
+    SafetyPlan,
     SessionState,
     Severity,
     SitePolicy,
@@ -52,11 +54,13 @@ from afterglow.clinic import (
     TreatmentSession,
     TrialOutcome,
     Verdict,
+    WithdrawalMethod,
     WorkItem,
     WorkKind,
     act_on,
     add_authorisation,
     after_missed_session,
+    aftercare_facts,
     alert_from_finding,
     alerts_from_score,
     answer_rule,
@@ -76,6 +80,7 @@ from afterglow.clinic import (
     end_booking,
     escalate,
     find_conflicts,
+    finish_dose,
     give_consent,
     hand_over,
     has_consent,
@@ -527,6 +532,9 @@ def test_a_second_signature_is_another_prescribers() -> None:
 # Course ------------------------------------------------------------------------------------------------------------
 
 
+INDUCED = {"induction", "reinduction", "maintenance", "paused", "relapse"}
+
+
 def course(**changes: object) -> TreatmentCourse:
     fields: dict[str, object] = {
         "id": "c1",
@@ -534,17 +542,19 @@ def course(**changes: object) -> TreatmentCourse:
         "delivery": Delivery.ESK,
         "drug": DrugForm.ESKETAMINE,
         "indication": Indication.TRD,
+        "induced_at": at(0)
+        if changes.get("state") in {"induction", "reinduction", "maintenance", "paused", "relapse"}
+        else None,
     }
     return TreatmentCourse(**(fields | changes))  # type: ignore[arg-type]
 
 
-OFF_LABEL = LabelStatus(on_label=False, statement="off label", basis=())
+BACK: dict[str, Any] = {"withdrawn_by": "p1", "how": WithdrawalMethod.BY_PHONE}
+LABEL: dict[str, Any] = {"age_years": 44, "resistant": True, "on_ssri_or_snri": True, "policy": POLICY}
 PLAN = Plan(
     endpoint="PHQ-9 below 5",
     induction_sessions=8,
     interval_days=3.5,
-    on_label=False,
-    label_statement="off label",
     by="prescriber1",
     at=at(0),
 )
@@ -578,10 +588,10 @@ def test_a_course_from_inquiry_to_maintenance() -> None:
     now = step(now, "find_suitable", candidacy=cases.candidacy(minutes=0))
     with pytest.raises(GateClosed, match="no plan"):
         step(now, "await_cover")
-    now = set_plan(now, PLAN, prescriber(), label=OFF_LABEL).now
+    now = set_plan(now, PLAN, prescriber(), **(LABEL | {"resistant": False})).now
     with pytest.raises(GateClosed, match="safety plan"):
         step(now, "await_cover")
-    now = make_safety_plan(now, nurse()).now
+    now = make_safety_plan(now, nurse(1)).now
     with pytest.raises(GateClosed, match="No current consent"):
         step(now, "await_cover")
     with pytest.raises(GateClosed, match="does not fit"):
@@ -596,7 +606,11 @@ def test_a_course_from_inquiry_to_maintenance() -> None:
     review = benefit_review()
     with pytest.raises(TooEarly, match="3 sessions in this induction"):
         record_review(now, review, prescriber(2), sessions_given=3, policy=POLICY)
-    now = step(record_review(now, review, prescriber(2), sessions_given=4, policy=POLICY).now, "maintain")
+    reviewed = record_review(now, review, prescriber(2), sessions_given=4, policy=POLICY).now
+    with pytest.raises(GateClosed, match="benefit review"):  # held later than now: it does not count yet
+        step(reviewed, "maintain")
+    by = prescriber(2)
+    now = replace(move_course(reviewed, "maintain", by, policy=POLICY).now, moved_at=at(1))
     paused = step(now, "pause")
     assert paused.state is CourseState.PAUSED
     assert step(paused, "resume").state is CourseState.MAINTENANCE
@@ -662,11 +676,16 @@ def test_whether_a_plan_is_on_label_is_derived() -> None:
         on_ssri_or_snri=True,
         policy=POLICY,
     )
-    claimed = replace(PLAN, on_label=True, label_statement="on label")
+    iv = course(delivery=Delivery.IV, drug=DrugForm.RACEMIC_KETAMINE)
     with pytest.raises(Conflict, match="derived"):
-        set_plan(course(delivery=Delivery.IV), claimed, prescriber(), label=derived)
-    stated = replace(PLAN, on_label=derived.on_label, label_statement=derived.statement)
-    assert set_plan(course(delivery=Delivery.IV), stated, prescriber(), label=derived).now.plan == stated
+        set_plan(iv, replace(PLAN, on_label=True, label_statement="on label"), prescriber(), **LABEL)
+    made = set_plan(iv, PLAN, prescriber(), **LABEL).now.plan
+    assert made is not None
+    assert (made.on_label, made.label_statement) == (False, derived.statement)
+    assert set_plan(iv, made, prescriber(), **LABEL).now.plan == made
+    nasal = set_plan(course(), PLAN, prescriber(), **LABEL).now.plan
+    unknown = set_plan(course(), PLAN, prescriber(), **(LABEL | {"resistant": None})).now.plan
+    assert [plan and plan.on_label for plan in (nasal, unknown)] == [True, None]
 
 
 @pytest.mark.parametrize(
@@ -674,12 +693,12 @@ def test_whether_a_plan_is_on_label_is_derived() -> None:
 )
 def test_a_plan_that_cannot_be_is_refused(changes: dict[str, object]) -> None:
     with pytest.raises(OutOfRange, match="sessions and an interval"):
-        set_plan(course(), replace(PLAN, **changes), prescriber(), label=OFF_LABEL)  # type: ignore[arg-type]
+        set_plan(course(), replace(PLAN, **changes), prescriber(), **LABEL)  # type: ignore[arg-type]
 
 
 def test_who_signs_is_who_acts() -> None:
     with pytest.raises(Conflict, match="A plan: who and when"):
-        set_plan(course(), replace(PLAN, by="ghost"), prescriber(), label=OFF_LABEL)
+        set_plan(course(), replace(PLAN, by="ghost"), prescriber(), **LABEL)
     with pytest.raises(Conflict, match="A consent: who and when"):
         give_consent(course(plan=PLAN), consent(taken_by="nobody"), nurse())
     with pytest.raises(Conflict, match="A consent: who and when"):
@@ -708,7 +727,7 @@ def test_a_review_has_its_place() -> None:
 def test_nothing_more_is_recorded_once_a_course_has_stopped() -> None:
     over = course(state=CourseState.STOPPED, plan=PLAN)
     moves: tuple[Callable[[], object], ...] = (
-        lambda: set_plan(over, PLAN, prescriber(), label=OFF_LABEL),
+        lambda: set_plan(over, PLAN, prescriber(), **LABEL),
         lambda: give_consent(over, consent(), nurse()),
         lambda: add_authorisation(over, Authorisation(id="a", payer="p", units=1, starts_on=at(0).date()), nurse()),
     )
@@ -1387,12 +1406,17 @@ def test_nothing_of_a_course_runs_on_an_unsigned_policy() -> None:
 def test_what_is_recorded_later_is_not_dated_earlier() -> None:
     given = give_consent(course(plan=PLAN), consent(at=at(5)), nurse(5)).now
     with pytest.raises(WrongOrder, match="Consent"):
-        withdraw_consent(given, nurse(4))
-    gone = withdraw_consent(given, nurse(6)).now
+        withdraw_consent(given, nurse(4), **BACK)
+    gone = withdraw_consent(given, nurse(6), **BACK).now
+    (kept,) = gone.consents
+    assert (kept.withdrawn_at, kept.withdrawn_by, kept.withdrawal_noted_by) == (at(6), "p1", "nurse1")
+    assert kept.withdrawn_how is WithdrawalMethod.BY_PHONE
+    with pytest.raises(MissingValue, match="who takes consent back"):
+        withdraw_consent(given, nurse(6), withdrawn_by=" ", how=WithdrawalMethod.BY_PHONE)
     with pytest.raises(WrongOrder, match="Consent"):
         give_consent(gone, consent(at=at(5.5)), nurse(5.5))
     with pytest.raises(NotPermitted):
-        withdraw_consent(given, cases.act(Role.COMPLIANCE, 6))
+        withdraw_consent(given, cases.act(Role.COMPLIANCE, 6), **BACK)
     reviewed = course(state=CourseState.INDUCTION, induced_at=at(0), reviews=(benefit_review(),))
     with pytest.raises(WrongOrder, match="review"):
         record_review(reviewed, benefit_review(at=at(1)), prescriber(1), sessions_given=8, policy=POLICY)
@@ -1447,3 +1471,103 @@ def test_a_due_list_looks_at_times_with_a_zone() -> None:
 
 def test_every_group_has_rules() -> None:
     assert {each.group for each in afterglow.clinic.rules().values()} == set(Group)
+
+
+# What is dated, and what counts when -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "restarts"),
+    [(ReviewKind.EARLY_NON_RESPONSE, False), (ReviewKind.END_OF_INDUCTION, True), (ReviewKind.PERIODIC, True)],
+)
+def test_only_a_review_of_benefit_restarts_its_six_months(kind: ReviewKind, *, restarts: bool) -> None:
+    day = 24 * 60
+    held = benefit_review(kind=kind, at=at(100 * day))
+    maintained = course(state=CourseState.MAINTENANCE, reviews=(held,))
+
+    def due(days: float) -> bool:
+        found = reviews_due(maintained, at(days * day), sessions_given=9, improvement_pct=60.0, policy=POLICY)
+        return ReviewKind.PERIODIC in found
+
+    assert due(181) is not restarts
+    assert (due(280), due(281)) == (not restarts, True)
+    facts = aftercare_facts(maintained, (), at(150 * day), asked={})
+    assert facts["review.days_since_exposure_review"] == (50 if restarts else 150)
+
+
+def test_what_lies_ahead_does_not_count_yet() -> None:
+    ahead = course(state=CourseState.INDUCTION, reviews=(benefit_review(at=at(10)),))
+    with pytest.raises(GateClosed, match="benefit review"):
+        move_course(ahead, "maintain", prescriber(9), policy=POLICY)
+    assert move_course(ahead, "maintain", prescriber(10), policy=POLICY).now.state is CourseState.MAINTENANCE
+    plan = course(state=CourseState.CONSENT, plan=PLAN, safety_plans=(SafetyPlan(by="nurse1", at=at(10)),))
+    with pytest.raises(GateClosed, match="safety plan"):
+        move_course(plan, "await_cover", prescriber(9), policy=POLICY)
+
+
+def test_a_safety_plan_and_a_review_are_not_dated_before_the_induction() -> None:
+    inducing = course(state=CourseState.INDUCTION, induced_at=at(10))
+    with pytest.raises(WrongOrder, match="safety plan"):
+        make_safety_plan(inducing, nurse(9))
+    assert make_safety_plan(inducing, nurse(10)).now.safety_plans
+    stop = benefit_review(decision=ReviewDecision.STOP, at=at(9))
+    with pytest.raises(WrongOrder, match="benefit review"):
+        record_review(inducing, stop, prescriber(9), sessions_given=1, policy=POLICY)
+
+
+@pytest.mark.parametrize("state", sorted(INDUCED))
+def test_a_course_under_treatment_says_when_its_induction_began(state: str) -> None:
+    with pytest.raises(MissingValue, match="says when its induction began"):
+        course(state=CourseState(state), induced_at=None)
+
+
+def test_without_a_forecast_the_plans_interval_says_when_the_next_session_is_due() -> None:
+    given = replace(cases.observing(), state=SessionState.CLOSED, left_at=at(200))
+    week = course(state=CourseState.MAINTENANCE, plan=replace(PLAN, interval_days=7.0))
+
+    def due(**changes: Any) -> WorkItem | None:
+        one = Standing(patient_id="p1", course=week, sessions=(given,), **changes)
+        found = list_work([one], at(3 * 24 * 60), policy=POLICY)
+        return next((each for each in found if each.kind is WorkKind.SESSION_DUE), None)
+
+    item = due()
+    assert item is not None
+    assert item.due_at == at(15) + timedelta(days=7)
+    assert item.text == "next session by the plan's interval, there is no forecast, and none booked before"
+    assert due(next_session_at=at(6 * 24 * 60)) is None
+    forecast = due(next_due_at=at(5 * 24 * 60))
+    assert forecast is not None
+    assert (forecast.due_at, forecast.text) == (
+        at(5 * 24 * 60),
+        "next session by the forecast, and none booked before",
+    )
+
+
+def test_a_policy_is_not_signed_before_it_was_drafted_nor_before_the_version_before() -> None:
+    director = cases.act(Role.MEDICAL_DIRECTOR, 10)
+    first = draft_policy(director, version=1, changes={})
+    assert first.drafted_at == at(10)
+    with pytest.raises(WrongOrder, match="Signing a policy"):
+        sign_policy(first, cases.act(Role.MEDICAL_DIRECTOR, 9), effective_from=at(20))
+    signed = sign_policy(first, cases.act(Role.MEDICAL_DIRECTOR, 60), effective_from=at(60)).now
+    second = draft_policy(cases.act(Role.MEDICAL_DIRECTOR, 30), version=2, changes={}, before=signed)
+    with pytest.raises(WrongOrder, match="Signing a policy"):
+        sign_policy(second, cases.act(Role.MEDICAL_DIRECTOR, 59), effective_from=at(70), before=signed)
+    assert sign_policy(second, cases.act(Role.MEDICAL_DIRECTOR, 60), effective_from=at(70), before=signed).now
+
+
+def test_what_is_refused_never_reads_as_allowed() -> None:
+    session = cases.sprayed(cases.dosing(), 15, "d1")
+    with pytest.raises(TooEarly, match=r"found 4\.9 min after the one before; allowed: 5 min or more"):
+        cases.sprayed(session, 15 + 4.99, "d2")
+    with pytest.raises(TooEarly, match=r"found 35\.9 min; allowed: 36 of 40 min or more"):
+        finish_dose(cases.dosing(Delivery.IV), nurse(15 + 35.99), policy=POLICY, amounts_ug=(("v1", 40_000),))
+    old = cases.candidacy(minutes=0)
+    with pytest.raises(GateClosed, match="found 31 days old, policy version 0; allowed: up to 30 days"):
+        move_course(
+            course(state=CourseState.CANDIDACY),
+            "find_suitable",
+            prescriber(30.2 * 24 * 60),
+            policy=POLICY,
+            candidacy=old,
+        )

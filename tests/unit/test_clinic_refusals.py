@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 import pytest
 from tests import clinic_cases as cases
 from tests.clinic_cases import POLICY, at, nurse, prescriber
-from tests.unit.test_clinic_care import OFF_LABEL, PLAN, booking, course
+from tests.unit.test_clinic_care import LABEL, PLAN, booking, course
 
 from afterglow.clinic import (
     Act,
@@ -46,7 +46,7 @@ from afterglow.clinic.containers import draw
 from afterglow.clinic.dose_rules import in_label_table
 from afterglow.clinic.dosing import check_second
 from afterglow.clinic.monitoring import monitoring_facts
-from afterglow.clinic.rulebook import read_setting, with_values
+from afterglow.clinic.thresholds import read_setting, with_values
 from afterglow.errors import (
     AfterglowError,
     Conflict,
@@ -70,7 +70,7 @@ def authorised(**changes: object) -> Authorisation:
 
 
 def planned(**changes: object) -> object:
-    return set_plan(course(), replace(PLAN, **changes), prescriber(), label=OFF_LABEL)  # type: ignore[arg-type]
+    return set_plan(course(), replace(PLAN, **changes), prescriber(), **LABEL)  # type: ignore[arg-type]
 
 
 REFUSED: list[tuple[str, Callable[[], object], type[AfterglowError]]] = [
@@ -185,6 +185,7 @@ def test_the_worklist_asks_for_cover_and_for_closing() -> None:
         drug=DrugForm.ESKETAMINE,
         indication=Indication.TRD,
         state=CourseState.INDUCTION,
+        induced_at=at(0),
     )
 
     def kinds(*covers: Authorisation) -> list[str]:

@@ -158,5 +158,8 @@ def test_a_signed_limit_says_when_and_a_closed_session_has_no_now() -> None:
 
 def test_the_same_dose_is_simulated_once() -> None:
     session = cases.observing(Delivery.IV)
-    assert session_outlook(session, at=at(60)) is session_outlook(session, at=at(61))
+    one, other = session_outlook(session, at=at(60)), session_outlook(session, at=at(61))
+    assert one is not None
+    assert other is not None
+    assert one.acute is other.acute
     assert not math.isnan(session_outlook(session, at=at(60)).ready_h[0])  # type: ignore[union-attr]

@@ -6,6 +6,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,8 +22,11 @@ if TYPE_CHECKING:
 
 FOLDER = Path("afterglow-demo")
 _SHOWN = 8  # lines of the worklist
+_BUILDING = "Making up half a year of a clinic; this takes a minute or so ..."
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the demo clinic lies, by itself.")]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Same seed on the same day: the same clinic.")]
+Seed = Annotated[
+    int, typer.Option("--seed", min=0, help="Same seed on the same day: the same people, doses and scores.")
+]
 Fresh = Annotated[
     bool, typer.Option("--fresh", help="Throw away the demo clinic that lies there; nothing else ever is.")
 ]
@@ -39,7 +43,8 @@ def demo_data_command(folder: Folder = FOLDER, seed: Seed = 1, fresh: Fresh = Fa
     from afterglow.demo import build_demo
 
     out = console()
-    with progress("Making up half a year of a clinic") as told:
+    out.print(_BUILDING)
+    with progress("Living through it") as told:
         built = build_demo(folder, seed=seed, fresh=fresh, told=told)
     out.print(
         f"{built.patients} made-up patients, {built.sessions} sessions and {built.events} audit events "
@@ -62,23 +67,20 @@ def demo_command(
             show_default="--stay on a terminal",
         ),
     ] = None,
-    code: Annotated[bool, typer.Option("--code", help="Print the code of now, and nothing else.")] = False,
 ) -> None:
     """Open the demo clinic: made today if it was not yet, its worklist here, its app on this machine alone.
 
     Example: afterglow demo
     """
-    from afterglow.demo import build_demo, code_of, demo_settings, read_sheet
+    from afterglow.demo import build_demo, demo_clock, demo_settings
     from afterglow.web.door import PATH, add_door, check_door
     from afterglow.web.serving import Listening, serve
 
     out = console()
-    if code:
-        out.print(code_of(read_sheet(folder), datetime.now(UTC)))
-        return
     sheet = None if fresh else _of_today(folder)
     if sheet is None:
-        with progress("Making up half a year of a clinic") as told:
+        out.print(_BUILDING)
+        with progress("Living through it") as told:
             sheet = build_demo(folder, seed=seed, fresh=fresh or _is_demo(folder), told=told).sheet
     _print_worklist(folder)
     _print_logins(sheet)
@@ -97,6 +99,7 @@ def demo_command(
         where,
         started=started,
         more=lambda app: add_door(app, shown),
+        clock=demo_clock,
         until=None if stays else lambda address: answered.extend(_pages(address, PATH, "/login")),
     )
     if not stays:
@@ -142,7 +145,7 @@ def _pages(address: str, *paths: str) -> Iterator[str]:
 def _print_worklist(folder: Path) -> None:
     """The most pressing lines, as the coordinator sees them."""
     from afterglow.clinic import Role
-    from afterglow.demo import demo_settings
+    from afterglow.demo import demo_clock, demo_settings
     from afterglow.usecases.desk import Desk
     from afterglow.usecases.upkeep import opened
     from afterglow.usecases.work import Actor
@@ -151,7 +154,7 @@ def _print_worklist(folder: Path) -> None:
     settings = demo_settings(folder)
     with opened(settings) as store:
         cora = Actor(person_id="cora", roles=(Role.COORDINATOR,), clinic_id=settings.clinic)
-        lines = read_worklist(Desk(store=store, actor=cora)).shown
+        lines = read_worklist(Desk(store=replace(store, clock=demo_clock(store)), actor=cora)).shown
     rows = [[each.item.priority, each.name, each.item.text, each.item.owner.replace("_", " ")] for each in lines]
     out = console()
     out.print(f"The worklist now, {min(_SHOWN, len(rows))} of {len(rows)} lines; all patients are made up:")
@@ -163,6 +166,4 @@ def _print_logins(sheet: Sheet) -> None:
     out = console()
     rows = [[login, name, roles] for login, name, roles in sheet.people]
     print_table(out, ["Login", "Who", "Role"], rows)
-    out.print(
-        f"Password of all: {sheet.password}    Code now: afterglow demo --code    Clinic's time: {sheet.time_zone}"
-    )
+    out.print(f"Password of all: {sheet.password}    The code of now stands on the demo's first page.")

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from afterglow.clinic.acting import days_between, minutes_between
-from afterglow.clinic.course import ReviewKind, TreatmentCourse
+from afterglow.clinic.course import ReviewKind, TreatmentCourse, benefit_reviewed_at, reviews_of
 from afterglow.clinic.factbook import check_facts
 from afterglow.clinic.policy import SitePolicy
 from afterglow.clinic.rulebook import Group, rules_of
@@ -146,9 +146,8 @@ def _of_reviews(course: TreatmentCourse, at: datetime) -> dict[str, Fact | None]
     since = course.induced_at
     if since is None:
         return {}
-    held = [each for each in course.reviews if each.at >= since]
-    last = max((each.at for each in held), default=since)
+    held = reviews_of(course, at)
     return {
-        "review.days_since_exposure_review": days_between(last, at),
+        "review.days_since_exposure_review": days_between(benefit_reviewed_at(course, at) or since, at),
         "review.induction_benefit_recorded": any(each.kind is ReviewKind.END_OF_INDUCTION for each in held),
     }

@@ -110,6 +110,10 @@ def alert_from_finding(
     """The alert of a rule that is met.
 
     Raises: InputError for a rule that is not met.
+
+    >>> from afterglow.clinic.examples import alert
+    >>> alert(spo2_pct=90).text
+    'SpO2 below 92% for 30 s: oxygen saturation 90 %.'
     """
     if finding.verdict is not Verdict.HIT:
         raise InputError("Only a rule that is met raises an alert", observed=f"{finding.rule} is {finding.verdict}")
@@ -137,6 +141,10 @@ def alerts_from_score(
         patient_id: whose score.
         at: when the answers were saved.
         policy: in force then.
+
+    >>> from afterglow.clinic.examples import POLICY, at
+    >>> alerts_from_score((), score_id="q1", patient_id="p1", at=at(0), policy=POLICY)
+    ()
     """
     raised = []
     for state in states:
@@ -163,6 +171,10 @@ def read_alert(alert: ClinicAlert, act: Act, *, patient_id: str) -> Outcome[Clin
     """Somebody reads it, on the patient's own screen.
 
     Raises: WrongState, NotPermitted; WrongOrder before it was raised; GateClosed on another's screen.
+
+    >>> from afterglow.clinic.examples import alert, nurse
+    >>> read_alert(alert(), nurse(1), patient_id="p1").now.stage.value
+    'seen'
     """
     if patient_id != alert.patient_id:
         raise GateClosed(
@@ -221,6 +233,10 @@ def hand_over(alert: ClinicAlert, act: Act, *, to: Role) -> Outcome[ClinicAlert]
 
     Raises: WrongState, NotPermitted; MissingValue for a role that cannot own alerts; GateClosed for a high alert that
         would go down.
+
+    >>> from afterglow.clinic.examples import alert, prescriber
+    >>> hand_over(alert(), prescriber(1, reason="away"), to=Role.MEDICAL_DIRECTOR).now.owner.value
+    'medical_director'
     """
     to = as_word(Role, to, what="The owner of an alert")
     if to not in _REACH:
@@ -243,6 +259,10 @@ def escalate(alert: ClinicAlert, act: Act, *, policy: SitePolicy) -> Outcome[Cli
     """Its clock has run out: the next role owns it, with a new clock; the medical director is the last.
 
     Raises: WrongState, NotPermitted (the clock alone escalates); TooEarly before its time.
+
+    >>> from afterglow.clinic.examples import POLICY, act, alert
+    >>> escalate(alert(), act(Role.SYSTEM, 15), policy=POLICY).now.owner.value
+    'medical_director'
     """
     ALERT.check(alert.stage, "escalate", act)
     if act.at < alert.respond_by:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from afterglow.clinic.factbook import check_facts
 from afterglow.clinic.policy import SitePolicy, policy_facts
-from afterglow.clinic.rulebook import Delivery, Group, WorkupItem, rules_of, with_values, workup_items
+from afterglow.clinic.rulebook import Delivery, Group, WorkupItem, rules_of, workup_items
 from afterglow.clinic.ruling import (
     Facts,
     Finding,
@@ -18,6 +18,7 @@ from afterglow.clinic.ruling import (
     judge_all,
     open_findings,
 )
+from afterglow.clinic.thresholds import with_values
 from afterglow.clinic.typed import as_word, check_utc
 from afterglow.errors import Conflict, GateClosed
 from afterglow.predicates import Truth, evaluate
@@ -148,6 +149,12 @@ def check_candidate(candidacy: Candidacy) -> None:
     What is settled later is left out: enrolment, setting, consent and transport.
 
     Raises: GateClosed naming the first that stands in the way.
+
+    >>> from afterglow.clinic.examples import candidacy
+    >>> check_candidate(candidacy(age=44))
+    Traceback (most recent call last):
+    ...
+    afterglow.errors.GateClosed: Candidacy: rule C001 ...
     """
     kept = [each for each in candidacy.findings if each.rule not in LATER]
     check_open(kept, candidacy.answers, what="Candidacy")
@@ -158,6 +165,12 @@ def check_still_candidate(candidacy: Candidacy) -> None:
     """Refuse a dose: every rule counts, and the work-up that is done at every session.
 
     Raises: GateClosed naming the first that stands in the way.
+
+    >>> from afterglow.clinic.examples import candidacy
+    >>> check_still_candidate(candidacy(age=17))
+    Traceback (most recent call last):
+    ...
+    afterglow.errors.GateClosed: Candidacy: rule C008 ...
     """
     check_open(candidacy.findings, candidacy.answers, what="Candidacy")
     _check_workup(candidacy, EVERY_SESSION)

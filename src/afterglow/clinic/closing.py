@@ -35,6 +35,14 @@ def waste(
 
     Returns: session and container as they are then, with the facts of both.
     Raises: WrongState, NotPermitted, MissingValue; SecondPerson without the witness; Unbalanced for more than is out.
+
+    >>> from afterglow.clinic.examples import POLICY, infusion_of_hours, nurse, vial
+    >>> from afterglow.clinic.containers import draw
+    >>> box = draw(vial(), nurse(-5), amount_ug=100_000, session_id="s1").now
+    >>> by, other = nurse(90, reason="broken syringe"), nurse(90, by="rn2")
+    >>> session, box = waste(infusion_of_hours(), box, by, amount_ug=20_000, policy=POLICY, witness=other).now
+    >>> session.outstanding_ug("v1"), box.movements[-1].witness
+    (80000, 'rn2')
     """
     admit(session, "account_drug", act, policy=policy)
     gone = waste_drawn(container, act, amount_ug=amount_ug, session_id=session.id, policy=policy, witness=witness)
@@ -50,6 +58,13 @@ def give_back(
 
     Returns: session and container as they are then, with the facts of both.
     Raises: WrongState, NotPermitted, MissingValue; Unbalanced for more than is out; as `put_back`.
+
+    >>> from afterglow.clinic.examples import infusion_of_hours, nurse, vial
+    >>> from afterglow.clinic.containers import draw
+    >>> box = draw(vial(100_000), nurse(-5), amount_ug=100_000, session_id="s1").now
+    >>> session, box = give_back(infusion_of_hours(), box, nurse(5, reason="unopened"), amount_ug=100_000).now
+    >>> session.outstanding_ug("v1"), box.balance_ug
+    (0, 100000)
     """
     admit(session, "account_drug", act)
     done = _account(session, act, DrugUseKind.RETURNED, container.id, amount_ug)
@@ -62,6 +77,11 @@ def record_event(session: TreatmentSession, event: AdverseEvent, act: Act) -> Ou
 
     Raises: WrongState, NotPermitted; Conflict for an id used already or another person; OutOfRange for a grade that
         does not exist; WrongOrder for times that run backwards.
+
+    >>> from afterglow.clinic.examples import at, injected, nurse
+    >>> event = AdverseEvent(id="e1", term="Nausea", started_at=at(10), by="nurse1")
+    >>> len(record_event(injected(), event, nurse(12)).now.adverse_events)
+    1
     """
     admit(session, "record_event", act)
     if event.id in {each.id for each in session.adverse_events}:
@@ -79,6 +99,12 @@ def grade_event(
     """Grade an event, 1 to 5, and say whether it is serious; a lower grade, or no longer serious, needs a reason.
 
     Raises: WrongState, NotPermitted, NotFound, OutOfRange, MissingValue; WrongOrder for an end before the start.
+
+    >>> from afterglow.clinic.examples import at, injected, nurse
+    >>> event = AdverseEvent(id="e1", term="Nausea", started_at=at(10), by="nurse1")
+    >>> session = record_event(injected(), event, nurse(12)).now
+    >>> grade_event(session, "e1", nurse(30), grade=2, serious=False, ended_at=None).now.adverse_events[0].grade
+    2
     """
     admit(session, "grade_event", act)
     _check_grade(grade)
@@ -105,6 +131,11 @@ def sign_note(session: TreatmentSession, act: Act) -> Outcome[TreatmentSession]:
     """The session's note is signed, after the patient left: it tells the whole session.
 
     Raises: WrongState, NotPermitted.
+
+    >>> from afterglow.clinic.examples import injected, nurse
+    >>> from afterglow.clinic.session import SessionState
+    >>> sign_note(injected(state=SessionState.LEFT), nurse(100)).now.note.by
+    'nurse1'
     """
     note = SignedNote(by=act.by, at=act.at)
     return step(session, "sign_note", act, written=(note,), note=note)
@@ -114,6 +145,12 @@ def close(session: TreatmentSession, act: Act, *, policy: SitePolicy) -> Outcome
     """Close a session: every container at zero, note signed, every event graded.
 
     Raises: WrongState, NotPermitted; Unbalanced naming the container; GateClosed naming what is missing.
+
+    >>> from afterglow.clinic.examples import POLICY, injected, nurse
+    >>> from afterglow.clinic.session import SessionState
+    >>> left = sign_note(injected(state=SessionState.LEFT), nurse(100)).now
+    >>> close(left, nurse(110), policy=POLICY).now.state.value
+    'closed'
     """
     admit(session, "close", act, policy=policy)
     check_reconciled(session)
@@ -128,7 +165,12 @@ def close(session: TreatmentSession, act: Act, *, policy: SitePolicy) -> Outcome
 
 
 def form_due_at(session: TreatmentSession) -> datetime | None:
-    """When the monitoring form must be in: 7 days after an esketamine session in which drug was given (S070)."""
+    """When the monitoring form must be in: 7 days after an esketamine session in which drug was given (S070).
+
+    >>> from afterglow.clinic.examples import injected
+    >>> form_due_at(injected()) is None  # of esketamine alone
+    True
+    """
     if session.delivery is not Delivery.ESK or not session.given:
         return None
     return session.given[0].at + timedelta(days=rule("S070").figures["due_days"])
@@ -138,6 +180,12 @@ def check_reconciled(session: TreatmentSession) -> None:
     """Refuse while drawn is not given plus wasted plus returned, container by container (K01).
 
     Raises: Unbalanced.
+
+    >>> from afterglow.clinic.examples import infusion_of_hours
+    >>> check_reconciled(infusion_of_hours())
+    Traceback (most recent call last):
+    ...
+    afterglow.errors.Unbalanced: Drug of container v1 is not accounted for; found 100000 micrograms; ...
     """
     for each in session.containers:
         left = session.outstanding_ug(each)

@@ -28,71 +28,39 @@ class ContainerState(StrEnum):
 
 
 _SEALED, _OPENED = ContainerState.SEALED, ContainerState.OPENED
+_SPENT, _LOCKED = ContainerState.SPENT, ContainerState.DISCREPANT
+_LEADS = (Role.MEDICAL_DIRECTOR, Role.COMPLIANCE)
 _IN_USE = (_SEALED, _OPENED)
-_COUNTED = (*_IN_USE, ContainerState.SPENT)  # an empty one too: zero is a count
+_COUNTED = (*_IN_USE, _SPENT)  # an empty one too: zero is a count
 
 CONTAINER = StateTable(
     machine="container",
     initial=_SEALED,
     rows=(
         Row(states=_IN_USE, event="draw", to=_OPENED, roles=CLINICAL, guard="not more than is in it; not expired"),
-        Row(states=_IN_USE, event="draw_all", to=ContainerState.SPENT, roles=CLINICAL, guard="all that is in it"),
-        Row(
-            states=(*_IN_USE, ContainerState.SPENT),
-            event="put_back",
-            to=_OPENED,
-            roles=CLINICAL,
-            guard="not a liquid: unopened devices, films or tablets",
-            reason=True,
-        ),
-        Row(
-            states=(*_IN_USE, ContainerState.SPENT),
-            event="put_back_all",
-            to=_SEALED,
-            roles=CLINICAL,
-            guard="all that came in: it was never opened",
-            reason=True,
-        ),
-        Row(
-            states=_IN_USE,
-            event="waste",
-            to=ContainerState.SPENT,
-            roles=CLINICAL,
-            guard="witness under another login",
-            reason=True,
-        ),
+        Row(states=_IN_USE, event="draw_all", to=_SPENT, roles=CLINICAL, guard="all that is in it"),
+        Row(states=_COUNTED, event="put_back", to=_OPENED, roles=CLINICAL, guard="no liquid; unopened", reason=True),
+        Row(states=_COUNTED, event="put_back_all", to=_SEALED, roles=CLINICAL, guard="all that came in", reason=True),
+        Row(states=_IN_USE, event="waste", to=_SPENT, roles=CLINICAL, guard="witness, another login", reason=True),
         Row(
             states=tuple(ContainerState),
             event="waste_drawn",
             to=None,
             roles=CLINICAL,
-            guard="what a session drew and did not give; witness under another login",
+            guard="what a session drew and did not give; witness, another login",
             reason=True,
         ),
         Row(states=_COUNTED, event="count", to=None, roles=CLINICAL, guard="two persons; agrees"),
+        Row(states=_COUNTED, event="miscount", to=_LOCKED, roles=CLINICAL, guard="two persons; not over what came in"),
         Row(
-            states=_COUNTED,
-            event="miscount",
-            to=ContainerState.DISCREPANT,
-            roles=CLINICAL,
-            guard="two persons; differs; not more than ever came in",
-        ),
-        Row(
-            states=(ContainerState.DISCREPANT,),
+            states=(_LOCKED,),
             event="explain",
             to=_OPENED,
-            roles=(Role.MEDICAL_DIRECTOR, Role.COMPLIANCE),
+            roles=_LEADS,
             guard="not who counted; balance set to what was counted; the difference stays on record",
             reason=True,
         ),
-        Row(
-            states=(ContainerState.DISCREPANT,),
-            event="explain_empty",
-            to=ContainerState.SPENT,
-            roles=(Role.MEDICAL_DIRECTOR, Role.COMPLIANCE),
-            guard="not who counted; nothing is in it",
-            reason=True,
-        ),
+        Row(states=(_LOCKED,), event="explain_empty", to=_SPENT, roles=_LEADS, guard="not who counted", reason=True),
     ),
 )
 
@@ -213,13 +181,8 @@ def draw(container: Container, act: Act, *, amount_ug: int, session_id: str) -> 
 
     Raises: WrongState, NotPermitted; Unbalanced for more than is in it; OutOfRange after its expiry.
 
-    >>> from datetime import UTC
-    >>> from afterglow.clinic.policy import demo_policy
-    >>> nurse, other = (Act(by=by, roles=(Role.NURSE,), at=datetime(2026, 1, 5, 9, tzinfo=UTC), reason="rest")
-    ...                 for by in ("rn1", "rn2"))
-    >>> vial = receive(nurse, container_id="v1", lot="L1", drug=DrugForm.RACEMIC_KETAMINE, expires_on=date(2027, 1, 1),
-    ...                amount_ug=500_000, concentration_ug_per_ul=50).now
-    >>> draw(vial, nurse, amount_ug=40_000, session_id="s1").written[0].volume_ul
+    >>> from afterglow.clinic.examples import nurse, vial
+    >>> draw(vial(), nurse(), amount_ug=40_000, session_id="s1").written[0].volume_ul
     -800
     """
     event = "draw_all" if amount_ug == container.balance_ug else "draw"
@@ -235,14 +198,9 @@ def put_back(container: Container, act: Act, *, amount_ug: int, session_id: str)
 
     Raises: WrongState, NotPermitted, MissingValue; Unbalanced for more than the session drew, or part of a liquid.
 
-    >>> from datetime import UTC
-    >>> from afterglow.clinic.policy import demo_policy
-    >>> nurse, other = (Act(by=by, roles=(Role.NURSE,), at=datetime(2026, 1, 5, 9, tzinfo=UTC), reason="rest")
-    ...                 for by in ("rn1", "rn2"))
-    >>> vial = receive(nurse, container_id="v1", lot="L1", drug=DrugForm.RACEMIC_KETAMINE, expires_on=date(2027, 1, 1),
-    ...                amount_ug=500_000, concentration_ug_per_ul=50).now
-    >>> taken = draw(vial, nurse, amount_ug=500_000, session_id="s1").now
-    >>> put_back(taken, nurse, amount_ug=500_000, session_id="s1").now.state
+    >>> from afterglow.clinic.examples import nurse, vial
+    >>> taken = draw(vial(), nurse(), amount_ug=500_000, session_id="s1").now
+    >>> put_back(taken, nurse(reason="unopened"), amount_ug=500_000, session_id="s1").now.state
     <ContainerState.SEALED: 'sealed'>
     """
     whole = container.balance_ug + amount_ug == container.received_ug == amount_ug
@@ -281,13 +239,8 @@ def waste_rest(container: Container, act: Act, *, policy: SitePolicy, witness: A
 
     Raises: WrongState, NotPermitted, MissingValue, SecondPerson.
 
-    >>> from datetime import UTC
-    >>> from afterglow.clinic.policy import demo_policy
-    >>> nurse, other = (Act(by=by, roles=(Role.NURSE,), at=datetime(2026, 1, 5, 9, tzinfo=UTC), reason="rest")
-    ...                 for by in ("rn1", "rn2"))
-    >>> vial = receive(nurse, container_id="v1", lot="L1", drug=DrugForm.RACEMIC_KETAMINE, expires_on=date(2027, 1, 1),
-    ...                amount_ug=500_000, concentration_ug_per_ul=50).now
-    >>> waste_rest(vial, nurse, policy=demo_policy(), witness=other).now.balance_ug
+    >>> from afterglow.clinic.examples import POLICY, nurse, vial
+    >>> waste_rest(vial(), nurse(reason="expired"), policy=POLICY, witness=nurse(by="rn2")).now.balance_ug
     0
     """
     row = CONTAINER.check(container.state, "waste", act)
@@ -342,13 +295,8 @@ def count(
     Raises: WrongState, NotPermitted; SecondPerson where the policy asks for two; OutOfRange for a negative amount, one
         that is not whole microlitres, or more than ever came in: a slip, or drug of another container.
 
-    >>> from datetime import UTC
-    >>> from afterglow.clinic.policy import demo_policy
-    >>> nurse, other = (Act(by=by, roles=(Role.NURSE,), at=datetime(2026, 1, 5, 9, tzinfo=UTC), reason="rest")
-    ...                 for by in ("rn1", "rn2"))
-    >>> vial = receive(nurse, container_id="v1", lot="L1", drug=DrugForm.RACEMIC_KETAMINE, expires_on=date(2027, 1, 1),
-    ...                amount_ug=500_000, concentration_ug_per_ul=50).now
-    >>> count(vial, nurse, counted_ug=499_950, policy=demo_policy(), witness=other).now.state
+    >>> from afterglow.clinic.examples import POLICY, nurse, vial
+    >>> count(vial(), nurse(), counted_ug=499_950, policy=POLICY, witness=nurse(by="rn2")).now.state
     <ContainerState.DISCREPANT: 'discrepant'>
     """
     if type(counted_ug) is not int or not 0 <= counted_ug <= container.received_ug:
@@ -378,15 +326,9 @@ def explain(container: Container, act: Act) -> Outcome[Container]:
 
     Raises: WrongState, NotPermitted (medical director or compliance), MissingValue; SecondPerson for one who counted.
 
-    >>> from datetime import UTC
-    >>> from afterglow.clinic.policy import demo_policy
-    >>> nurse, other = (Act(by=by, roles=(Role.NURSE,), at=datetime(2026, 1, 5, 9, tzinfo=UTC), reason="rest")
-    ...                 for by in ("rn1", "rn2"))
-    >>> vial = receive(nurse, container_id="v1", lot="L1", drug=DrugForm.RACEMIC_KETAMINE, expires_on=date(2027, 1, 1),
-    ...                amount_ug=500_000, concentration_ug_per_ul=50).now
-    >>> found = count(vial, nurse, counted_ug=499_950, policy=demo_policy(), witness=other).now
-    >>> lead = Act(by="lead", roles=(Role.COMPLIANCE,), at=nurse.at, reason="spilt")
-    >>> explain(found, lead).now.balance_ug
+    >>> from afterglow.clinic.examples import POLICY, act, nurse, vial
+    >>> found = count(vial(), nurse(), counted_ug=499_950, policy=POLICY, witness=nurse(by="rn2")).now
+    >>> explain(found, act(Role.COMPLIANCE, reason="spilt")).now.balance_ug
     499950
     """
     counted = container.counted_ug or 0

@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, time, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from enum import StrEnum
 
 from afterglow.clinic.acting import Act, Outcome, Role, Row, StateTable
 from afterglow.clinic.dosing import LONGEST_MIN
 from afterglow.clinic.policy import SitePolicy
-from afterglow.clinic.rulebook import Delivery, comparisons, rule
+from afterglow.clinic.rulebook import Delivery, rule
 from afterglow.clinic.ruling import Finding, Verdict, judge
+from afterglow.clinic.thresholds import comparisons
 from afterglow.clinic.typed import check_utc, typed
-from afterglow.errors import BookingRefused, Conflict, NotFound, OutOfRange, TooEarly, WrongState, echo
+from afterglow.errors import BookingRefused, Conflict, NotFound, OutOfRange, TooEarly, WrongOrder, WrongState, echo
 from afterglow.predicates import Fact
 
 _EARLY = timedelta(hours=12)  # Assumption: who comes earlier than this comes on another day
 _NO_NURSE = 10  # nobody watches: over any limit
-_LOOK_AHEAD_DAYS = 28  # for a free time; Assumption: who waits longer asks anew
-_STEP_MIN = 5  # free times are offered at whole steps of the clock
 
 
 class BookingState(StrEnum):
-    """Where a booking is."""
+    """Where a booking is; left: the chair is free again."""
 
     BOOKED = "booked"
     ARRIVED = "arrived"
+    LEFT = "left"
     CANCELLED = "cancelled"
     NO_SHOW = "no_show"
 
@@ -40,6 +39,23 @@ BOOKING = StateTable(
         Row(states=(BookingState.BOOKED,), event="arrive", to=BookingState.ARRIVED, roles=_DESK),
         Row(states=(BookingState.BOOKED,), event="cancel", to=BookingState.CANCELLED, roles=_DESK, reason=True),
         Row(states=(BookingState.BOOKED,), event="no_show", to=BookingState.NO_SHOW, roles=_DESK, reason=True),
+        Row(
+            states=(BookingState.NO_SHOW,),
+            event="undo_no_show",
+            to=BookingState.BOOKED,
+            roles=_DESK,
+            guard="the chair is still free",
+            reason=True,
+        ),
+        Row(states=(BookingState.ARRIVED,), event="leave", to=BookingState.LEFT, roles=_DESK),
+        Row(
+            states=(BookingState.ARRIVED,),
+            event="stay",
+            to=None,
+            roles=_DESK,
+            guard="longer than booked; who is in the way is told, nobody is moved",
+            reason=True,
+        ),
     ),
 )
 
@@ -166,7 +182,13 @@ def block(delivery: Delivery, *, dose_minutes: float = 0.0, policy: SitePolicy) 
 
 
 def find_conflicts(
-    diary: Diary, wanted: Booking, *, policy: SitePolicy, enrolled: bool | None = None, zone: tzinfo = UTC
+    diary: Diary,
+    wanted: Booking,
+    *,
+    policy: SitePolicy,
+    enrolled: bool | None = None,
+    at: datetime | None = None,
+    zone: tzinfo = UTC,
 ) -> tuple[BookingConflict, ...]:
     """Everything that stands against a booking; empty if it fits. An earlier version of itself does not count.
 
@@ -175,6 +197,7 @@ def find_conflicts(
         wanted: the booking.
         policy: in force now.
         enrolled: whether the patient is enrolled in the risk programme (C060); asked for intranasal esketamine alone.
+        at: now, so that whoever sits in a chair past the booked end counts as sitting there; None looks at the plan.
         zone: of the times in the texts.
 
     >>> from afterglow.clinic.policy import demo_policy
@@ -186,7 +209,7 @@ def find_conflicts(
     ['too_short']
     """
     gap = timedelta(minutes=policy.number("diary.turnaround_minutes"))
-    others = [each for each in diary.active if each.id != wanted.id]
+    others = [_sitting(each, at) for each in diary.active if each.id != wanted.id]
     found = []
     chair = next((each for each in diary.chairs if each.id == wanted.chair_id), None)
     if chair is None or wanted.delivery not in chair.deliveries:
@@ -202,6 +225,9 @@ def find_conflicts(
     for each in others:
         if each.chair_id == wanted.chair_id and _overlap(each, wanted, gap):
             text = f"chair {each.chair_id} is taken {_span(each, zone)}, with {gap.seconds // 60} min to turn around"
+            if at is not None and diary.booking(each.id).until < at <= each.until:
+                came = f"{each.starts_at.astimezone(zone):%H:%M %Z}"
+                text = f"chair {each.chair_id} is still taken by who came for {came} and has not left"
             found.append(BookingConflict(kind=ConflictKind.CHAIR_TAKEN, text=text, booking_id=each.id))
         if each.patient_id == wanted.patient_id and _overlap(each, wanted, timedelta(0)):
             text = f"the patient is booked {_span(each, zone)}"
@@ -216,42 +242,6 @@ def find_conflicts(
         text = f"{most} patients are in chairs then, and staff can watch {diary.capacity}"
         found.append(BookingConflict(kind=ConflictKind.CAPACITY, text=text))
     return tuple(found)
-
-
-def next_free(
-    diary: Diary, wanted: Booking, *, policy: SitePolicy, enrolled: bool | None = None, zone: tzinfo = UTC
-) -> Booking | None:
-    """The first time from the wanted one on, within opening hours, at which nothing stands against the booking.
-
-    The wanted chair comes first where several are free. None where no time of the next 28 days fits, or where what
-    stands against it is not a matter of time.
-
-    Args:
-        diary: with every booking and closure of those days.
-        wanted: as it was asked for.
-        policy: its `diary.opens_hour` and `diary.closes_hour` are hours of the clock in `zone`.
-        enrolled: as in `find_conflicts`.
-        zone: of the clinic.
-
-    >>> from afterglow.clinic.policy import demo_policy
-    >>> nine = datetime(2026, 1, 5, 9, tzinfo=UTC)
-    >>> held = Booking(id="b1", patient_id="p1", chair_id="A", delivery=Delivery.ESK, starts_at=nine,
-    ...                until=nine + timedelta(minutes=150))
-    >>> diary = Diary(chairs=(Chair(id="A", deliveries=(Delivery.ESK,)),), capacity=2, bookings=(held,))
-    >>> found = next_free(diary, replace(held, id="b2", patient_id="p2"), policy=demo_policy(), enrolled=True)
-    >>> f"{found.starts_at:%H:%M}"
-    '11:40'
-    """
-    chairs = sorted((each.id for each in diary.chairs), key=lambda each: each != wanted.chair_id)
-    length = wanted.until - wanted.starts_at
-    for start in sorted(set(_starts(diary, wanted, policy, zone))):
-        if not _is_open(start, start + length, policy, zone):
-            continue
-        for chair in chairs:
-            tried = replace(wanted, chair_id=chair, starts_at=start, until=start + length)
-            if not find_conflicts(diary, tried, policy=policy, enrolled=enrolled):
-                return tried
-    return None
 
 
 def booking_warnings(diary: Diary, wanted: Booking, *, policy: SitePolicy) -> tuple[Finding, ...]:
@@ -290,6 +280,12 @@ def book(
 
     Raises: NotPermitted; Conflict for an id used already; OutOfRange for a block without length or in the past;
         BookingRefused naming every conflict.
+
+    >>> from afterglow.clinic.examples import POLICY, at, diary, nurse
+    >>> time = {"starts_at": at(350), "until": at(500)}
+    >>> wanted = Booking(id="b3", patient_id="p3", chair_id="A", delivery=Delivery.ESK, **time)
+    >>> len(book(diary(), wanted, nurse(), policy=POLICY, enrolled=True).now.active)
+    3
     """
     act.check_role(*_DESK, what="Booking")
     if wanted.id in {each.id for each in diary.bookings}:
@@ -314,6 +310,12 @@ def move_booking(
     """Another chair or time, of the same length, with a reason; `enrolled` and `zone` as in `find_conflicts`.
 
     Raises: NotFound, WrongState, NotPermitted, MissingValue, BookingRefused.
+
+    >>> from afterglow.clinic.examples import POLICY, at, diary, nurse
+    >>> asked = nurse(reason="asked for the afternoon")
+    >>> moved = move_booking(diary(), "b1", asked, chair_id="A", starts_at=at(400), policy=POLICY, enrolled=True).now
+    >>> moved.booking("b1").until == at(550)
+    True
     """
     old = diary.booking(booking_id)
     step = BOOKING.step(old.state, "move", act, subject=booking_id)
@@ -323,15 +325,94 @@ def move_booking(
     return Outcome(now=_replaced(diary, wanted), written=(step, wanted))
 
 
+def overstay(diary: Diary, booking_id: str, act: Act, *, until: datetime) -> Outcome[Diary]:
+    """Somebody stays in the chair longer than booked, with a reason; the block ends later, whoever is in the way.
+
+    Nobody is moved: `clashes` says whom it holds up, so that somebody decides.
+
+    Raises: NotFound, WrongState, NotPermitted, MissingValue; WrongOrder for an end that is not later; OutOfRange for
+        one beyond two weeks.
+
+    >>> from afterglow.clinic.examples import POLICY, at, diary, nurse
+    >>> late = overstay(diary("arrived"), "b1", nurse(150, reason="sedated"), until=at(240)).now
+    >>> [each.text for each in clashes(late, "b1", policy=POLICY)]
+    ['chair A is taken 2026-01-05 12:00 to 14:30 UTC, with 10 min to turn around']
+    """
+    old = diary.booking(booking_id)
+    step = BOOKING.step(old.state, "stay", act, subject=booking_id)
+    check_utc(until, what="The end of a booking")
+    if until <= max(old.until, act.at):
+        raise WrongOrder(
+            "Who stays longer leaves later",
+            observed=f"until {until:%Y-%m-%d %H:%M} UTC",
+            allowed=f"after {max(old.until, act.at):%Y-%m-%d %H:%M} UTC",
+        )
+    if until - old.until > timedelta(minutes=LONGEST_MIN):
+        raise OutOfRange("The end of the booking is refused", observed=f"{until:%Y-%m-%d}", allowed="within two weeks")
+    later = replace(old, until=until)
+    return Outcome(now=_replaced(diary, later), written=(step, later))
+
+
+def clashes(diary: Diary, booking_id: str, *, policy: SitePolicy, zone: tzinfo = UTC) -> tuple[BookingConflict, ...]:
+    """Bookings that a booking as it stands is in the way of: of its chair, its patient, or what staff can watch.
+
+    Raises: NotFound.
+
+    >>> from afterglow.clinic.examples import POLICY, diary
+    >>> clashes(diary(), "b1", policy=POLICY)
+    ()
+    """
+    kinds = {ConflictKind.CHAIR_TAKEN, ConflictKind.PATIENT_TAKEN, ConflictKind.CAPACITY}
+    found = find_conflicts(diary, diary.booking(booking_id), policy=policy, enrolled=True, zone=zone)
+    return tuple(each for each in found if each.kind in kinds)
+
+
+def undo_no_show(
+    diary: Diary,
+    booking_id: str,
+    act: Act,
+    *,
+    policy: SitePolicy,
+    enrolled: bool | None = None,
+    chair_id: str | None = None,
+    zone: tzinfo = UTC,
+) -> Outcome[Diary]:
+    """A no-show that was none, with a reason: the booking stands again, in its chair or in another that is free.
+
+    Raises: NotFound, WrongState, NotPermitted, MissingValue; BookingRefused where the chair was given away.
+
+    >>> from afterglow.clinic.examples import POLICY, diary, nurse
+    >>> gone = end_booking(diary(), "b1", "no_show", nurse(20, reason="not here")).now
+    >>> back = undo_no_show(gone, "b1", nurse(25, reason="sat in the wrong room"), policy=POLICY, enrolled=True).now
+    >>> back.booking("b1").state.value
+    'booked'
+    """
+    old = diary.booking(booking_id)
+    step = BOOKING.step(old.state, "undo_no_show", act, subject=booking_id)
+    again = replace(old, state=BookingState.BOOKED, chair_id=chair_id or old.chair_id)
+    _check_free(diary, again, act, policy, enrolled=enrolled, zone=zone)
+    return Outcome(now=_replaced(diary, again), written=(step, again))
+
+
 def end_booking(diary: Diary, booking_id: str, event: str, act: Act) -> Outcome[Diary]:
-    """`arrive`, `cancel` or `no_show`; the last two with a reason.
+    """`arrive`, `leave` (the chair is free from now on), `cancel` or `no_show`; the last two with a reason.
 
     Raises: NotFound, WrongState, NotPermitted, MissingValue; TooEarly for an arrival on an earlier day, or a no-show
         before its time.
+
+    >>> from afterglow.clinic.examples import diary, nurse
+    >>> end_booking(diary("arrived"), "b1", "leave", nurse(120)).now.booking("b1").state.value
+    'left'
     """
     old = diary.booking(booking_id)
-    if event == "move":
-        raise WrongState("Moving a booking does not end it", rule="booking", next_step="Move it")
+    if event not in {"arrive", "leave", "cancel", "no_show"}:
+        raise WrongState(
+            "This does not end a booking",
+            rule="booking",
+            observed=echo(event),
+            allowed="arrive, leave, cancel, no_show",
+            next_step="Use the act of its own",
+        )
     earliest = {"arrive": old.starts_at - _EARLY, "no_show": old.starts_at}.get(event)
     if earliest is not None and act.at < earliest:
         raise TooEarly(
@@ -341,7 +422,10 @@ def end_booking(diary: Diary, booking_id: str, event: str, act: Act) -> Outcome[
             allowed=f"from {earliest:%Y-%m-%d %H:%M} UTC on",
         )
     step = BOOKING.step(old.state, event, act, subject=booking_id)
-    return Outcome(now=_replaced(diary, replace(old, state=BookingState(step.after))), written=(step,))
+    ended = replace(old, state=BookingState(step.after))
+    if event == "leave":  # who stayed longer than anybody entered held the chair until now
+        ended = replace(ended, until=max(act.at, old.starts_at))
+    return Outcome(now=_replaced(diary, ended), written=(step,))
 
 
 def _check_fits(
@@ -354,7 +438,13 @@ def _check_fits(
             allowed="from now on, and with a length",
             about="starts_at",
         )
-    conflicts = find_conflicts(diary, wanted, policy=policy, enrolled=enrolled, zone=zone)
+    _check_free(diary, wanted, act, policy, enrolled=enrolled, zone=zone)
+
+
+def _check_free(
+    diary: Diary, wanted: Booking, act: Act, policy: SitePolicy, *, enrolled: bool | None, zone: tzinfo
+) -> None:
+    conflicts = find_conflicts(diary, wanted, policy=policy, enrolled=enrolled, at=act.at, zone=zone)
     if conflicts:
         raise BookingRefused(
             f"The booking {_span(wanted, zone)} does not fit",
@@ -365,39 +455,14 @@ def _check_fits(
         )
 
 
-def _starts(diary: Diary, wanted: Booking, policy: SitePolicy, zone: tzinfo) -> Iterator[datetime]:
-    """Every time at which something could become free, and each morning."""
-    gap = timedelta(minutes=policy.number("diary.turnaround_minutes"))
-    last = wanted.starts_at + timedelta(days=_LOOK_AHEAD_DAYS)
-    opens = time(int(policy.number("diary.opens_hour")))
-    mornings = (
-        datetime.combine((wanted.starts_at + timedelta(days=day)).astimezone(zone).date(), opens, tzinfo=zone)
-        for day in range(_LOOK_AHEAD_DAYS + 1)
-    )
-    ends = (each.until + wait for each in diary.active if each.id != wanted.id for wait in (timedelta(0), gap))
-    for each in (wanted.starts_at, *mornings, *ends, *(closure.until for closure in diary.closures)):
-        start = each.astimezone(UTC)
-        over = start.replace(second=0, microsecond=0) - start.replace(minute=0, second=0, microsecond=0)
-        late = -over.total_seconds() % (_STEP_MIN * 60)
-        if start != wanted.starts_at and (late or start.second or start.microsecond):
-            start = start.replace(second=0, microsecond=0) + timedelta(seconds=late or _STEP_MIN * 60)
-        if wanted.starts_at <= start <= last:
-            yield start
-
-
-def _is_open(starts_at: datetime, until: datetime, policy: SitePolicy, zone: tzinfo) -> bool:
-    """Whether a time lies in the opening hours of one day; what is longer than a day begins in them."""
-    begin, end = starts_at.astimezone(zone), until.astimezone(zone)
-    opens, closes = policy.number("diary.opens_hour"), policy.number("diary.closes_hour")
-    first = begin.hour + begin.minute / 60
-    if not opens <= first < closes:
-        return False
-    longer = (until - starts_at) > timedelta(hours=closes - opens)
-    return longer or (begin.date() == end.date() and end.hour + end.minute / 60 <= closes)
-
-
 def _replaced(diary: Diary, booking: Booking) -> Diary:
     return replace(diary, bookings=tuple(booking if each.id == booking.id else each for each in diary.bookings))
+
+
+def _sitting(booking: Booking, at: datetime | None) -> Booking:
+    """A booking with the end it has in truth: who has arrived and not left still sits there."""
+    stays = at is not None and booking.state is BookingState.ARRIVED and booking.until < at
+    return replace(booking, until=at) if stays and at is not None else booking
 
 
 def _overlap(one: Booking, other: Booking, gap: timedelta) -> bool:

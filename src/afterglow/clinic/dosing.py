@@ -334,6 +334,12 @@ def check_dose(
     """A second person's own computation, compared with what was prepared.
 
     Raises: NotPermitted; SecondPerson for the same login; GateClosed where the two differ.
+
+    >>> from afterglow.clinic.examples import POLICY, infusion_of_hours, nurse
+    >>> dose = infusion_of_hours().prepared
+    >>> found = {"amount_ug": 48_000, "volume_ul": 960, "concentration_ug_per_ul": 50}
+    >>> check_dose(dose, nurse(by="rn2"), policy=POLICY, **found).by
+    'rn2'
     """
     act.check_role(*CLINICAL, what="The second check")
     act.check_other_than(prepared.prepared_by, what="The second check")

@@ -11,6 +11,7 @@ from afterglow.clinic.alerts import ClinicAlert, alert_from_finding
 from afterglow.clinic.candidacy import Candidacy, assess_candidacy
 from afterglow.clinic.containers import Container, receive
 from afterglow.clinic.course import Authorisation, Consent, ConsentMethod, CourseState, TreatmentCourse
+from afterglow.clinic.diary import Booking, BookingState, Chair, Diary
 from afterglow.clinic.dosing import BodyWeight, DoseOrder, RateStep, SecondCheck, prepare_dose
 from afterglow.clinic.gates import Chart
 from afterglow.clinic.medicines import MedicineList
@@ -151,7 +152,7 @@ def injected(**changes: Any) -> TreatmentSession:
     """
     run = InfusionRun(since=START, until=START)
     given = {"delivery": Delivery.IM, "runs": (run,), "dose_ended_at": START, **changes}
-    return session(SessionState.OBSERVING, **given)
+    return session(given.pop("state", SessionState.OBSERVING), **given)
 
 
 def infusion_of_hours() -> TreatmentSession:
@@ -206,7 +207,7 @@ def vial(amount_ug: int = 500_000) -> Container:
     10000
     """
     return receive(
-        nurse(),
+        nurse(-60),
         container_id="v1",
         lot="L1",
         drug=DrugForm.RACEMIC_KETAMINE,
@@ -214,6 +215,27 @@ def vial(amount_ug: int = 500_000) -> Container:
         amount_ug=amount_ug,
         concentration_ug_per_ul=50,
     ).now
+
+
+def diary(state: str = "booked") -> Diary:
+    """One chair: intranasal esketamine from nine o'clock on, for two and a half hours, and again from twelve.
+
+    >>> len(diary().active)
+    2
+    """
+    first, second = (
+        Booking(
+            id=f"b{number}",
+            patient_id=f"p{number}",
+            chair_id="A",
+            delivery=Delivery.ESK,
+            starts_at=at(minutes),
+            until=at(minutes + 150),
+        )
+        for number, minutes in ((1, 0), (2, 180))
+    )
+    chairs = (Chair(id="A", deliveries=(Delivery.ESK,)),)
+    return Diary(chairs=chairs, capacity=2, bookings=(replace(first, state=BookingState(state)), second))
 
 
 def alert(spo2_pct: int = 91) -> ClinicAlert:

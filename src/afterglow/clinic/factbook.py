@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
 
-from afterglow.clinic.rulebook import DATA, comparisons, rules, workup_items
+from afterglow.clinic.rulebook import DATA, rules, workup_items
+from afterglow.clinic.thresholds import comparisons
 from afterglow.errors import InvalidData, OutOfRange, UnknownName, echo
 from afterglow.predicates import Combination, Condition, Fact
 from afterglow.records import read_record, unknown_name

@@ -6,12 +6,14 @@ derived here, for the go, for the start, for the first device, and in part for e
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from afterglow.clinic.acting import Act, days_between
 from afterglow.clinic.candidacy import Candidacy, check_still_candidate
-from afterglow.clinic.course import CourseState, TreatmentCourse, check_consent, says_stop, units_left
+from afterglow.clinic.consent import check_consent, check_cover
+from afterglow.clinic.course import CourseState, TreatmentCourse, says_stop
 from afterglow.clinic.dose_rules import dose_facts
 from afterglow.clinic.factbook import check_facts
 from afterglow.clinic.medicines import Allergies, AllergyStatus, MedicineList, classes_of, is_reconciled, medicine_facts
@@ -21,7 +23,7 @@ from afterglow.clinic.rulebook import Group, rule, rules_of
 from afterglow.clinic.ruling import Finding, check_open, judge_all
 from afterglow.clinic.session import SessionState, TreatmentSession
 from afterglow.clinic.typed import check_utc, typed
-from afterglow.errors import Conflict, GateClosed
+from afterglow.errors import AfterglowError, Conflict, GateClosed
 from afterglow.predicates import Fact
 
 _TREATED = (CourseState.INDUCTION, CourseState.REINDUCTION, CourseState.MAINTENANCE)
@@ -57,6 +59,10 @@ def chart_facts(session: TreatmentSession, at: datetime, *, chart: Chart, policy
 
     Readings count while they are not older than `session.gates_valid_minutes`. The week of treatment counts from the
     first dose of this induction.
+
+    >>> from afterglow.clinic.examples import POLICY, at, chart, session
+    >>> chart_facts(session(), at(0), chart=chart(), policy=POLICY)["schedule.treatment_week"]
+    1
     """
     check_utc(at, what="The time of a check")
     since = at - timedelta(minutes=policy.number("session.gates_valid_minutes"))
@@ -82,7 +88,12 @@ def chart_facts(session: TreatmentSession, at: datetime, *, chart: Chart, policy
 
 
 def treatment_week(chart: Chart, at: datetime) -> int:
-    """The week of treatment from 1, counted from the first dose of this induction; 1 before it."""
+    """The week of treatment from 1, counted from the first dose of this induction; 1 before it.
+
+    >>> from afterglow.clinic.examples import at, chart
+    >>> treatment_week(chart(), at(0))
+    1
+    """
     check_utc(at, what="The time of a check")
     since = chart.course.induced_at
     starts = [each.given[0].at for each in chart.sessions if each.given]
@@ -98,12 +109,40 @@ def judge_gates(session: TreatmentSession, at: datetime, *, chart: Chart, policy
         at: now.
         chart: of the patient.
         policy: of the session.
+
+    >>> from afterglow.clinic.examples import POLICY, at, chart, session
+    >>> found = judge_gates(session(), at(0), chart=chart(), policy=POLICY)
+    >>> {each.verdict.value for each in found if each.rule == "S010"}
+    {'unknown'}
     """
     rules = rules_of(Group.ARRIVAL, Group.PRE_DOSE, Group.ADMINISTRATION, delivery=session.delivery)
     known = dict(session.gate_facts) | chart_facts(session, at, chart=chart, policy=policy) | policy_facts(policy)
     return judge_all(
         (each for each in rules if each.id not in _AT_EACH_DEVICE), known, policy, delivery=session.delivery
     )
+
+
+def chart_gates(
+    session: TreatmentSession, act: Act, *, chart: Chart, policy: SitePolicy
+) -> Mapping[str, AfterglowError | None]:
+    """What the chart must hold before a dose, by name, each with why it does not hold at the time of the act.
+
+    None where it holds. The same questions as `check_gates` asks, all of them instead of the first that refuses.
+    """
+    asked: tuple[tuple[str, Callable[[], None]], ...] = (
+        ("treatment", lambda: check_treated(session, chart, act, policy)),
+        ("cover", lambda: check_cover(chart.course, act.at.date())),
+        ("candidacy", lambda: _check_candidacy(session, chart, act)),
+        ("medicines", lambda: _check_medicines(session, chart, act)),
+    )
+    found: dict[str, AfterglowError | None] = {}
+    for name, check in asked:
+        try:
+            check()
+            found[name] = None
+        except (GateClosed, Conflict) as refused:
+            found[name] = refused
+    return found
 
 
 def check_gates(session: TreatmentSession, act: Act, *, chart: Chart, policy: SitePolicy) -> tuple[Finding, ...]:
@@ -115,10 +154,17 @@ def check_gates(session: TreatmentSession, act: Act, *, chart: Chart, policy: Si
         chart: of the patient.
         policy: of the session.
     Raises: Conflict for a chart of somebody else; GateClosed naming the first thing that stands in the way.
+
+    >>> from afterglow.clinic.examples import POLICY, chart, prescriber, session
+    >>> from afterglow.clinic.session import SessionState
+    >>> check_gates(session(SessionState.SCREENED), prescriber(5), chart=chart(), policy=POLICY)
+    Traceback (most recent call last):
+    ...
+    afterglow.errors.GateClosed: Candidacy was not assessed at this visit; ...
     """
     check_treated(session, chart, act, policy)
     check_facts({"age": chart.age_years})
-    _check_cover(chart, act)
+    check_cover(chart.course, act.at.date())
     _check_candidacy(session, chart, act)
     _check_medicines(session, chart, act)
     if session.order is None or session.prepared is None:
@@ -142,6 +188,9 @@ def check_treated(session: TreatmentSession, chart: Chart, act: Act, policy: Sit
     """Refuse drug outside a course that is under treatment with a consent that stands; asked at every step.
 
     Raises: Conflict for a chart of another patient, course or delivery, or with sessions missing; GateClosed.
+
+    >>> from afterglow.clinic.examples import POLICY, chart, nurse, session
+    >>> check_treated(session(), chart(), nurse(5), POLICY)
     """
     course = chart.course
     mine = (session.course_id, session.patient_id, session.delivery, session.drug)
@@ -209,17 +258,6 @@ def _check_sessions(session: TreatmentSession, chart: Chart) -> None:
             observed=f"session {running[0].number} is {running[0].state.replace('_', ' ')}",
             allowed="one at a time",
             next_step="End that one first",
-        )
-
-
-def _check_cover(chart: Chart, act: Act) -> None:
-    if units_left(chart.course, act.at.date()) == 0:
-        raise GateClosed(
-            "No authorised unit is left",
-            rule="authorisation",
-            observed=f"0 units on {act.at:%Y-%m-%d}",
-            allowed="a unit, or agreed self-pay",
-            next_step="Ask the payer again, or agree self-pay",
         )
 
 

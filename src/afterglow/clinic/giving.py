@@ -6,8 +6,9 @@ escalation rules take over, and what must stand throughout (course, consent, sec
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from afterglow.clinic.acting import Act, Outcome, minutes_between
 from afterglow.clinic.closing import form_due_at
@@ -21,6 +22,7 @@ from afterglow.clinic.readings import check_no_escalation
 from afterglow.clinic.rulebook import Delivery, rule
 from afterglow.clinic.ruling import Facts, Verdict, judge
 from afterglow.clinic.session import DrugUse, DrugUseKind, InfusionRun, TreatmentSession, admit, step
+from afterglow.clinic.thresholds import comparisons
 from afterglow.errors import Conflict, GateClosed, TooEarly, Unbalanced
 
 
@@ -36,6 +38,11 @@ def take_drug(
         amount_ug: free base; a device is taken whole.
     Returns: session and container as they are then, with the facts of both.
     Raises: WrongState, NotPermitted; Conflict for another drug or strength than the prepared one; as `draw`.
+
+    >>> from afterglow.clinic.examples import infusion_of_hours, nurse, vial
+    >>> session, box = take_drug(infusion_of_hours(), vial(), nurse(90), amount_ug=50_000).now
+    >>> session.outstanding_ug("v1"), box.balance_ug
+    (150000, 450000)
     """
     admit(session, "take_drug", act)
     _check_matches(session, container, amount_ug)
@@ -51,6 +58,14 @@ def start_dose(session: TreatmentSession, act: Act, *, chart: Chart, policy: Sit
     Raises: WrongState, NotPermitted; as `check_gates`; GateClosed for a go that is too old; SecondPerson without a
         second check, or when the second checker gives; Unbalanced if less was drawn than prepared (devices are drawn
         one by one).
+
+    >>> from afterglow.clinic.examples import POLICY, chart, infusion_of_hours, nurse
+    >>> from afterglow.clinic.session import SessionState
+    >>> ready = replace(infusion_of_hours(), state=SessionState.CLEARED, runs=(), go_at=None)
+    >>> start_dose(ready, nurse(5), chart=chart(), policy=POLICY)
+    Traceback (most recent call last):
+    ...
+    afterglow.errors.GateClosed: The go is too old; found none; ...
     """
     admit(session, "start_dose", act, policy=policy)
     prepared = _check_before_drug(session, act, chart, policy)
@@ -82,6 +97,12 @@ def give_device(
     Raises: WrongState, NotPermitted; TooEarly less than 5 minutes after the one before (S021, label); GateClosed if the
         device was not checked or an escalation is open, and for the first device as `start_dose`; Unbalanced if it was
         not drawn or is one too many; SecondPerson when the second checker gives.
+
+    >>> from afterglow.clinic.examples import POLICY, chart, infusion_of_hours, nurse
+    >>> give_device(infusion_of_hours(), nurse(5), container_id="v1", device_facts={}, chart=chart(), policy=POLICY)
+    Traceback (most recent call last):
+    ...
+    afterglow.errors.GateClosed: ...
     """
     admit(session, "give_device", act, policy=policy)
     number = len(session.given) + 1
@@ -100,10 +121,31 @@ def give_device(
     return step(session, "give_device", act, written=(use,), drug_uses=uses, rems_due_at=due_at)
 
 
+def next_device_at(session: TreatmentSession) -> datetime | None:
+    """From when the next nasal device may be used (S021, label); None before the first and after the last.
+
+    >>> from afterglow.quantities import DrugForm
+    >>> from datetime import UTC
+    >>> session = TreatmentSession(id="s1", patient_id="p1", course_id="c1", delivery=Delivery.ESK, number=1, week=1,
+    ...     drug=DrugForm.ESKETAMINE, planned_at=datetime(2026, 1, 5, 9, tzinfo=UTC))
+    >>> next_device_at(session) is None
+    True
+    """
+    prepared = session.prepared
+    if session.delivery is not Delivery.ESK or prepared is None or not 0 < len(session.given) < prepared.devices:
+        return None
+    (limit,) = comparisons(rule("S021").when)
+    return session.given[-1].at + timedelta(minutes=float(str(limit.value)))
+
+
 def hold(session: TreatmentSession, act: Act) -> Outcome[TreatmentSession]:
     """Pause the dose, with a reason: pump paused, or no further device.
 
     Raises: WrongState, NotPermitted, MissingValue.
+
+    >>> from afterglow.clinic.examples import infusion_of_hours, nurse
+    >>> hold(infusion_of_hours(), nurse(20, reason="vomiting")).now.state.value
+    'held'
     """
     return step(session, "hold", act, runs=_ended(session, act))
 
@@ -112,6 +154,11 @@ def resume(session: TreatmentSession, act: Act, *, chart: Chart, policy: SitePol
     """Go on after a hold; a prescriber decides, after every open escalation is answered and while consent stands.
 
     Raises: WrongState, NotPermitted, GateClosed.
+
+    >>> from afterglow.clinic.examples import POLICY, chart, infusion_of_hours, nurse, prescriber
+    >>> held = hold(infusion_of_hours(), nurse(20, reason="vomiting")).now
+    >>> resume(held, prescriber(30), chart=chart(), policy=POLICY).now.state.value
+    'dosing'
     """
     admit(session, "resume", act, policy=policy)
     check_treated(session, chart, act, policy)
@@ -132,6 +179,10 @@ def finish_dose(
         amounts_ug: by container; empty for devices, which were counted one by one.
     Raises: WrongState, NotPermitted; Unbalanced unless the amounts add up to the prepared dose; TooEarly for an
         infusion that ran shorter than planned, holds left out.
+
+    >>> from afterglow.clinic.examples import POLICY, infusion_of_hours, nurse
+    >>> finish_dose(infusion_of_hours(), nurse(240), policy=POLICY, amounts_ug=(("v1", 48_000),)).now.complete
+    True
     """
     admit(session, "finish_dose", act, policy=policy)
     _check_ran(session, act, policy)
@@ -158,6 +209,11 @@ def stop(
         session: as it is.
         amounts_ug: by container, given by then; empty if none, and for devices.
     Raises: WrongState, NotPermitted, MissingValue; Unbalanced if more than the dose.
+
+    >>> from afterglow.clinic.examples import infusion_of_hours, nurse
+    >>> stopped = stop(infusion_of_hours(), nurse(60, reason="asked to end"), amounts_ug=(("v1", 12_000),)).now
+    >>> stopped.state.value, stopped.complete, stopped.given_ug
+    ('observing', False, 12000)
     """
     admit(session, "stop", act)
     given = _with_amounts(session, act, amounts_ug)
@@ -221,7 +277,7 @@ def _check_spacing(session: TreatmentSession, act: Act, policy: SitePolicy, numb
         raise TooEarly(
             f"Device {number} cannot be used yet",
             rule="S021",
-            observed=f"{since:.1f} min after the one before",
+            observed=f"{_floor(since):g} min after the one before",
             allowed="5 min or more",
             next_step="Wait, head back, without blowing the nose",
         )
@@ -250,10 +306,15 @@ def _check_ran(session: TreatmentSession, act: Act, policy: SitePolicy) -> None:
         raise TooEarly(
             "The infusion ran shorter than planned",
             rule="S022",
-            observed=f"{ran:.1f} min",
+            observed=f"{_floor(ran):g} min",
             allowed=f"{least:g} of {session.prepared.minutes:g} min or more",
             next_step="Let it run; stop it with a reason if it ended early",
         )
+
+
+def _floor(minutes: float) -> float:
+    """Minutes to a tenth, rounded down: what is refused as too short never reads as long enough."""
+    return math.floor(10 * minutes) / 10
 
 
 def _use(act: Act, kind: DrugUseKind, container_id: str, amount_ug: int, device: int | None = None) -> DrugUse:

@@ -62,6 +62,11 @@ def leave_facts(
 
     Readings count while they are not older than `session.leave_reading_minutes`; a value read before that, or before
     the end of the dose, says nothing about now.
+
+    >>> from afterglow.clinic.examples import POLICY, at, injected
+    >>> check = LeaveCheck(session_id="s1", checked_at=at(95), by="nurse1", steady_gait=True)
+    >>> leave_facts(injected(), check, at(95), policy=POLICY)["discharge.steady_gait"]
+    True
     """
     since = at - timedelta(minutes=policy.number("session.leave_reading_minutes"))
     ended = session.dose_ended_at
@@ -80,7 +85,14 @@ def leave_facts(
 def judge_leaving(
     session: TreatmentSession, check: LeaveCheck, at: datetime, *, policy: SitePolicy
 ) -> tuple[Finding, ...]:
-    """Every leave rule at a time; all of them hold while unknown."""
+    """Every leave rule at a time; all of them hold while unknown.
+
+    >>> from afterglow.clinic.examples import POLICY, at, injected
+    >>> check = LeaveCheck(session_id="s1", checked_at=at(95), by="nurse1")
+    >>> found = judge_leaving(injected(), check, at(95), policy=POLICY)
+    >>> [each.rule for each in found if each.verdict is Verdict.CLEAR]  # the time alone is known
+    ['S061']
+    """
     rules = rules_of(Group.DISCHARGE, delivery=session.delivery)
     return judge_all(rules, leave_facts(session, check, at, policy=policy), policy, delivery=session.delivery)
 
@@ -92,6 +104,13 @@ def clear_to_leave(
 
     Raises: WrongState, NotPermitted; Conflict for another's check; WrongOrder for one that is too old; TooEarly before
         `earliest_leave`; GateClosed for the first rule that holds.
+
+    >>> from afterglow.clinic.examples import POLICY, at, injected, nurse
+    >>> check = LeaveCheck(session_id="s1", checked_at=at(80), by="nurse1")
+    >>> clear_to_leave(injected(), check, nurse(80), policy=POLICY)
+    Traceback (most recent call last):
+    ...
+    afterglow.errors.TooEarly: It is too early to leave; ...
     """
     admit(session, "clear_to_leave", act, policy=policy)
     _check_time(session, act, policy)
@@ -119,6 +138,10 @@ def walk_out(session: TreatmentSession, act: Act) -> Outcome[TreatmentSession]:
     """The patient left without the check; it is recorded with a reason and never counts as cleared.
 
     Raises: WrongState, NotPermitted, MissingValue.
+
+    >>> from afterglow.clinic.examples import injected, nurse
+    >>> walk_out(injected(), nurse(40, reason="left with a friend")).now.cleared
+    False
     """
     return step(session, "walk_out", act, left_at=act.at, left_how=Leaving.WALKED_OUT)
 
@@ -127,6 +150,10 @@ def transfer(session: TreatmentSession, act: Act) -> Outcome[TreatmentSession]:
     """The patient was handed over to emergency care, with a reason; a dose that runs is stopped first.
 
     Raises: WrongState, NotPermitted, MissingValue.
+
+    >>> from afterglow.clinic.examples import injected, nurse
+    >>> transfer(injected(), nurse(40, reason="chest pain")).now.left_how.value
+    'transferred'
     """
     return step(session, "transfer", act, left_at=act.at, left_how=Leaving.TRANSFERRED)
 

@@ -11,9 +11,10 @@ from itertools import pairwise
 from afterglow.clinic.acting import minutes_between
 from afterglow.clinic.policy import SitePolicy
 from afterglow.clinic.readings import baseline
-from afterglow.clinic.rulebook import Delivery, Group, comparisons, rule, rules_of
+from afterglow.clinic.rulebook import Delivery, Group, rule, rules_of
 from afterglow.clinic.ruling import Finding, judge_all
 from afterglow.clinic.session import Reading, TreatmentSession, standing_readings
+from afterglow.clinic.thresholds import comparisons
 from afterglow.clinic.typed import check_utc
 from afterglow.predicates import Fact
 

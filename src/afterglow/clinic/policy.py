@@ -9,16 +9,8 @@ from functools import cache
 from types import MappingProxyType
 
 from afterglow.clinic.acting import CLINICAL, Act, Outcome, Role
-from afterglow.clinic.rulebook import (
-    DATA,
-    Setting,
-    SettingValue,
-    is_allowed,
-    read_setting,
-    rules,
-    sources,
-    workup_items,
-)
+from afterglow.clinic.rulebook import DATA, rules, sources, workup_items
+from afterglow.clinic.thresholds import Setting, SettingValue, is_allowed, read_setting
 from afterglow.clinic.typed import check_utc, typed
 from afterglow.errors import InvalidData, OutOfRange, PolicyUnsigned, TooEarly, WrongOrder, WrongState, echo
 from afterglow.predicates import Fact
@@ -33,7 +25,7 @@ class SitePolicy:
     Args:
         version: counts from 1 within a clinic; 0 is the demo clinic's unsigned one.
         values: only what differs from the defaults, by name, in order.
-        drafted_by: login.
+        drafted_by: login; drafted_at: when, None where that was not kept.
         signed_by: login of the medical director; None for a draft.
         effective_from: aware UTC; None for a draft.
         demo: of the demo clinic, where sessions may run on the unsigned defaults.
@@ -42,6 +34,7 @@ class SitePolicy:
     version: int
     values: tuple[tuple[str, SettingValue], ...] = ()
     drafted_by: str
+    drafted_at: datetime | None = None
     signed_by: str | None = None
     signed_at: datetime | None = None
     effective_from: datetime | None = None
@@ -152,18 +145,35 @@ def draft_policy(
         values[name] = value
         if value == chosen.default:
             del values[name]
-    return SitePolicy(version=version, values=tuple(sorted(values.items())), drafted_by=act.by)
+    return SitePolicy(version=version, values=tuple(sorted(values.items())), drafted_by=act.by, drafted_at=act.at)
 
 
-def sign_policy(draft: SitePolicy, act: Act, *, effective_from: datetime) -> Outcome[SitePolicy]:
+def sign_policy(
+    draft: SitePolicy, act: Act, *, effective_from: datetime, before: SitePolicy | None = None
+) -> Outcome[SitePolicy]:
     """The signed version, in force from a time that is not in the past.
 
-    Raises: NotPermitted unless a medical director signs; WrongState if it is signed already; TooEarly for the past.
+    Args:
+        draft: as it was drafted.
+        act: of the medical director, not dated before the draft or the signature of the version before.
+        effective_from: aware UTC.
+        before: the last version that was signed, if any.
+    Raises: NotPermitted unless a medical director signs; WrongState if it is signed already; WrongOrder for an act that
+        is dated back; TooEarly for a start in the past.
+
+    >>> from afterglow.clinic.examples import act, at
+    >>> draft = draft_policy(act(Role.MEDICAL_DIRECTOR), version=1, changes={"S013.spo2_below": 95.0})
+    >>> sign_policy(draft, act(Role.MEDICAL_DIRECTOR, 5), effective_from=at(10)).now.signed_by
+    'medical_director1'
     """
     act.check_role(Role.MEDICAL_DIRECTOR, what="Signing a policy")
     check_utc(effective_from, what="The time a policy starts")
     if draft.signed_at is not None:
         raise WrongState("This version is signed already", rule="policy.sign", next_step="Draft the next version")
+    signed = None if before is None else before.signed_at
+    for earlier in (draft.drafted_at, signed):
+        if earlier is not None:
+            act.check_after(earlier, what="Signing a policy")
     if effective_from < act.at:
         raise TooEarly(
             "A policy cannot start in the past: sessions keep the version they ran under",
@@ -171,8 +181,8 @@ def sign_policy(draft: SitePolicy, act: Act, *, effective_from: datetime) -> Out
             observed=f"{effective_from:%Y-%m-%d %H:%M} UTC",
             allowed=f"from {act.at:%Y-%m-%d %H:%M} UTC on",
         )
-    signed = replace(draft, signed_by=act.by, signed_at=act.at, effective_from=effective_from)
-    return Outcome(now=signed, written=(signed,))
+    now = replace(draft, signed_by=act.by, signed_at=act.at, effective_from=effective_from)
+    return Outcome(now=now, written=(now,))
 
 
 def demo_policy() -> SitePolicy:
@@ -188,6 +198,10 @@ def policy_at(versions: Iterable[SitePolicy], at: datetime) -> SitePolicy:
     """The version in force at a time: the signed one that started last; the latest version wins a tie.
 
     Raises: PolicyUnsigned if none is in force and none is of the demo clinic.
+
+    >>> from afterglow.clinic.examples import POLICY, at
+    >>> policy_at((POLICY,), at(0)).demo
+    True
     """
     check_utc(at, what="The time a policy is asked for")
     all_versions = list(versions)

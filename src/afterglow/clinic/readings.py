@@ -43,6 +43,11 @@ def enter_reading(
     A reading typed late counts from when it was taken.
 
     Raises: WrongState, NotPermitted; OutOfRange, WrongOrder, MissingValue for a slip; Conflict for an id used already.
+
+    >>> from afterglow.clinic.examples import POLICY, injected, nurse, reading
+    >>> done = enter_reading(injected(), reading(20, spo2_pct=91), nurse(20), policy=POLICY)
+    >>> [each.rule for each in done.written if hasattr(each, "rule")]
+    ['S044']
     """
     admit(session, "enter_reading", act, policy=policy)
     _check_reading(session, reading, act)
@@ -57,6 +62,14 @@ def correct_reading(
     """A reading that supersedes another, or marks it entered in error; the old one stays as it was written.
 
     Raises: as `enter_reading`; NotFound unless it supersedes a reading that stands.
+
+    >>> from afterglow.clinic.examples import POLICY, injected, nurse, reading
+    >>> from dataclasses import replace
+    >>> session = enter_reading(injected(), reading(20, spo2_pct=91), nurse(20), policy=POLICY).now
+    >>> right = replace(reading(21, spo2_pct=97), supersedes="r20")
+    >>> now = correct_reading(session, right, nurse(21, reason="finger moved"), policy=POLICY).now
+    >>> escalations(now, POLICY)
+    ()
     """
     admit(session, "correct_reading", act, policy=policy)
     _check_reading(session, reading, act)
@@ -284,6 +297,36 @@ def baseline(session: TreatmentSession) -> Reading | None:
     return before[-1] if before else None
 
 
+def check_values(reading: Reading) -> None:
+    """Refuse a slip: a value that no reading can have, half a pressure, a set that holds nothing.
+
+    Raises: OutOfRange, MissingValue, WrongOrder, each about its field; UnknownName for a symptom nobody knows.
+
+    >>> from datetime import UTC
+    >>> now = datetime(2026, 1, 5, 9, tzinfo=UTC)
+    >>> check_values(Reading(id="r1", taken_at=now, entered_at=now, by="rn1", spo2_pct=93))
+    """
+    _check_symptoms(reading)
+    values = {name: getattr(reading, name) for name in reading_limits()}
+    known = {name: value for name, value in values.items() if value is not None}
+    if reading.entered_in_error == bool(known or reading.symptoms or reading.dissociated is not None):
+        raise MissingValue(
+            "A reading holds at least one value, and one entered in error holds none", about="systolic_mmhg"
+        )
+    for name, value in known.items():
+        _check_limit(reading_limits()[name], value)
+    if (reading.systolic_mmhg is None) != (reading.diastolic_mmhg is None):
+        missing = "systolic_mmhg" if reading.systolic_mmhg is None else "diastolic_mmhg"
+        raise MissingValue("A pressure has two numbers", next_step="Enter systolic and diastolic", about=missing)
+    if reading.systolic_mmhg is not None and reading.systolic_mmhg <= (reading.diastolic_mmhg or 0):
+        raise WrongOrder(
+            "Systolic is above diastolic",
+            observed=f"{reading.systolic_mmhg}/{reading.diastolic_mmhg} mmHg",
+            next_step="Correct the pressure",
+            about="systolic_mmhg",
+        )
+
+
 @cache
 def reading_limits() -> Mapping[str, ReadingLimit]:
     """What each reading can be, by field.
@@ -342,19 +385,7 @@ def _check_reading(session: TreatmentSession, reading: Reading, act: Act) -> Non
             allowed=f"from an hour before arrival to {reading.entered_at:%Y-%m-%d %H:%M} UTC",
             next_step="Correct when it was taken",
         )
-    _check_symptoms(reading)
-    values = {name: getattr(reading, name) for name in reading_limits()}
-    known = {name: value for name, value in values.items() if value is not None}
-    if reading.entered_in_error == bool(known or reading.symptoms or reading.dissociated is not None):
-        raise MissingValue("A reading holds at least one value, and one entered in error holds none")
-    for name, value in known.items():
-        _check_limit(reading_limits()[name], value)
-    if (reading.systolic_mmhg is None) != (reading.diastolic_mmhg is None):
-        raise MissingValue("A pressure has two numbers", next_step="Enter systolic and diastolic")
-    if reading.systolic_mmhg is not None and reading.systolic_mmhg <= (reading.diastolic_mmhg or 0):
-        raise WrongOrder(
-            "Systolic is above diastolic", observed=f"{reading.systolic_mmhg}/{reading.diastolic_mmhg} mmHg"
-        )
+    check_values(reading)
 
 
 def _check_symptoms(reading: Reading) -> None:

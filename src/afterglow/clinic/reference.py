@@ -13,18 +13,9 @@ from afterglow.clinic.factbook import say_condition
 from afterglow.clinic.measures import cadences
 from afterglow.clinic.policy import policy_settings
 from afterglow.clinic.resistance import dose_notes, label_rows, staging
-from afterglow.clinic.rulebook import (
-    Delivery,
-    Group,
-    Rule,
-    Setting,
-    basis_of,
-    drug_classes,
-    rules,
-    sources,
-    workup_items,
-)
+from afterglow.clinic.rulebook import Delivery, Group, Rule, basis_of, drug_classes, rules, sources, workup_items
 from afterglow.clinic.session import SESSION
+from afterglow.clinic.thresholds import Setting
 from afterglow.markdown import table
 from afterglow.provenance import Provenance
 

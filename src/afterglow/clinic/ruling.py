@@ -10,7 +10,8 @@ from enum import StrEnum
 from afterglow.clinic.acting import Act, Role, login
 from afterglow.clinic.factbook import fact_kinds, fact_label, say_condition
 from afterglow.clinic.policy import SitePolicy
-from afterglow.clinic.rulebook import Delivery, Rule, Severity, comparisons, rule, with_values
+from afterglow.clinic.rulebook import Delivery, Rule, Severity, rule
+from afterglow.clinic.thresholds import comparisons, with_values
 from afterglow.clinic.typed import as_word, typed
 from afterglow.errors import GateClosed, MissingValue, NotOverridable, SecondPerson, WrongOrder
 from afterglow.predicates import Fact, evaluate

@@ -44,6 +44,12 @@ def screen(session: TreatmentSession, act: Act, *, facts: Facts) -> Outcome[Trea
 
     Raises: WrongState, NotPermitted; UnknownName for a fact no rule asks for; OutOfRange for one that the record
         itself holds; GateClosed without a pressure.
+
+    >>> from afterglow.clinic.examples import injected, nurse, reading, session
+    >>> from afterglow.clinic.session import SessionState
+    >>> here = session(SessionState.ARRIVED, readings=(reading(0, systolic_mmhg=124, diastolic_mmhg=78),))
+    >>> screen(here, nurse(5), facts={"logistics.escort_confirmed": True}).now.state.value
+    'screened'
     """
     admit(session, "screen", act)
     _check_asked(facts)
@@ -56,6 +62,12 @@ def amend_screening(session: TreatmentSession, act: Act, *, facts: Facts) -> Out
     """Some answers changed or came late (the escort is confirmed now), with a reason; the others keep their age.
 
     Raises: as `screen`; MissingValue without a reason.
+
+    >>> from afterglow.clinic.examples import nurse, session
+    >>> from afterglow.clinic.session import SessionState
+    >>> late = nurse(9, reason="escort is here")
+    >>> amend_screening(session(SessionState.SCREENED), late, facts={"logistics.escort_confirmed": True}).now.gate_facts
+    (('logistics.escort_confirmed', True),)
     """
     admit(session, "amend_screening", act)
     _check_asked(facts)
@@ -67,6 +79,11 @@ def order_dose(session: TreatmentSession, order: DoseOrder, act: Act) -> Outcome
     """The dose as a prescriber orders it, in the prescriber's own act; what was prepared from another order falls.
 
     Raises: WrongState, NotPermitted; Conflict for another delivery or drug, or an order by somebody else.
+
+    >>> from afterglow.clinic.examples import infusion_of_hours, prescriber, session
+    >>> order = infusion_of_hours().order
+    >>> order_dose(session(), order, prescriber(-20)).now.order.id
+    'o1'
     """
     admit(session, "order_dose", act)
     if (order.delivery, order.drug) != (session.delivery, session.drug):
@@ -88,6 +105,11 @@ def countersign_order(session: TreatmentSession, act: Act) -> Outcome[TreatmentS
     """A second prescriber signs the order (S019); while the dose runs, the new rate that waits.
 
     Raises: WrongState, NotPermitted, SecondPerson; GateClosed without an order, or without a new rate.
+
+    >>> from afterglow.clinic.examples import infusion_of_hours, prescriber, session
+    >>> ordered = order_dose(session(), infusion_of_hours().order, prescriber(-20)).now
+    >>> countersign_order(ordered, prescriber(-10, by="dr2")).now.order.second_signature_by
+    'dr2'
     """
     admit(session, "countersign_order", act)
     if session.state in {SessionState.DOSING, SessionState.HELD}:
@@ -110,6 +132,13 @@ def attach_dose(
 
     Raises: WrongState (after the go it is taken back first), NotPermitted; Conflict unless it is prepared from the
         session's order, at this visit; SecondPerson, GateClosed for a second check that is missing or of another dose.
+
+    >>> from afterglow.clinic.examples import POLICY, infusion_of_hours, nurse, session
+    >>> from afterglow.clinic.session import SessionState
+    >>> made = infusion_of_hours()
+    >>> here = session(SessionState.ARRIVED, order=made.order)
+    >>> attach_dose(here, made.prepared, made.second_check, nurse(-5), policy=POLICY).now.prepared.mg
+    48.0
     """
     admit(session, "attach_dose", act, policy=policy)
     order = session.order
@@ -153,6 +182,14 @@ def answer_finding(
         policy: of the session.
         cosigner: the second signer, where the rules ask for one.
     Raises: WrongState, NotPermitted, MissingValue; as `answer_rule`; Conflict for another session's finding.
+
+    >>> from afterglow.clinic.examples import POLICY, injected, nurse, prescriber, reading
+    >>> from afterglow.clinic.readings import enter_reading, escalations
+    >>> session = enter_reading(injected(), reading(20, spo2_pct=91), nurse(20), policy=POLICY).now
+    >>> (found,) = escalations(session, POLICY)
+    >>> act = prescriber(22, reason="probe was loose")
+    >>> answer_finding(session, found, act, decision=Decision.PROCEED, policy=POLICY).now.answers[0].rule
+    'S044'
     """
     admit(session, "answer_finding", act, policy=policy)
     of = rule(finding.rule)
@@ -175,6 +212,13 @@ def go(session: TreatmentSession, act: Act, *, chart: Chart, policy: SitePolicy)
         chart: of the patient.
         policy: of the session.
     Raises: WrongState, NotPermitted; as `check_gates`.
+
+    >>> from afterglow.clinic.examples import POLICY, chart, prescriber, session
+    >>> from afterglow.clinic.session import SessionState
+    >>> go(session(SessionState.SCREENED), prescriber(5), chart=chart(), policy=POLICY)
+    Traceback (most recent call last):
+    ...
+    afterglow.errors.GateClosed: Candidacy was not assessed at this visit; ...
     """
     admit(session, "go", act, policy=policy)
     found = check_gates(session, act, chart=chart, policy=policy)
@@ -186,6 +230,11 @@ def back_to_screen(session: TreatmentSession, act: Act) -> Outcome[TreatmentSess
     """Take back the go, because something changed before the dose.
 
     Raises: WrongState, NotPermitted, MissingValue.
+
+    >>> from afterglow.clinic.examples import nurse, session
+    >>> from afterglow.clinic.session import SessionState
+    >>> back_to_screen(session(SessionState.CLEARED), nurse(9, reason="feels unwell")).now.state.value
+    'screened'
     """
     return step(session, "back_to_screen", act, go_at=None)
 
@@ -194,12 +243,29 @@ def cancel(session: TreatmentSession, act: Act, *, event: str = "cancel") -> Out
     """End a session before any dose: `cancel`, `miss` or `no_go`, each with a reason.
 
     Raises: WrongState, NotPermitted, MissingValue; Unbalanced while drug is out; OutOfRange for another event.
+
+    >>> from afterglow.clinic.examples import nurse, session
+    >>> cancel(session(), nurse(reason="bus strike")).now.state.value
+    'cancelled'
     """
     if event not in {"cancel", "miss", "no_go"}:
         raise OutOfRange("This does not cancel a session", observed=echo(event), allowed="cancel, miss, no_go")
     admit(session, event, act)
     check_reconciled(session)
     return step(session, event, act)
+
+
+def undo_miss(session: TreatmentSession, act: Act) -> Outcome[TreatmentSession]:
+    """A session that was marked missed and was not, with a reason: it is booked again.
+
+    Raises: WrongState, NotPermitted, MissingValue.
+
+    >>> from afterglow.clinic.examples import nurse, session
+    >>> missed = cancel(session(), nurse(30, reason="not here"), event="miss").now
+    >>> undo_miss(missed, nurse(35, reason="sat in the wrong room")).now.state.value
+    'booked'
+    """
+    return step(session, "undo_miss", act)
 
 
 def _check_asked(facts: Facts) -> None:

@@ -53,6 +53,14 @@ SESSION = StateTable(
         Row(states=(_B,), event="arrive", to=_A, roles=(_COORDINATOR, _NURSE), guard="signed policy in force"),
         Row(states=(_B,), event="miss", to=SessionState.MISSED, roles=(_COORDINATOR, _NURSE), reason=True),
         Row(
+            states=(SessionState.MISSED,),
+            event="undo_miss",
+            to=_B,
+            roles=(_COORDINATOR, _NURSE),
+            guard="the booking stands again",
+            reason=True,
+        ),
+        Row(
             states=(_B, _A, _S, _C),
             event="cancel",
             to=_OFF,
@@ -410,6 +418,9 @@ def check_policy(session: TreatmentSession, policy: SitePolicy) -> None:
     """Refuse another policy than the one the session runs under, whatever its number.
 
     Raises: Conflict.
+
+    >>> from afterglow.clinic.examples import POLICY, session
+    >>> check_policy(session(SessionState.ARRIVED), POLICY)
     """
     if (policy.version, policy_digest(policy)) != (session.policy_version, session.policy_digest):
         raise Conflict(

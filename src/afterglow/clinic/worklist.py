@@ -10,7 +10,8 @@ from enum import StrEnum
 from afterglow.clinic.acting import Role, days_between
 from afterglow.clinic.aftercare import judge_aftercare
 from afterglow.clinic.alerts import AlertStage, ClinicAlert
-from afterglow.clinic.course import CourseState, ReviewKind, TreatmentCourse, says_stop, units_left
+from afterglow.clinic.consent import units_left
+from afterglow.clinic.course import CourseState, ReviewKind, TreatmentCourse, says_stop
 from afterglow.clinic.measures import DueMeasure
 from afterglow.clinic.policy import SitePolicy
 from afterglow.clinic.rulebook import rule
@@ -42,6 +43,9 @@ _UNFINISHED = (
 _RANK = {Priority.HIGH: 0, Priority.MEDIUM: 1, Priority.LOW: 2}
 
 
+Between = tuple[datetime | None, datetime | None]
+
+
 class WorkKind(StrEnum):
     """What is to be done."""
 
@@ -62,15 +66,21 @@ class WorkKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkItem:
-    """One line of the worklist; `due_at` None is now."""
+    """One line of the worklist; `due_at` None is now.
+
+    Args:
+        between: of a session that is due by the forecast, the days for half and for twice the accepted chance.
+    """
 
     kind: WorkKind
     patient_id: str
+    course_id: str
     text: str
     owner: Role
     priority: Priority
     due_at: datetime | None
     overdue: bool
+    between: Between = (None, None)
 
 
 @typed
@@ -80,7 +90,9 @@ class Standing:
 
     Args:
         change: of the main scale since its last reading but one, beyond measurement error; None if unknown.
-        next_due_at: from the forecast: the last day with an accepted chance of relapse; None where there is none.
+        next_due_at: from the forecast: the last day with an accepted chance of relapse; None where there is none, and
+            then the plan's interval since the last session counts.
+        next_due_between: the days for half and for twice that chance.
         relief_lost: whether the forecast says that relief was there and is more likely than not lost now.
         forecast_fault: why the forecast was given up; None if it was not.
         next_session_at: booked.
@@ -97,6 +109,7 @@ class Standing:
     reviews: tuple[ReviewKind, ...] = ()
     change: Change | None = None
     next_due_at: datetime | None = None
+    next_due_between: Between = (None, None)
     relief_lost: bool = False
     forecast_fault: str | None = None
     next_session_at: datetime | None = None
@@ -203,10 +216,14 @@ def _schedule_items(standing: Standing, at: datetime, policy: SitePolicy) -> Ite
             due_at = begun + timedelta(days=policy.number("worklist.step_days"))
             text = f"treatment was started and no session given, {late}"
             yield _item(standing, WorkKind.LAPSED, text, Role.COORDINATOR, Priority.MEDIUM, due_at)
-    wanted = standing.next_due_at
+    wanted, source = standing.next_due_at, "forecast"
+    plan = standing.course.plan
+    if wanted is None and plan is not None and given:
+        wanted, source = max(given) + timedelta(days=plan.interval_days), "plan's interval, there is no forecast"
     if wanted is not None and wanted <= horizon and (booked is None or booked > wanted):
-        text = "next session by the forecast, and none booked before"
-        yield _item(standing, WorkKind.SESSION_DUE, text, Role.COORDINATOR, Priority.MEDIUM, wanted)
+        text = f"next session by the {source}, and none booked before"
+        item = _item(standing, WorkKind.SESSION_DUE, text, Role.COORDINATOR, Priority.MEDIUM, wanted)
+        yield replace(item, between=standing.next_due_between)
 
 
 def _cover_items(standing: Standing, at: datetime, policy: SitePolicy) -> Iterator[WorkItem]:
@@ -260,6 +277,7 @@ def _item(
     return WorkItem(
         kind=kind,
         patient_id=standing.patient_id,
+        course_id=standing.course.id,
         text=text,
         owner=owner,
         priority=priority,

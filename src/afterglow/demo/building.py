@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -23,8 +24,8 @@ from afterglow.demo.sheet import FILE, Sheet, write_sheet
 from afterglow.demo.stories import live
 from afterglow.errors import Conflict
 from afterglow.settings import Settings
-from afterglow.store.audit import anchor
-from afterglow.store.records import Clinic
+from afterglow.store import audit
+from afterglow.store.records import Clinic, Store
 from afterglow.usecases import login, measures, messages, people, policies
 from afterglow.usecases.desk import Desk
 from afterglow.usecases.messages import Channel, OutgoingMessage, claim, note
@@ -73,7 +74,8 @@ def build_demo(
 
     Args:
         folder: empty, not there yet, or of a demo clinic.
-        seed: same seed and same `now`: the same people, doses, readings and scores; ids and keys are always new.
+        seed: same seed and same `now`: the same people, doses, readings and scores; on the same day the same but for
+            today's own times. Ids and keys are always new.
         now: what is today in the demo; the time now if None.
         fresh: a demo clinic that lies there is thrown away first; nothing else ever is.
         patients: whose stories are lived.
@@ -87,7 +89,8 @@ def build_demo(
     zone = place_of(now)
     sheet = _sheet(now, zone, seed)
     clinic = Clinic(id=settings.clinic, name=CLINIC_NAME, time_zone=str(zone), synthetic=True)
-    clock = Clock(now - timedelta(days=_OPENED_D))
+    opening = (now.astimezone(zone) - timedelta(days=_OPENED_D)).replace(hour=8, minute=0, second=0, microsecond=0)
+    clock = Clock(opening.astimezone(UTC))
     create_records(settings, None)
     with opened(settings, synced=False) as store:
         lived = replace(store, clock=clock)
@@ -96,7 +99,7 @@ def build_demo(
         _open_clinic(hands, sheet)
         _live_all(hands, courses(patients, seed=seed), patients, told)
         write_sheet(folder, sheet)
-        events = anchor(lived, clinic.id).seq
+        events = audit.anchor(lived, clinic.id).seq
     return Built(
         sheet=sheet, patients=len(patients), sessions=hands.sat, events=events, seconds=time.monotonic() - began
     )
@@ -108,6 +111,17 @@ def demo_settings(folder: Path) -> Settings:
         folder=folder, clinic=CLINIC_ID, database_url=None, keys_folder=None, anchors_folder=None, spool_folder=None,
         smtp_host=None, webhook_secret=None,
     )  # fmt: skip
+
+
+def demo_clock(store: Store) -> Callable[[], datetime]:
+    """The time in a demo clinic, which goes on from its last event: while the demo is closed, time stands still there.
+
+    Else everybody in a chair would be hours late whenever a demo of this morning is opened again.
+    """
+    with store.read(CLINIC_ID) as tx:
+        (last,) = audit.last_events(tx, after=audit.last_seq(tx) - 1)
+    behind = max(datetime.now(UTC) - last.at, timedelta(0))
+    return lambda: datetime.now(UTC) - behind
 
 
 def place_of(now: datetime) -> ZoneInfo:
@@ -186,24 +200,27 @@ def _live_all(
     hands: Hands, drawn: Mapping[str, Course], patients: tuple[Patient, ...], told: Callable[[float], None]
 ) -> None:
     """Every story, interleaved by the clock, until now."""
-    waiting: list[tuple[datetime, int, Iterator[datetime]]] = []
+    waiting: list[tuple[datetime, int, Iterator[datetime], random.Random]] = []
+    turns = count()  # of two that come at once, who asked first
 
-    def go_on(story: Iterator[datetime], place: int) -> None:
+    def go_on(story: Iterator[datetime], chance: random.Random) -> None:
+        hands.chance = chance
         at = next(story, None)
         if at is not None and at <= hands.now:
-            heapq.heappush(waiting, (max(at, hands.clock.now), place, story))
+            heapq.heappush(waiting, (max(at, hands.clock.now), next(turns), story, chance))
 
-    for place, patient in enumerate(patients):
-        go_on(live(hands, patient, drawn[patient.name]), place)
+    own = hands.chance
+    for patient in patients:  # each with chances of its own, whoever else comes in between
+        go_on(live(hands, patient, drawn[patient.name]), random.Random(f"{own.random()}/{patient.name}"))  # noqa: S311
     begun = hands.clock.now
     while waiting:
-        at, place, story = heapq.heappop(waiting)
+        at, _, story, chance = heapq.heappop(waiting)
         hands.clock.now = at
         told((at - begun) / (hands.now - begun))
-        go_on(story, place)
+        go_on(story, chance)
         if hands.raised:
             hands.raised = False
-            go_on(_answer_alerts(hands), len(patients) + len(waiting))
+            go_on(_answer_alerts(hands), own)
     hands.clock.now = hands.now
 
 

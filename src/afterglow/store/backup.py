@@ -119,7 +119,7 @@ def check_backup(store: Store, file: Path) -> Restored:
         folder = Path(name)
         engine = open_engine(f"sqlite:///{folder / 'check.db'}")
         try:
-            apart = replace(store, engine=engine, anchors=folder, spool=folder, cache={})
+            apart = replace(store, engine=engine, anchors=folder, spool=folder / "spool", cache={})
             return restore(apart, file)
         finally:
             engine.dispose()

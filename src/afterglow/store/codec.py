@@ -1,6 +1,6 @@
 """Frozen dataclasses to canonical JSON and back, led by their type hints; the same object gives the same bytes.
 
-Scalars, words (StrEnum), dates, aware UTC times, optional values, tuples, mappings, arrays of numbers (kept to six
+Scalars, words (StrEnum), dates, aware UTC times, optional values, tuples, mappings, bytes, arrays (kept to six
 figures) and nested dataclasses are known; a value that may be one of several dataclasses carries its class's name under
 "is". A field at its default is left out, so
 that a class may grow a field and older rows are still read.
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import types
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from datetime import UTC, date, datetime
@@ -73,6 +74,8 @@ def to_data(value: Any) -> Any:
         return value.isoformat()
     if isinstance(value, tuple | list):
         return [to_data(each) for each in value]
+    if isinstance(value, bytes):
+        return b64encode(value).decode()
     if isinstance(value, np.ndarray):
         return [_figures(each) for each in value] if value.ndim == 1 else [to_data(each) for each in value]
     if isinstance(value, frozenset):
@@ -149,6 +152,8 @@ def _reader(hint: Any) -> _Read:
         return _same
     if hint is float:
         return _float
+    if hint is bytes:
+        return b64decode
     if hint is datetime:
         return datetime.fromisoformat
     if hint is date:

@@ -21,7 +21,14 @@ def request_digest(tx: Transaction, use_case: str, asked: object) -> str:
     """What stands for a request: keyed, since a score or a name could be guessed from a plain digest."""
     ring = tx.store.keys.audit
     key = ring.derive(ring.secrets_by_id[0][0], f"requests:{tx.clinic_id}")
-    return hmac.digest(key, canonical([use_case, to_data(asked)]), sha256).hex()
+    return hmac.digest(key, canonical([use_case, to_data(_by_digest(asked))]), sha256).hex()
+
+
+def _by_digest(asked: object) -> object:
+    """What was asked with the content of files as digests."""
+    if isinstance(asked, tuple | list):
+        return [_by_digest(each) for each in asked]
+    return sha256(asked).hexdigest() if isinstance(asked, bytes) else asked
 
 
 def recall(tx: Transaction, person_id: str, key: str, digest: str) -> bytes | None:

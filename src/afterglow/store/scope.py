@@ -21,6 +21,13 @@ from afterglow.store.tables import UNSCOPED
 
 CLINIC_OPTION = "afterglow_clinic"
 OWN_SQL = "afterglow_own_sql"
+_MOST_KEPT = 2_000
+_PASSED: dict[Any, tuple[int, ...]] = {}
+"""Statements that passed, by their structure: which of their bound values were the clinic's.
+
+The same structure with the clinic of now in the same places passes too; looking into each again would take longer than
+running it.
+"""
 
 
 def guard(engine: Engine) -> None:
@@ -59,6 +66,20 @@ def check_scope(statement: Any, clinic_id: str | None, rows: Sequence[Mapping[st
 
     Raises: OutOfScope.
     """
+    if clinic_id is None or not isinstance(statement, Select | Update | Delete):
+        _check(statement, clinic_id, rows)
+        return
+    key = statement._generate_cache_key()  # noqa: SLF001  by which SQLAlchemy itself tells structures apart
+    own = () if key is None else tuple(i for i, each in enumerate(key.bindparams) if each.value == clinic_id)
+    if key is None or not own or _PASSED.get(key.key) != own:
+        _check(statement, clinic_id, rows)
+    if key is not None and own:
+        if len(_PASSED) >= _MOST_KEPT:
+            _PASSED.clear()
+        _PASSED[key.key] = own
+
+
+def _check(statement: Any, clinic_id: str | None, rows: Sequence[Mapping[str, Any]]) -> None:
     if isinstance(statement, Insert):
         _check_insert(statement, clinic_id, rows)
     elif isinstance(statement, Update | Delete):

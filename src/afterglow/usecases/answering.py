@@ -36,6 +36,7 @@ from afterglow.usecases.passes import Purpose, link_of, purpose_of
 from afterglow.usecases.work import Work, Written
 
 CRITICAL = "critical"
+_UNFINISHED = "Tapped on the patient's phone; the scale is not sent yet."
 _THOUGHTS = "low_mood_or_thoughts"
 
 
@@ -194,8 +195,7 @@ def _scale_raised(
     found = alerts_from_score(
         new, score_id=link_id, patient_id=patient_id, at=work.now, policy=work.policy_or_defaults()
     )
-    words = f"{scale.short_name} on the phone, not finished yet"
-    raise_alerts(work, patient_id, (replace(each, text=f"{words}: {each.text}") for each in found))
+    raise_alerts(work, patient_id, (replace(each, text=f"{each.text} {_UNFINISHED}") for each in found))
     return tuple(each.alert.id for each in new)
 
 

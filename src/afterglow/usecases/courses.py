@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import TypedDict
 
 from afterglow.clinic import (
     COURSE,
@@ -25,6 +26,7 @@ from afterglow.clinic import (
     StopReason,
     TreatmentCourse,
     TreatmentSession,
+    WithdrawalMethod,
     add_authorisation,
     answer_rule,
     assess_candidacy,
@@ -40,7 +42,7 @@ from afterglow.clinic import (
     withdraw_consent,
 )
 from afterglow.errors import GateClosed, NotFound, echo
-from afterglow.predicates import Fact
+from afterglow.predicates import Fact, Truth
 from afterglow.quantities import DrugForm
 from afterglow.store.records import new_id
 from afterglow.usecases.desk import roles_of, use_case, view
@@ -82,7 +84,7 @@ def read_candidacy(work: Work, course_id: str) -> Candidacy:
 @view("courses.label", roles=CARE)
 def read_label(work: Work, course_id: str) -> LabelStatus:
     """Whether this drug for this indication and patient is on label here, derived and stated."""
-    return _label(work, work.load(TreatmentCourse, course_id).now)
+    return label_of(work, work.load(TreatmentCourse, course_id).now)
 
 
 @use_case("courses.answer", roles=(Role.PRESCRIBER,), signs=True)
@@ -164,13 +166,13 @@ def take_consent(
 
 
 @use_case("courses.withdraw_consent", roles=(Role.COORDINATOR, *CARE))
-def take_back_consent(work: Work, course_id: str, *, version: int) -> Written:
-    """The patient takes consent back; earlier ones count no more.
+def take_back_consent(work: Work, course_id: str, *, withdrawn_by: str, how: WithdrawalMethod, version: int) -> Written:
+    """Consent is taken back, by whom and how; earlier ones count no more.
 
-    Raises: NotFound, Conflict.
+    Raises: NotFound, MissingValue, Conflict.
     """
     loaded = work.load(TreatmentCourse, course_id, version=version)
-    return _keep(work, loaded, withdraw_consent(loaded.now, work.act()))
+    return _keep(work, loaded, withdraw_consent(loaded.now, work.act(), withdrawn_by=withdrawn_by, how=how))
 
 
 @use_case("courses.set_plan", roles=(Role.PRESCRIBER,))
@@ -182,17 +184,15 @@ def plan(
     Raises: MissingValue, OutOfRange, Conflict.
     """
     loaded = work.load(TreatmentCourse, course_id, version=version)
-    label = _label(work, loaded.now)
     made = Plan(
         endpoint=endpoint,
         induction_sessions=induction_sessions,
         interval_days=interval_days,
-        on_label=label.on_label,
-        label_statement=label.statement,
         by=work.actor.person_id,
         at=work.now,
     )
-    return _keep(work, loaded, set_plan(loaded.now, made, work.act(), label=label))
+    known = _label_facts(work, loaded.now)
+    return _keep(work, loaded, set_plan(loaded.now, made, work.act(), policy=work.policy_or_defaults(), **known))
 
 
 @use_case("courses.make_safety_plan", roles=(Role.PRESCRIBER, Role.NURSE, Role.MEDICAL_DIRECTOR, Role.THERAPIST))
@@ -361,19 +361,33 @@ def _scores(work: Work, patient_id: str) -> dict[str, Fact | None]:
     return found
 
 
-def _label(work: Work, course: TreatmentCourse) -> LabelStatus:
+def label_of(work: Work, course: TreatmentCourse) -> LabelStatus:
+    """Whether a course is on label, as far as the record tells."""
+    return label_status(
+        delivery=course.delivery,
+        indication=course.indication,
+        policy=work.policy_or_defaults(),
+        **_label_facts(work, course),
+    )
+
+
+class _LabelFacts(TypedDict):
+    age_years: float | None
+    resistant: Truth
+    on_ssri_or_snri: Truth
+
+
+def _label_facts(work: Work, course: TreatmentCourse) -> _LabelFacts:
+    """What a label asks of a patient, as the record knows it."""
     policy = work.policy_or_defaults()
     known = known_facts_of(work, course.patient_id, policy=policy)
     history = work.find(TrialHistory, course.patient_id)
     age, ssri = known.get("age"), known.get("tx.on_ssri_or_snri")
-    return label_status(
-        delivery=course.delivery,
-        indication=course.indication,
-        age_years=float(age) if isinstance(age, int | float) else None,
-        resistant=None if history is None else judge_resistance(history.now.trials, policy).meets,
-        on_ssri_or_snri=ssri if isinstance(ssri, bool) else None,
-        policy=policy,
-    )
+    return {
+        "age_years": float(age) if isinstance(age, int | float) else None,
+        "resistant": None if history is None else judge_resistance(history.now.trials, policy).meets,
+        "on_ssri_or_snri": ssri if isinstance(ssri, bool) else None,
+    }
 
 
 def _move(

@@ -120,7 +120,7 @@ def use_case(
         case = _enter(function, name, roles, signs=signs, keyed=keyed)
 
         def call(desk: Desk, /, *args: P.args, **kwargs: P.kwargs) -> R:
-            _check_permitted(case, desk)
+            check_permitted(case, desk)
             again = desk.request_key is not None  # the same request may have come twice at once: the first has answered
             for left in reversed(range(_TRIES if adds else 1 + again)):
                 try:
@@ -150,7 +150,7 @@ def view(
         case = _enter(function, name, roles, reads=True, in_room=in_room)
 
         def call(desk: Desk, /, *args: P.args, **kwargs: P.kwargs) -> Page[R]:
-            _check_permitted(case, desk)
+            check_permitted(case, desk)
             actor = desk.actor
             with (
                 _refusals_told(case, desk),
@@ -241,7 +241,11 @@ def _named(call: F, function: Callable[..., Any], case: UseCase) -> F:
     return call
 
 
-def _check_permitted(case: UseCase, desk: Desk) -> None:
+def check_permitted(case: UseCase, desk: Desk) -> None:
+    """Refuse who may not; the audit trail is told.
+
+    Raises: NotPermitted; SignAgain.
+    """
     note(actor=desk.actor.person_id, use_case=case.name)
     with _refusals_told(case, desk):
         actor = desk.actor

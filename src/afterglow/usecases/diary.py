@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from afterglow.clinic import (
     BOOKING,
+    SESSION,
     Act,
     Booking,
     BookingConflict,
@@ -26,10 +27,14 @@ from afterglow.clinic import (
     book,
     booking_warnings,
     cancel,
+    clashes,
     end_booking,
     find_conflicts,
     move_booking,
     next_free,
+    overstay,
+    undo_miss,
+    undo_no_show,
 )
 from afterglow.errors import NotFound, OutOfRange, WrongState
 from afterglow.store import facts, patients
@@ -66,6 +71,7 @@ class DiaryPage:
     booked: tuple[Booked, ...]
     opens_hour: float
     closes_hour: float
+    turnaround_minutes: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,7 +196,7 @@ def list_conflicts(
     course, wanted = _wanted(work, course_id, "wanted", chair_id, starts_at, dose_minutes)
     diary, policy = _diary(work, _plan(work), wanted.starts_at, wanted.until), work.policy_or_defaults()
     enrolled = _enrolled(work, course.patient_id, policy)
-    return find_conflicts(diary, wanted, policy=policy, enrolled=enrolled, zone=_zone(work))
+    return find_conflicts(diary, wanted, policy=policy, enrolled=enrolled, at=work.now, zone=_zone(work))
 
 
 @view("diary.warnings", roles=_DESK)
@@ -213,19 +219,24 @@ def find_free(
     dose_minutes: float = 0.0,
     moving: str | None = None,
 ) -> Booking | None:
-    """The next time, from one on, at which a session of a course fits; `moving` is the booking that would move there.
+    """The next time, from one on, at which a session of a course fits.
+
+    `moving` is a booking that would move there, with the length that it has.
 
     Raises: NotFound.
     """
-    course, wanted = _wanted(work, course_id, moving or "wanted", chair_id, starts_at, dose_minutes)
-    if moving is not None:
-        held = work.load(Booking, moving).now
-        wanted = replace(held, chair_id=chair_id, starts_at=starts_at, until=starts_at + (held.until - held.starts_at))
-    diary = _diary(work, _plan(work), max(starts_at, work.now), starts_at + _AHEAD)
+    minute = work.now.replace(second=0, microsecond=0)
+    soonest = max(starts_at, minute + timedelta(minutes=5 - minute.minute % 5))  # a time that can still be typed
     policy = work.policy_or_defaults()
-    enrolled = _enrolled(work, course.patient_id, policy)
-    soonest = replace(wanted, starts_at=max(starts_at, work.now), until=max(starts_at, work.now) + _length(wanted))
-    return next_free(diary, soonest, policy=policy, enrolled=enrolled, zone=_zone(work))
+    if moving is None:
+        _, wanted = _wanted(work, course_id, "wanted", chair_id, soonest, dose_minutes)
+    else:
+        held = work.load(Booking, moving).now
+        until = soonest + (held.until - held.starts_at)
+        wanted = replace(held, chair_id=chair_id, starts_at=soonest, until=until)
+    diary = _diary(work, _plan(work), soonest, soonest + _AHEAD)
+    enrolled = _enrolled(work, wanted.patient_id, policy)
+    return next_free(diary, wanted, policy=policy, enrolled=enrolled, zone=_zone(work))
 
 
 @view("diary.show", roles=(*CARE, Role.COORDINATOR))
@@ -245,6 +256,7 @@ def show_diary(work: Work, *, since: datetime, until: datetime) -> DiaryPage:
         booked=tuple(sorted(booked, key=lambda each: (each.booking.starts_at, each.booking.chair_id))),
         opens_hour=policy.number("diary.opens_hour"),
         closes_hour=policy.number("diary.closes_hour"),
+        turnaround_minutes=policy.number("diary.turnaround_minutes"),
     )
 
 
@@ -292,6 +304,55 @@ def arrived(work: Work, booking_id: str) -> None:
         _keep(work, None, loaded, end_booking(diary, booking_id, "arrive", work.act()), booking_id)
 
 
+@use_case("diary.undo_no_show", roles=roles_of(SESSION, "undo_miss"), adds=True)
+def undo_missed(work: Work, booking_id: str, *, reason: str, chair_id: str | None = None) -> Written:
+    """A no-show that was none: booking and session stand again, in the same chair or in another that is free.
+
+    Raises: NotFound, WrongState, MissingValue; BookingRefused where the chair was given away.
+    """
+    loaded, session, plan = work.load(Booking, booking_id), work.load(TreatmentSession, booking_id), _plan(work)
+    policy, act = work.policy_or_defaults(), work.act(reason)
+    diary = _diary(work, plan, loaded.now.starts_at, loaded.now.until, also=loaded.now)
+    enrolled = _enrolled(work, loaded.now.patient_id, policy)
+    outcome = undo_no_show(
+        diary, booking_id, act, policy=policy, enrolled=enrolled, chair_id=chair_id, zone=_zone(work)
+    )
+    back = undo_miss(session.now, act)
+    work.keep(session, back, state=back.now.state, due_at=back.now.planned_at)
+    return _keep(work, plan, loaded, outcome, booking_id)
+
+
+@use_case("diary.stay", roles=roles_of(BOOKING, "stay"), adds=True)
+def stay_longer(work: Work, booking_id: str, *, until: datetime, reason: str) -> Written:
+    """Somebody stays in the chair longer than booked; `also` holds the bookings that are held up by it.
+
+    Raises: NotFound, WrongState, WrongOrder, MissingValue.
+    """
+    loaded, plan = work.load(Booking, booking_id), _plan(work)
+    diary = _diary(work, plan, loaded.now.starts_at, until, also=loaded.now)
+    outcome = overstay(diary, booking_id, work.act(reason), until=until)
+    held_up = clashes(outcome.now, booking_id, policy=work.policy_or_defaults(), zone=_zone(work))
+    written = _keep(work, plan, loaded, outcome, booking_id)
+    ids = tuple(dict.fromkeys(each.booking_id for each in held_up if each.booking_id is not None))
+    return Written(id=written.id, version=written.version, state=written.state, also=ids)
+
+
+@view("diary.clashes", roles=(*CARE, Role.COORDINATOR))
+def list_clashes(work: Work, booking_id: str) -> tuple[BookingConflict, ...]:
+    """Which bookings a booking as it stands holds up, in words; empty if none."""
+    loaded = work.load(Booking, booking_id)
+    diary = _diary(work, _plan(work), loaded.now.starts_at, loaded.now.until, also=loaded.now)
+    return clashes(diary, booking_id, policy=work.policy_or_defaults(), zone=_zone(work))
+
+
+def vacated(work: Work, booking_id: str) -> None:
+    """The chair of a session whose patient has left, or gets no dose today, is free."""
+    loaded = work.find(Booking, booking_id)
+    if loaded is not None and loaded.now.state is BookingState.ARRIVED:
+        diary = Diary(chairs=(), capacity=0, bookings=(loaded.now,))
+        _keep(work, None, loaded, end_booking(diary, booking_id, "leave", work.act()), booking_id)
+
+
 def released(work: Work, booking_id: str, act: Act) -> None:
     """The booking of a session that was cancelled before its patient came."""
     loaded = work.find(Booking, booking_id)
@@ -321,10 +382,6 @@ def _wanted(
         dose_minutes=dose_minutes,
     )
     return course, wanted
-
-
-def _length(booking: Booking) -> timedelta:
-    return booking.until - booking.starts_at
 
 
 def _booked(work: Work, booking: Booking) -> Booked:
@@ -378,8 +435,9 @@ def _diary(
     shown: bool = False,
 ) -> Diary:
     """The diary with every booking near some hours, of all patients: a chair is taken whoever sits in it."""
+    states = (*_HELD, BookingState.LEFT) if shown else _HELD  # a day's page shows who has left, too
     heads = facts.load_all(
-        work.tx, Booking, states=_HELD, due_from=since - _LONGEST_BLOCK, due_until=until + _LONGEST_BLOCK
+        work.tx, Booking, states=states, due_from=since - _LONGEST_BLOCK, due_until=until + _LONGEST_BLOCK
     )
     bookings = [head.now for head in heads if head.now is not None]
     if also is not None and also.id not in {each.id for each in bookings}:

@@ -39,6 +39,7 @@ class ForecastSummary:
         population: version of the virtual patients; empty where no model exists.
         refused: why there is no forecast; None if there is one.
         next_due_at: the last day with an accepted chance of relapse; None where there is none.
+        next_due_from, next_due_until: the days for half and for twice that chance.
         relapse: where the patient stands with relapse.
     """
 
@@ -48,6 +49,8 @@ class ForecastSummary:
     population: str
     refused: str | None = None
     next_due_at: datetime | None = None
+    next_due_from: datetime | None = None
+    next_due_until: datetime | None = None
     relapse: RelapseState | None = None
 
 

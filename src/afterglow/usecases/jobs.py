@@ -412,13 +412,17 @@ def _kept(work: Work, loaded: Loaded[ForecastJob], made: Made) -> ForecastSummar
             work.add(picture, id=course_id, patient_id=patient_id)
         else:
             work.change(old, picture)
+    due = None if found is None or made.refused is not None else found.next_due
+    begin, end = (None, None) if due is None else (due.at_half_h, due.at_twice_h)
     return ForecastSummary(
         record_id=record_id,
         made_at=work.now,
         digest=made.digest,
         population=made.population,
         refused=made.refused,
-        next_due_at=None if found is None or made.refused is not None else _due_at(found),
+        next_due_at=None if found is None else _due_at(found),
+        next_due_from=None if found is None or begin is None else found.given.at(begin),
+        next_due_until=None if found is None or end is None else found.given.at(end),
         relapse=None if found is None or found.relapse is None else found.relapse.state,
     )
 

@@ -264,6 +264,14 @@ def change_password(store: Store, token: str, proof: Proof, *, password: str) ->
         tx.event("login.password_changed", subject=actor.person_id)
 
 
+def offline_key(store: Store, actor: Actor) -> bytes:
+    """A person's key for what a device keeps while there is no network, 256 bits; the same at each login.
+
+    It opens nothing here: it only seals, on the person's own devices, what was not sent yet.
+    """
+    return bytes.fromhex(keyed_digest(store, actor.clinic_id, "offline", actor.person_id))
+
+
 def check_password(password: str, *, login: str) -> None:
     """Refuse a password that is short, or that a program would guess soon.
 

@@ -136,6 +136,11 @@ def list_people(work: Work) -> tuple[tuple[Person, int], ...]:
     return tuple((each.now, each.version) for each in found)
 
 
+def names_of(work: Work) -> dict[str, str]:
+    """How everybody who works or worked here is called, by login."""
+    return {each.id: each.now.name for each in work.every(Person)}
+
+
 @use_case("people.restrict_chart", roles=(Role.COMPLIANCE, Role.MEDICAL_DIRECTOR))
 def restrict_chart(work: Work, patient_id: str, *, team: Iterable[str]) -> Written:
     """Open a patient's chart to a team alone; no team opens it to everybody again.

@@ -25,9 +25,11 @@ from afterglow.usecases import (  # noqa: F401  each enters its use cases into t
     policies,
     research,
     room,
+    session_sheet,
     sessions,
     titration,
     today,
+    wall,
     worklists,
 )
 from afterglow.usecases.desk import CATALOGUE, UseCase

@@ -13,16 +13,18 @@ from afterglow.clinic import (
     Diary,
     Role,
     SitePolicy,
+    TreatmentCourse,
     draft_policy,
     policy_at,
     policy_settings,
     sign_policy,
 )
-from afterglow.clinic.rulebook import SettingValue
+from afterglow.clinic.thresholds import SettingValue
 from afterglow.errors import Conflict, MissingValue, OutOfRange, PolicyUnsigned, WrongOrder, echo
 from afterglow.store import facts
 from afterglow.store.records import Store
 from afterglow.usecases.desk import use_case, view
+from afterglow.usecases.people import Person
 from afterglow.usecases.work import STAFF, Work, Written
 
 DIARY = "diary"
@@ -55,6 +57,27 @@ class HelpLines:
     crisis_text: bool = False
     clinic: str = ""
     answered: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readiness:
+    """What a clinic has of what it needs before its first patient.
+
+    Args:
+        people: roles that somebody who works here has.
+        policy: version in force; None where no session runs.
+        consent_forms: version of the form in use, by delivery.
+        diary: chairs, staff and closures; None until they are set.
+        help_lines: as the clinic has set them; None where patients see the region's alone.
+        has_course: whether anybody's treatment was begun.
+    """
+
+    people: tuple[Role, ...]
+    policy: int | None
+    consent_forms: Mapping[Delivery, str]
+    diary: Diary | None
+    help_lines: HelpLines | None
+    has_course: bool
 
 
 # Source: https://health.wyo.gov/publichealth/prevention/wivpp/suicide-prevention/988-suicide-crisis-lifeline (988 by
@@ -93,10 +116,11 @@ def draft(work: Work, changes: Mapping[str, SettingValue]) -> Written:
 def sign(work: Work, version: int, *, effective_from: datetime | None = None) -> Written:
     """The medical director signs a draft; in force from a time on, now if none is said.
 
-    Raises: NotFound, WrongState, TooEarly.
+    Raises: NotFound, WrongState, TooEarly, WrongOrder.
     """
     loaded = work.load(SitePolicy, policy_id(version))
-    outcome = sign_policy(loaded.now, work.act(), effective_from=effective_from or work.now)
+    before = max((each for each in work.policies if each.signed_at), key=lambda each: each.version, default=None)
+    outcome = sign_policy(loaded.now, work.act(), effective_from=effective_from or work.now, before=before)
     work.about(version=version)
     return work.keep(loaded, outcome, state="signed", due_at=outcome.now.effective_from)
 
@@ -130,6 +154,26 @@ def read_policy(work: Work, version: int | None = None) -> tuple[PolicyLine, ...
     return tuple(
         PolicyLine(name=name, default=each.default, value=policy[name], unit=each.unit)
         for name, each in sorted(policy_settings().items())
+    )
+
+
+@view("policies.readiness", roles=(*STAFF, Role.ADMINISTRATOR))
+def read_readiness(work: Work) -> Readiness:
+    """What the clinic has, and what is missing before its first patient."""
+    try:
+        version = work.policy().version
+    except PolicyUnsigned:
+        version = None
+    diary, lines = work.find(Diary, DIARY), work.find(HelpLines, HELP)
+    here = [each.now for each in work.every(Person) if each.now.left_at is None]
+    work.subject = None
+    return Readiness(
+        people=tuple(role for role in Role if any(role in each.roles for each in here)),
+        policy=version,
+        consent_forms={each.now.delivery: each.now.version for each in work.every(ConsentForm)},
+        diary=None if diary is None else diary.now,
+        help_lines=None if lines is None else lines.now,
+        has_course=bool(facts.load_all(work.tx, TreatmentCourse)),
     )
 
 

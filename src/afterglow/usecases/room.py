@@ -10,14 +10,11 @@ from typing import Any
 from afterglow.clinic import (
     SESSION,
     AdverseEvent,
-    Booking,
-    Clocks,
     Container,
     Delivery,
     Finding,
     Outcome,
     Reading,
-    Role,
     SessionState,
     Severity,
     SitePolicy,
@@ -26,11 +23,9 @@ from afterglow.clinic import (
     alert_from_finding,
     assess_emergency,
     clear_to_leave,
-    clocks,
     close,
     correct_reading,
     enter_reading,
-    escalations,
     finish_dose,
     give_back,
     give_device,
@@ -50,14 +45,13 @@ from afterglow.clinic import (
 )
 from afterglow.errors import NotFound, echo
 from afterglow.predicates import Fact
-from afterglow.store import facts, patients
 from afterglow.store.records import new_id
-from afterglow.usecases.desk import roles_of, use_case, view
+from afterglow.usecases.desk import roles_of, use_case
+from afterglow.usecases.diary import vacated
 from afterglow.usecases.drugs import keep_container
 from afterglow.usecases.measures import raise_alerts
-from afterglow.usecases.passes import Pass, PassKind
 from afterglow.usecases.sessions import chart_of, keep_session, leave_check, policy_of
-from afterglow.usecases.work import CARE, Actor, Loaded, Work, Written
+from afterglow.usecases.work import Actor, Loaded, Work, Written
 
 IN_ROOM = (
     SessionState.ARRIVED,
@@ -184,14 +178,18 @@ def read_vitals(
     *,
     id: str | None = None,  # noqa: A002  made by the device, where it works without a line
     taken_at: datetime | None = None,
+    tablet_at: datetime | None = None,
 ) -> Written:
     """A set of readings; `also` holds its id and those of the alerts that it raises.
+
+    `tablet_at` is what the device's own clock said when it was typed; the audit trail keeps it beside ours.
 
     Raises: OutOfRange, WrongOrder, MissingValue for a slip; WrongState; Conflict for an id used already.
     """
     loaded = work.load(TreatmentSession, session_id)
     policy = policy_of(work, loaded.now)
-    made = _reading(work, id or new_id(), vitals, taken_at or work.now)
+    _tell_tablet(work, tablet_at)
+    made = reading_of(work, id or new_id(), vitals, taken_at or work.now)
     return _watched(work, loaded, enter_reading(loaded.now, made, work.act(), policy=policy), made, policy)
 
 
@@ -218,7 +216,7 @@ def correct_vitals(
     about: dict[str, Any] = {"supersedes": reading_id, "reason": reason}
     if vitals is None:
         about["entered_in_error"] = True
-    made = _reading(work, new_id(), vitals or Vitals(), at, **about)
+    made = reading_of(work, new_id(), vitals or Vitals(), at, **about)
     return _watched(work, loaded, correct_reading(loaded.now, made, work.act(reason), policy=policy), made, policy)
 
 
@@ -242,12 +240,14 @@ def note_event(
     started_at: datetime | None = None,
     intervention: str | None = None,
     id: str | None = None,  # noqa: A002  made by the device, where it works without a line
+    tablet_at: datetime | None = None,
 ) -> Written:
-    """An adverse event, to be graded before the session closes.
+    """An adverse event, to be graded before the session closes; `tablet_at` as in `read_vitals`.
 
     Raises: WrongState; Conflict for an id used already.
     """
     loaded = work.load(TreatmentSession, session_id)
+    _tell_tablet(work, tablet_at)
     made = AdverseEvent(
         id=id or new_id(),
         term=term,
@@ -295,7 +295,8 @@ def let_go(
     loaded = work.load(TreatmentSession, session_id, version=version)
     check = leave_check(work, loaded.now, checked, aldrete=aldrete, padss=padss)
     policy = policy_of(work, loaded.now)
-    return keep_session(work, loaded, clear_to_leave(loaded.now, check, work.act(), policy=policy))
+    outcome = clear_to_leave(loaded.now, check, work.act(), policy=policy)
+    return _left(work, loaded, outcome)
 
 
 @use_case("sessions.walk_out", roles=roles_of(SESSION, "walk_out"))
@@ -305,7 +306,7 @@ def left_unchecked(work: Work, session_id: str, *, reason: str) -> Written:
     Raises: WrongState, MissingValue.
     """
     loaded = work.load(TreatmentSession, session_id)
-    return keep_session(work, loaded, walk_out(loaded.now, work.act(reason)))
+    return _left(work, loaded, walk_out(loaded.now, work.act(reason)))
 
 
 @use_case("sessions.transfer", roles=roles_of(SESSION, "transfer"))
@@ -315,7 +316,7 @@ def hand_over_to_emergency(work: Work, session_id: str, *, reason: str) -> Writt
     Raises: WrongState, MissingValue.
     """
     loaded = work.load(TreatmentSession, session_id)
-    return keep_session(work, loaded, transfer(loaded.now, work.act(reason)))
+    return _left(work, loaded, transfer(loaded.now, work.act(reason)))
 
 
 @use_case("sessions.waste", roles=roles_of(SESSION, "account_drug"), signs=True)
@@ -368,6 +369,12 @@ def finish(work: Work, session_id: str, *, version: int) -> Written:
     return keep_session(work, loaded, close(loaded.now, work.act(), policy=policy_of(work, loaded.now)))
 
 
+def _left(work: Work, loaded: Loaded[TreatmentSession], outcome: Outcome[TreatmentSession]) -> Written:
+    """The session without its patient; the chair is free."""
+    vacated(work, loaded.id)
+    return keep_session(work, loaded, outcome)
+
+
 def _both(
     work: Work,
     loaded: Loaded[TreatmentSession],
@@ -391,7 +398,8 @@ def _use_unit(work: Work, session: TreatmentSession) -> None:
         work.keep(course, outcome, state=outcome.now.state)
 
 
-def _reading(work: Work, reading_id: str, vitals: Vitals, taken_at: datetime, **about: Any) -> Reading:
+def reading_of(work: Work, reading_id: str, vitals: Vitals, taken_at: datetime, **about: Any) -> Reading:
+    """A set of readings by whoever is at work, entered now."""
     values = {each.name: getattr(vitals, each.name) for each in fields(Vitals)}
     return Reading(id=reading_id, taken_at=taken_at, entered_at=work.now, by=work.actor.person_id, **values, **about)
 
@@ -424,46 +432,6 @@ def _watched(
     return keep_session(work, loaded, outcome, also=(reading.id, *raised))
 
 
-def _initials(work: Work, patient_id: str) -> str:
-    """A patient's initials: all that a room's screen shows of who it is."""
-    known = patients.load(work.tx, patient_id).identifiers
-    return "" if known is None else "".join(word[0].upper() for word in known.name.split()[:3])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RoomLine:
-    """One chair as the screen on the wall shows it: initials, phase, clocks; nobody's name or id."""
-
-    chair_id: str
-    initials: str
-    delivery: Delivery
-    state: SessionState
-    clocks: Clocks
-    open_escalations: int
-
-
-@view("rooms.board", roles=(Role.ROOM, Role.COORDINATOR, *CARE), in_room=True)
-def read_board(work: Work) -> tuple[RoomLine, ...]:
-    """Who is in which chair now, for a screen that everybody in the room sees."""
-    kind, _, pass_id = work.actor.person_id.partition(":")
-    chairs = work.load(Pass, pass_id).now.chairs if kind == PassKind.ROOM else ()
-    lines = []
-    for each in facts.load_all(work.tx, TreatmentSession, states=IN_ROOM):
-        if each.patient_id in work.hidden:
-            continue
-        booking = work.find(Booking, each.id)
-        if each.now is None or booking is None or (chairs and booking.now.chair_id not in chairs):
-            continue
-        policy = policy_of(work, each.now)
-        lines.append(
-            RoomLine(
-                chair_id=booking.now.chair_id,
-                initials=_initials(work, each.now.patient_id),
-                delivery=each.now.delivery,
-                state=each.now.state,
-                clocks=clocks(each.now, work.now, policy=policy),
-                open_escalations=len(escalations(each.now, policy)),
-            )
-        )
-    work.patient_id = None
-    return tuple(sorted(lines, key=lambda line: line.chair_id))
+def _tell_tablet(work: Work, tablet_at: datetime | None) -> None:
+    if tablet_at is not None:
+        work.about(tablet_at=tablet_at.isoformat())

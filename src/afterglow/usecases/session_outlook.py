@@ -24,7 +24,8 @@ from afterglow.clinic import (
     standing_readings,
 )
 from afterglow.clinic.monitoring import is_infusion
-from afterglow.clinic.rulebook import comparisons, rule, with_values
+from afterglow.clinic.rulebook import rule
+from afterglow.clinic.thresholds import comparisons, with_values
 from afterglow.errors import NoModel, OutOfRange
 from afterglow.quantities import HOURS_PER_MINUTE, Dose, Rate
 from afterglow.render.axes import Calendar
@@ -98,9 +99,11 @@ def session_outlook(
         return None
     origin_at = _origin(session, at)
     try:
-        return _outlook(origin_at, _regimen(session, origin_at), session.prepared.weight_kg, age_years, seed)
+        regimen, weight_kg = _regimen(session, origin_at), session.prepared.weight_kg
+        acute, ready_h = _effects(regimen, weight_kg, age_years, seed)
     except (NoModel, OutOfRange):
         return None
+    return SessionOutlook(origin_at=origin_at, acute=acute, ready_h=ready_h, regimen=regimen, weight_kg=weight_kg)
 
 
 def flow_sheet(
@@ -210,21 +213,16 @@ def _regimen(session: TreatmentSession, origin_at: datetime) -> Regimen:
 
 
 @lru_cache(maxsize=64)
-def _outlook(
-    origin_at: datetime, regimen: Regimen, weight_kg: float | None, age_years: float | None, seed: int
-) -> SessionOutlook:
+def _effects(
+    regimen: Regimen, weight_kg: float | None, age_years: float | None, seed: int
+) -> tuple[AcuteEffects, tuple[float, ...]]:
+    """Effects and when they are over, in h since the first of the drug: the same whenever the dose starts."""
     last = regimen.administrations[-1]
     times = np.arange(0.0, last.at_h + last.duration_h + _LOOK_AHEAD_H, _STEP_H)
     acute = simulate_acute(regimen, _people(weight_kg, seed), times, age_years=age_years)
     shares = [(i + 0.5) / DOTS for i in range(DOTS)]
     ready = [np.flatnonzero(acute.ready >= share) for share in shares]
-    return SessionOutlook(
-        origin_at=origin_at,
-        acute=acute,
-        ready_h=tuple(float(times[found[0]]) if found.size else float("inf") for found in ready),
-        regimen=regimen,
-        weight_kg=weight_kg,
-    )
+    return acute, tuple(float(times[found[0]]) if found.size else float("inf") for found in ready)
 
 
 def _people(weight_kg: float | None, seed: int) -> PkVariation:

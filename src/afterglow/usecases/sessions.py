@@ -29,6 +29,7 @@ from afterglow.clinic import (
     Verdict,
     amend_screening,
     answer_finding,
+    answer_rule,
     arrive,
     attach_dose,
     back_to_screen,
@@ -47,13 +48,14 @@ from afterglow.clinic import (
     prepare_dose,
     screen,
 )
+from afterglow.clinic.session import admit
 from afterglow.errors import GateClosed, NotFound, echo
 from afterglow.predicates import Fact
 from afterglow.records import unknown_name
 from afterglow.store.records import new_id
 from afterglow.usecases.courses import candidacy_of
 from afterglow.usecases.desk import roles_of, use_case, view
-from afterglow.usecases.diary import arrived, released
+from afterglow.usecases.diary import arrived, released, vacated
 from afterglow.usecases.patients import known_facts_of
 from afterglow.usecases.policies import consent_version
 from afterglow.usecases.work import CARE, Actor, Loaded, Work, Written
@@ -231,12 +233,26 @@ def answer(
 ) -> Written:
     """A prescriber's answer to a rule that is met in this session or cannot be judged, for the values as they are.
 
+    A rule of candidacy that this visit's readings meet is answered here too; the answer is the course's.
     `leaving` is the leave check as far as it was done, for a rule of leaving.
 
     Raises: NotFound for a rule that does not ask now; NotOverridable, SecondPerson, MissingValue.
     """
     loaded = work.load(TreatmentSession, session_id)
     policy = policy_of(work, loaded.now)
+    course = _of_candidacy(work, loaded.now, policy, rule_id)
+    if course is not None:
+        admit(loaded.now, "answer_finding", work.act(reason))
+        made = answer_rule(
+            course,
+            work.act(reason),
+            patient_id=loaded.now.patient_id,
+            decision=decision,
+            policy=policy,
+            cosigner=work.act_of(cosigner, reason),
+        )
+        work.about(rule=rule_id, decision=decision.value)
+        return Written(id=work.write(made, patient_id=loaded.now.patient_id, subject=loaded.now.course_id))
     finding = _finding(work, loaded.now, policy, rule_id, leaving)
     outcome = answer_finding(
         loaded.now,
@@ -275,12 +291,14 @@ def take_back_go(work: Work, session_id: str, *, reason: str) -> Written:
 
 @use_case("sessions.no_go", roles=roles_of(SESSION, "no_go"), signs=True)
 def say_no_go(work: Work, session_id: str, *, reason: str) -> Written:
-    """No dose today.
+    """No dose today; the chair is free.
 
     Raises: WrongState, MissingValue; Unbalanced while drug is out.
     """
     loaded = work.load(TreatmentSession, session_id)
-    return keep_session(work, loaded, cancel(loaded.now, work.act(reason), event="no_go"))
+    outcome = cancel(loaded.now, work.act(reason), event="no_go")
+    vacated(work, session_id)
+    return keep_session(work, loaded, outcome)
 
 
 @use_case("sessions.cancel", roles=roles_of(SESSION, "cancel"))
@@ -291,6 +309,7 @@ def call_off(work: Work, session_id: str, *, reason: str) -> Written:
     """
     loaded = work.load(TreatmentSession, session_id)
     released(work, session_id, work.act(reason))
+    vacated(work, session_id)
     return keep_session(work, loaded, cancel(loaded.now, work.act(reason)))
 
 
@@ -387,6 +406,14 @@ def leave_check(
         padss=padss,
         **checked,
     )
+
+
+def _of_candidacy(work: Work, session: TreatmentSession, policy: SitePolicy, rule_id: str) -> Finding | None:
+    """A rule of candidacy as this visit meets it; None for a rule of the session itself."""
+    if rule_id.startswith("S"):
+        return None
+    findings = chart_of(work, session, policy).candidacy.findings
+    return next((e for e in findings if e.rule == rule_id and (e.asks or e.verdict is Verdict.HIT)), None)
 
 
 def _finding(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from afterglow.clinic import (
@@ -12,6 +12,7 @@ from afterglow.clinic import (
     Clocks,
     Delivery,
     Diary,
+    Priority,
     Role,
     SessionState,
     TreatmentSession,
@@ -22,9 +23,11 @@ from afterglow.clinic import (
 from afterglow.store import facts, patients
 from afterglow.usecases.desk import view
 from afterglow.usecases.measures import OPEN_ALERTS
+from afterglow.usecases.people import names_of
 from afterglow.usecases.policies import DIARY
 from afterglow.usecases.room import IN_ROOM
-from afterglow.usecases.sessions import policy_of
+from afterglow.usecases.session_sheet import Gate, ReadingMark, gates_of, reading_line, standing_priority
+from afterglow.usecases.sessions import chart_of, policy_of
 from afterglow.usecases.work import CARE, Loaded, Work
 
 
@@ -43,6 +46,8 @@ class InChair:
     state: SessionState | None = None
     clocks: Clocks | None = None
     rules_met: tuple[str, ...] = ()
+    priority: Priority | None = None
+    line: tuple[ReadingMark, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,13 +61,15 @@ class ChairNow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
-    """A booked session whose patient is not here yet; no name for a chart that is closed to whoever looks."""
+    """A booked session whose patient is not here yet; neither name nor gates of a chart closed to the reader."""
 
     session_id: str
     chair_id: str
     starts_at: datetime
     delivery: Delivery
     name: str | None
+    number: int | None = None
+    gates: tuple[Gate, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,12 +83,13 @@ class NamedAlert:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Today:
-    """What the page shows; `at` is the server's time."""
+    """What the page shows; `at` is the server's time, `people` are names by login."""
 
     at: datetime
     chairs: tuple[ChairNow, ...]
     expected: tuple[Expected, ...]
     alerts: tuple[NamedAlert, ...]
+    people: dict[str, str]
 
 
 @view("today.read", roles=(*CARE, Role.COORDINATOR))
@@ -110,17 +118,26 @@ def read_today(work: Work, *, since: datetime, until: datetime) -> Today:
     )
     work.patient_id = None
     work.subject = None
-    return Today(at=work.now, chairs=chairs, expected=expected, alerts=alerts)
+    return Today(at=work.now, chairs=chairs, expected=expected, alerts=alerts, people=names_of(work))
 
 
 def _expected(work: Work, booking: Booking) -> Expected:
-    closed = booking.patient_id in work.hidden
-    return Expected(
+    known = Expected(
         session_id=booking.id,
         chair_id=booking.chair_id,
         starts_at=booking.starts_at,
         delivery=booking.delivery,
-        name=None if closed else _name(work, booking.patient_id),
+        name=None,
+    )
+    if booking.patient_id in work.hidden:
+        return known
+    session = work.load(TreatmentSession, booking.id).now
+    policy = work.policy_or_defaults()
+    return replace(
+        known,
+        name=_name(work, booking.patient_id),
+        number=session.number,
+        gates=gates_of(work, session, chart_of(work, session, policy), policy),
     )
 
 
@@ -141,14 +158,17 @@ def _sitting(work: Work) -> dict[str, InChair]:
 
 def _in_chair(work: Work, session: TreatmentSession) -> InChair:
     policy = policy_of(work, session)
+    told = clocks(session, work.now, policy=policy)
     return InChair(
         name=_name(work, session.patient_id),
         session_id=session.id,
         delivery=session.delivery,
         number=session.number,
         state=session.state,
-        clocks=clocks(session, work.now, policy=policy),
+        clocks=told,
         rules_met=tuple(each.rule for each in escalations(session, policy)),
+        priority=standing_priority(session, policy),
+        line=reading_line(session, work.now, told, policy),
     )
 
 

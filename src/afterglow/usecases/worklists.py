@@ -154,6 +154,7 @@ def _with_forecast(standing: Standing, job: Loaded[ForecastJob] | None) -> Stand
     return replace(
         standing,
         next_due_at=None if last is None else last.next_due_at,
+        next_due_between=(None, None) if last is None else (last.next_due_from, last.next_due_until),
         relief_lost=last is not None and last.relapse is RelapseState.REACHED,
         forecast_fault=(job.now.fault or "it failed") if given_up else None,
     )

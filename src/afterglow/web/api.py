@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import hmac
 import json
-import logging
 import math
 import re
 import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass, is_dataclass, replace
 from dataclasses import fields as fields_of
 from datetime import UTC, date, datetime
 from threading import Lock
@@ -39,10 +38,11 @@ from afterglow.errors import (
     UnknownName,
     echo,
 )
+from afterglow.logs import say_fault
 from afterglow.store.codec import canonical, to_data
 from afterglow.store.logins import keyed_digest
 from afterglow.store.records import Store
-from afterglow.usecases.desk import CALLS, Desk, Page
+from afterglow.usecases.desk import CALLS, Desk, Page, check_permitted
 from afterglow.usecases.login import Proof, open_token
 from afterglow.usecases.signing import sign_by_token, signed_by
 from afterglow.usecases.work import Actor
@@ -60,7 +60,6 @@ _VERSION = re.compile(r'"([0-9]{1,9})"')
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE"]
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
 _KEPT_BUCKETS = 10_000
-_log = logging.getLogger("afterglow.api")
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -126,35 +125,40 @@ class _Api:
     async def answer(self, request: Request) -> Response:
         """The answer to any request below `/api`."""
         try:
-            body = await _body(request)
             asked = _Asked(
                 method=request.method,
                 path=str(request.scope["path"]),
                 query=tuple(request.query_params.multi_items()),
                 headers=request.headers,
-                body=body,
+                body=b"",
                 address=request.client.host if request.client is not None else "",
             )
-            response = await run_in_threadpool(self._answer, asked)
+            if asked.path == f"{PREFIX}/openapi.json":
+                response = _document(asked)
+            else:
+                actor = await run_in_threadpool(self._known, asked)  # before anything of the body is taken
+                body = await _body(request, self._largest(asked.path))
+                response = await run_in_threadpool(self._answer, replace(asked, body=body), actor)
         except _Refused as refused:
             response = _problem(refused.error, refused.status, refused.headers)
         except AfterglowError as refused:
             response = _problem(refused, _status(refused), _advice(refused))
         except Exception as fault:  # noqa: BLE001  its message may quote a patient's data, so its kind alone is told
-            _log.error("internal error %s at %s", type(fault).__name__, _where(fault))
+            say_fault(fault)
             response = _problem(StoreFault(f"The program is at fault ({type(fault).__name__})"), 500, {})
         for name, value in _HEADERS.items():
             response.headers.setdefault(name, value)
         return response
 
-    def _answer(self, asked: _Asked) -> Response:
+    def _largest(self, path: str) -> int:
+        """Bytes of a body; a file is a third longer as base64."""
+        route, _ = find_route(path.removeprefix(PREFIX))
+        return LARGEST_BODY + int(self._store.attachment_limit_mb * 1.4e6 if route is not None and route.large else 0)
+
+    def _answer(self, asked: _Asked, actor: Actor) -> Response:
         if not asked.path.startswith(f"{PREFIX}/"):
             raise NotFound("There is no such version of the API", allowed=PREFIX)
         below = asked.path.removeprefix(PREFIX)
-        if below == "/openapi.json":
-            _check_method(asked, "GET")
-            return Response(openapi(), media_type="application/json")
-        actor = self._known(asked)
         if below == SIGNATURES:
             _check_method(asked, "POST")
             return self._signature(asked, actor)
@@ -165,6 +169,7 @@ class _Api:
         if SIGNING in asked.headers:
             actor = signed_by(self._store, actor, asked.headers[SIGNING])
         desk = Desk(store=self._store, actor=actor, request_key=asked.headers.get("idempotency-key"))
+        check_permitted(route.case, desk)  # who may not is told so before anything of the request is looked at
         if len(dict(asked.query)) < len(asked.query):
             raise InputError("A field came twice", next_step="Send each field once")
         part, query = _split_part(asked.query) if route.listed else (None, asked.query)
@@ -210,7 +215,7 @@ class _Api:
         _check_sense(given, ())
         given |= {name: each.astimezone(UTC) for name, each in given.items() if isinstance(each, datetime)}
         for name in route.persons:
-            if given[name] is not None and actor.has(*route.case.roles):  # who may not is told that first
+            if given[name] is not None:
                 given[name] = signed_by(self._store, actor, given[name], second=True)
         if route.versioned:
             given["version"] = _seen_version(asked)
@@ -272,13 +277,18 @@ class _Buckets:
             )
 
 
-async def _body(request: Request) -> bytes:
+def _document(asked: _Asked) -> Response:
+    _check_method(asked, "GET")
+    return Response(openapi(), media_type="application/json")
+
+
+async def _body(request: Request, largest: int) -> bytes:
     """The body, no longer than the limit, however it comes."""
     found = bytearray()
     async for chunk in request.stream():
         found += chunk
-        if len(found) > LARGEST_BODY:
-            refused = OutOfRange("The body is too large", allowed=f"{LARGEST_BODY} bytes", next_step="Send it in parts")
+        if len(found) > largest:
+            refused = OutOfRange("The body is too large", allowed=f"{largest} bytes", next_step="Send it in parts")
             raise _Refused(413, refused, Connection="close")
     return bytes(found)
 
@@ -404,7 +414,7 @@ def _check_sense(value: Any, where: tuple[str, ...]) -> None:
 
 
 def _shown(route: Route, result: Any) -> Response:
-    body = route.answer.dump_json(result, fallback=_fallback)
+    body = route.answer.model_construct(result).model_dump_json(fallback=_fallback, warnings=False)
     response = Response(body, media_type="application/json")
     told = result.shown if isinstance(result, Page) else result
     version = getattr(told, "version", None)
@@ -417,6 +427,8 @@ def _fallback(value: Any) -> Any:
     """What the types alone do not tell how to write."""
     if isinstance(value, Mapping):
         return dict(value)
+    if hasattr(value, "tolist"):
+        return value.tolist()
     raise TypeError(type(value).__name__)
 
 
@@ -450,11 +462,3 @@ def _advice(error: AfterglowError) -> dict[str, str]:
         found = re.search(r"(\d+) s", error.next_step or "")
         return {"Retry-After": found[1] if found else "60"}
     return {"Retry-After": "5"} if isinstance(error, StoreFault) else {}
-
-
-def _where(fault: BaseException) -> str:
-    """File and line where it happened, nothing else."""
-    trace = fault.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return "?" if trace is None else f"{trace.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{trace.tb_lineno}"

@@ -8,6 +8,8 @@ from functools import cache
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
 
 from afterglow.markdown import table
 from afterglow.usecases.desk import signature_of
@@ -36,6 +38,7 @@ _EXAMPLES: dict[str, Any] = {
     "concentration_mg_per_ml": 50,
     "concentration_ug_per_ul": 50,
     "container_id": "vial-7",
+    "content": "JVBERi0xLjcK",
     "days": 30,
     "dose_mg_per_kg": 0.5,
     "endpoint": "PHQ-9 halved",
@@ -49,6 +52,7 @@ _EXAMPLES: dict[str, Any] = {
     "label": "reader of the ward",
     "login": "nora",
     "lot": "L1",
+    "media_type": "application/pdf",
     "medicines": [{"ingredient": "sertraline", "dose": "100 mg/day"}],
     "name": "PHQ-9",
     "only": ["measures", "sessions.read"],
@@ -76,7 +80,11 @@ _BESIDES: dict[str, tuple[str, ...]] = {  # fields that an example shows althoug
     "sessions.prepare": ("weight_kg", "concentration_mg_per_ml"),
     "sessions.finish_dose": ("amounts_ug",),
 }
-_OTHER = {"people.add": {"name": "Nora Nurse"}, "people.add_service": {"name": "Ward system", "login": "ward-system"}}
+_OTHER = {
+    "files.add": {"name": "letter.pdf"},
+    "people.add": {"name": "Nora Nurse"},
+    "people.add_service": {"name": "Ward system", "login": "ward-system"},
+}
 _REFUSALS: dict[str, tuple[str, str]] = {
     "401": ("Unknown", "no token, or one that does not hold"),
     "403": ("Forbidden", "not for this person or token, or it asks for a signature"),
@@ -84,7 +92,7 @@ _REFUSALS: dict[str, tuple[str, str]] = {
     "405": ("WrongMethod", "`Allow` says which"),
     "409": ("Refused", "a rule of care or what is there already stands against it"),
     "412": ("Outdated", "somebody changed it since it was looked at"),
-    "413": ("TooLarge", "the body is larger than 1 MB"),
+    "413": ("TooLarge", "the body is larger than 1 MB, or than a file may be"),
     "415": ("WrongType", "the body is no JSON"),
     "422": ("Malformed", "a field is missing, unknown or out of range"),
     "428": ("VersionNeeded", "`If-Match` is missing"),
@@ -135,9 +143,9 @@ def document() -> dict[str, Any]:
     for name, route in routes().items():
         asked += [
             ((name, "asked"), "validation", TypeAdapter(route.asked)),
-            ((name, "answer"), "serialization", route.answer),
+            ((name, "answer"), "serialization", TypeAdapter(route.answer)),
         ]
-    made, defs = TypeAdapter.json_schemas(asked, ref_template="#/components/schemas/{model}")
+    made, defs = TypeAdapter.json_schemas(asked, ref_template="#/components/schemas/{model}", schema_generator=_Schemas)
     schemas = {str(key): value for key, value in defs["$defs"].items()}
     forms = {key: value for (key, _), value in made.items()}
     examples = _Examples(schemas)
@@ -320,6 +328,20 @@ def _has_version(route: Route) -> bool:
     return not route.listed and "version" in getattr(given, "__dataclass_fields__", {})
 
 
+class _Schemas(GenerateJsonSchema):
+    """With files as base64, and arrays as lists of numbers; null stands for none."""
+
+    def bytes_schema(self, schema: core_schema.BytesSchema) -> JsonSchemaValue:
+        """The schema of a file."""
+        del schema
+        return {"type": "string", "format": "base64url"}
+
+    def is_instance_schema(self, schema: core_schema.IsInstanceSchema) -> JsonSchemaValue:
+        """The schema of an array."""
+        del schema
+        return {"type": "array", "items": {}}
+
+
 class _Examples:
     """Examples made of the schemas and of words for their fields."""
 
@@ -364,8 +386,8 @@ class _Examples:
                 return [self.of(each, name, depth + 1) for each in found["prefixItems"]]
             return [self.of(found["items"], name, depth + 1)] if depth < 4 and "items" in found else []
         if kind == "string":
-            dates = {"date-time": _AT, "date": "2026-12-01"}
-            return dates.get(found.get("format", ""), _ID if name.endswith("id") else name or "text")
+            forms = {"date-time": _AT, "date": "2026-12-01", "base64url": "aGVsbG8=", "duration": "PT2H"}
+            return forms.get(found.get("format", ""), _ID if name.endswith("id") else name or "text")
         return {"integer": 1, "number": 1.0, "boolean": True}.get(str(kind))
 
 

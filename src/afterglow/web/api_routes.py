@@ -1,7 +1,8 @@
 """The routes of the API, made of the use cases: one each, its fields and answer as the use case's own types say.
 
 A use case `group.what` that is about one thing is `/api/v1/group/{thing_id}/what`, any other `/api/v1/group/what`. What
-looks is a GET, what writes a POST; a search is a POST too, since names stand in no address.
+looks is a GET, what writes a POST. So is a look that is given more than words and numbers, and a search, since names
+stand in no address.
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
+from enum import Enum
 from functools import cache
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, create_model
+from pydantic import BaseModel, ConfigDict, RootModel, create_model
 
 from afterglow.clinic import Role
 from afterglow.usecases import permissions  # noqa: F401  every use case is in the catalogue from here on
@@ -27,7 +30,15 @@ PREFIX = "/api/v1"
 BEARERS = frozenset({*LOGIN_ROLES, Role.ROOM})
 """Roles that somebody with a token may have; patients and the program itself have none."""
 _SEARCHES = {"patients.find"}
-_CONFIG = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, hide_input_in_errors=True)
+_CONFIG = ConfigDict(
+    extra="forbid", strict=True, allow_inf_nan=False, hide_input_in_errors=True, val_json_bytes="base64"
+)
+
+
+class Answer(RootModel[T], Generic[T]):
+    """What a use case gives, as JSON: files as base64, arrays as lists of numbers."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, ser_json_bytes="base64")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +67,7 @@ class Route:
         persons: fields that hold a second person's signature.
         versioned: it changes a version that the caller saw, and `If-Match` says which.
         listed: its answer comes in parts.
+        large: it takes a file.
     """
 
     case: UseCase
@@ -66,7 +78,8 @@ class Route:
     persons: tuple[str, ...]
     versioned: bool
     listed: bool
-    answer: TypeAdapter[Any]
+    large: bool
+    answer: type[RootModel[Any]]
 
 
 @cache
@@ -108,20 +121,23 @@ def _route(case: UseCase) -> Route:
     listed = case.reads and _is_list(signature.return_annotation)
     return Route(
         case=case,
-        method="GET" if case.reads and case.name not in _SEARCHES else "POST",
+        method="GET" if case.reads and _fits_address(case.name, given.values()) else "POST",
         path=f"{PREFIX}/{group}/{{{thing}}}/{what}" if thing else f"{PREFIX}/{group}/{what}",
         thing=thing,
         asked=create_model(f"{group}_{what}", __config__=_CONFIG, **fields),
         persons=persons,
         versioned=versioned,
         listed=listed,
+        large=any(bytes in _options(each.annotation) for each in given.values()),
         answer=_answer(signature.return_annotation, reads=case.reads, listed=listed),
     )
 
 
-def _answer(given: Any, *, reads: bool, listed: bool) -> TypeAdapter[Any]:
+def _answer(given: Any, *, reads: bool, listed: bool) -> type[RootModel[Any]]:
     wrapped: Any = Listed if listed else Page
-    return TypeAdapter(wrapped[get_args(given)[0] if listed else given] if reads else given)
+    kinds: Any = Answer
+    made: type[RootModel[Any]] = kinds[wrapped[get_args(given)[0] if listed else given] if reads else given]
+    return made
 
 
 def _by_place(each: inspect.Parameter) -> bool:
@@ -130,6 +146,12 @@ def _by_place(each: inspect.Parameter) -> bool:
 
 def _needed(each: inspect.Parameter) -> bool:
     return each.default is inspect.Parameter.empty
+
+
+def _fits_address(name: str, given: Iterable[inspect.Parameter]) -> bool:
+    plain = (str, int, float, date, Enum, type(None))
+    options = [option for each in given for option in _options(each.annotation)]
+    return name not in _SEARCHES and all(isinstance(each, type) and issubclass(each, plain) for each in options)
 
 
 def _is_list(given: Any) -> bool:

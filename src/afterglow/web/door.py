@@ -6,8 +6,6 @@ opens it for any other server.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from fastapi import APIRouter, FastAPI, Request, Response
 
 from afterglow.demo import Sheet, code_of
@@ -44,9 +42,9 @@ def add_door(app: FastAPI, sheet: Sheet) -> None:
 
     @router.get(PATH)
     def door(request: Request) -> Response:
-        clinic = store_of(request).clinics()[0]
-        code = code_of(sheet, datetime.now(UTC))
-        answer = page(request, "demo.html", sheet=sheet, code=code, made_up=clinic)
+        store = store_of(request)
+        code = code_of(sheet, store.clock())
+        answer = page(request, "demo.html", sheet=sheet, code=code, made_up=store.clinics()[0])
         answer.headers["Refresh"] = str(_REFRESH_S)
         return answer
 

@@ -20,6 +20,7 @@ from afterglow.web.pages import (
     THEMES,
     PageRoute,
     desk_of,
+    first_page,
     keep_login,
     page,
     status_of,
@@ -32,9 +33,9 @@ Text = Annotated[str, Form()]
 
 
 @router.get("/")
-def home() -> Response:
-    """The day's page, or the login before it."""
-    return RedirectResponse("/today", status_code=303)
+def home(request: Request) -> Response:
+    """Where somebody's work begins, or the login before it."""
+    return RedirectResponse(first_page(desk_of(request).actor), status_code=303)
 
 
 @router.get("/login")
@@ -56,7 +57,7 @@ def enter(request: Request, login: Text = "", password: Text = "", code: Text = 
     except AfterglowError as refused:
         shown = login if is_login(login.strip().lower()) else ""  # a password typed here by mistake is not shown
         return _login_form(request, refused=refused, login=shown, chosen=chosen)
-    response = RedirectResponse("/today", status_code=303)
+    response = RedirectResponse(first_page(entered.actor), status_code=303)
     keep_login(request, response, entered)
     return response
 

@@ -6,9 +6,7 @@ and code carries the form on, and sends it to where it was going.
 
 from __future__ import annotations
 
-import logging
-import secrets
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from typing import Any
@@ -25,6 +23,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from starlette.exceptions import HTTPException
 
 from afterglow.errors import AfterglowError, LoginRefused, NotPermitted, SignAgain, TooManyTries
+from afterglow.logs import say_fault
 from afterglow.render.report import block_rules
 from afterglow.render.tokens import css_variables
 from afterglow.store.records import Clinic, Store
@@ -38,7 +37,8 @@ THEMES = ("light", "dark")
 AGAIN_PASSWORD, AGAIN_CODE = "again_password", "again_code"  # of a form that also proves who sends it
 _DEVICE_LASTS_S = 365 * 24 * 3600
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
-_LOG = logging.getLogger(__name__)
+Typed = tuple[tuple[str, str], ...]
+"""A form as it came: names and values, a name as often as it was given."""
 # Status by the start of an error's code; the longest start wins.
 STATUSES = {
     "input": 422,
@@ -68,11 +68,22 @@ _STATIC = {
     "mark.svg": "image/svg+xml",
     "live.js": "text/javascript",
     "shell.js": "text/javascript",
+    "session.css": "text/css",
+    "room.css": "text/css",
+    "session.js": "text/javascript",
+    "offline.js": "text/javascript",
+    "locked.js": "text/javascript",
     "patient.css": "text/css",
     "link.js": "text/javascript",
 }
 _FONT = "inter-latin-wght-normal.woff2"
-_NAVIGATION = (("/today", "Today", "today.read"), ("/evidence", "Evidence", None))
+_NAVIGATION = (
+    ("/today", "Today", "today.read"),
+    ("/diary", "Diary", "diary.show"),
+    ("/worklist", "Worklist", "worklist.read"),
+    ("/evidence", "Evidence", None),
+    ("/screens", "Screens", "passes.issue_room"),
+)
 _TEMPLATES = Environment(
     loader=PackageLoader("afterglow.web", "templates"),
     autoescape=select_autoescape(default=True),
@@ -90,12 +101,12 @@ class PageRoute(APIRoute):
         inner = super().get_route_handler()
 
         async def handle(request: Request) -> Response:
-            typed: Mapping[str, str] = {}
+            typed: Typed = ()
             try:
                 if request.method == "POST":
                     _check_same_site(request)
                     typed = await _typed(request)
-                    if AGAIN_PASSWORD in typed:
+                    if AGAIN_PASSWORD in dict(typed):
                         await run_in_threadpool(_prove_again, request, typed)
                 response = await inner(request)
             except AfterglowError as refused:
@@ -114,7 +125,7 @@ class PageRoute(APIRoute):
 
         return handle
 
-    def refused(self, request: Request, refused: AfterglowError, typed: Mapping[str, str]) -> Response:
+    def refused(self, request: Request, refused: AfterglowError, typed: Typed) -> Response:
         """The page of a refusal."""
         return refusal(request, refused, typed)
 
@@ -132,11 +143,26 @@ def status_of(error: AfterglowError) -> int:
 
 def add_pages(app: FastAPI, store: Store) -> None:
     """Mount the pages on an application: log in at `/login`, work at `/today`."""
-    from afterglow.web import chart, entering, evidence, finding, patient, today  # noqa: PLC0415  each needs what is above
+    from afterglow.web import (  # noqa: PLC0415  each needs what is above
+        chart,
+        clinic,
+        diary,
+        entering,
+        evidence,
+        finding,
+        offline,
+        patient,
+        session,
+        today,
+        wall,
+        work,
+    )
 
     app.state.store = store
     app.add_exception_handler(HTTPException, _no_such_page)
-    pages = (entering, today, finding, chart, evidence, patient)
+    pages = (
+        entering, today, finding, diary, work, chart, evidence, clinic, patient, session, offline, wall
+    )  # fmt: skip
     for router in (_files(), *(each.router for each in pages)):
         app.include_router(router, include_in_schema=False)
 
@@ -181,6 +207,12 @@ def may(actor: Actor, name: str) -> bool:
     return actor.has(*CATALOGUE[name].roles)
 
 
+def first_page(actor: Actor) -> str:
+    """Where somebody's work begins: the first page that is theirs."""
+    work = [(path, name) for path, _, name in _NAVIGATION if name is not None and path != "/screens"]
+    return next((path for path, name in work if may(actor, name)), "/clinic")  # who sets up begins there
+
+
 def page(request: Request, template: str, *, desk: Desk | None = None, status: int = 200, **shown: Any) -> HTMLResponse:
     """A page from its template; the top bar knows who is at work, if anybody."""
     clinic = None if desk is None else clinic_of(desk.store, desk.actor.clinic_id)
@@ -212,7 +244,7 @@ def _links(desk: Desk | None) -> list[tuple[str, str]]:
     return [(path, words) for path, words, name in _NAVIGATION if name is None or may(desk.actor, name)]
 
 
-def refusal(request: Request, refused: AfterglowError, typed: Mapping[str, str]) -> Response:
+def refusal(request: Request, refused: AfterglowError, typed: Typed) -> Response:
     """What was refused, in its own words; who is not known goes to the login, and keeps what was typed.
 
     Args:
@@ -224,7 +256,7 @@ def refusal(request: Request, refused: AfterglowError, typed: Mapping[str, str])
     if isinstance(refused, LoginRefused) and request.method == "GET":
         return RedirectResponse("/login?ended=1" if known else "/login", status_code=303)
     ended = isinstance(refused, LoginRefused) and known
-    if ended or isinstance(refused, SignAgain) or (isinstance(refused, TooManyTries) and AGAIN_PASSWORD in typed):
+    if ended or isinstance(refused, SignAgain) or (isinstance(refused, TooManyTries) and AGAIN_PASSWORD in dict(typed)):
         return _again_page(request, refused, typed)
     return error_page(request, status_of(refused), refused.message, "Nothing was changed.")
 
@@ -236,13 +268,7 @@ def error_page(request: Request, status: int, title: str, text: str) -> HTMLResp
 
 def unexpected(request: Request, fault: Exception) -> HTMLResponse:
     """The page of a fault of the program; the log holds its kind and place under the number that the page shows."""
-    number = secrets.token_hex(4)
-    trace, places = fault.__traceback__, []
-    while trace is not None:
-        places.append(f"{trace.tb_frame.f_code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}")
-        trace = trace.tb_next
-    _LOG.error("fault %s: %s at %s", number, type(fault).__name__, " > ".join(places[-6:]))
-    text = f"Nothing more was done. Tell whoever runs Afterglow the number {number}; the log holds it."
+    text = f"Nothing more was done. Tell whoever runs Afterglow the number {say_fault(fault)}; the log holds it."
     return error_page(request, 500, "Afterglow made a mistake", text)
 
 
@@ -257,15 +283,15 @@ async def _no_such_page(request: Request, fault: Exception) -> Response:
     return response
 
 
-def _again_page(request: Request, refused: AfterglowError, typed: Mapping[str, str]) -> HTMLResponse:
+def _again_page(request: Request, refused: AfterglowError, typed: Typed) -> HTMLResponse:
     """Asks for password and code, and carries the form on: with them it goes to where it was going."""
     secret = ("password", "code")
-    kept = [(name, value) for name, value in typed.items() if not any(each in name for each in secret)]
+    kept = [(name, value) for name, value in typed if not any(each in name for each in secret)]
     return page(
         request,
         "again.html",
         status=status_of(refused),
-        refused=refused if AGAIN_PASSWORD in typed else None,
+        refused=refused if AGAIN_PASSWORD in dict(typed) else None,
         signing=isinstance(refused, SignAgain),
         to=request.url.path,
         login=_login_of(request),
@@ -273,13 +299,13 @@ def _again_page(request: Request, refused: AfterglowError, typed: Mapping[str, s
     )
 
 
-async def _typed(request: Request) -> Mapping[str, str]:
+async def _typed(request: Request) -> Typed:
     if not request.headers.get("content-type", "").startswith(_FORMS):
-        return {}
-    return {name: value for name, value in (await request.form()).items() if isinstance(value, str)}
+        return ()
+    return tuple((name, value) for name, value in (await request.form()).multi_items() if isinstance(value, str))
 
 
-def _prove_again(request: Request, typed: Mapping[str, str]) -> None:
+def _prove_again(request: Request, typed: Typed) -> None:
     """Sign with a session that goes on, or begin a new one of the same person in place of one that has ended.
 
     Raises: LoginRefused, TooManyTries.
@@ -288,8 +314,8 @@ def _prove_again(request: Request, typed: Mapping[str, str]) -> None:
     login, address = _login_of(request), "" if request.client is None else request.client.host
     proof = Proof(
         login=login,
-        password=typed[AGAIN_PASSWORD],
-        code=typed.get(AGAIN_CODE, ""),
+        password=dict(typed)[AGAIN_PASSWORD],
+        code=dict(typed).get(AGAIN_CODE, ""),
         device=request.cookies.get(DEVICE_COOKIE),
         address=address,
     )

@@ -1,12 +1,11 @@
 """A patient's own pages, opened by a link on a phone: one question a screen, own progress, and help always in sight.
 
 The link's token stands behind the # of its address, where no server sees it. It goes into a cookie, and is
-exchanged for a session when the patient says Start. Without scripts the link is pasted; everything after needs none.
+exchanged for a session when the patient says Start. Without scripts the link is pasted; all that follows needs none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -22,12 +21,13 @@ from afterglow.render.text import format_day
 from afterglow.scales import Direction, instrument
 from afterglow.store.records import Clinic
 from afterglow.usecases.answering import CRITICAL, Asked, Progress, ask, progress, questions_of, tap
+from afterglow.usecases.contacts import stop
 from afterglow.usecases.desk import Desk
 from afterglow.usecases.login import log_out, open_link, resume
 from afterglow.usecases.measures import answer, check_in
 from afterglow.usecases.passes import SEPARATOR, LinkEnd, Purpose, why_ended
 from afterglow.usecases.policies import HelpLines, help_lines
-from afterglow.web.pages import PageRoute, page, status_of, store_of
+from afterglow.web.pages import PageRoute, Typed, page, status_of, store_of
 
 LINK_COOKIE, PATIENT_COOKIE, CLINIC_COOKIE = "afterglow_link", "afterglow_patient", "afterglow_patient_clinic"
 _LINK_LASTS_S, _CLINIC_LASTS_S = 600, 24 * 3600
@@ -69,7 +69,7 @@ Number = Annotated[int, Form()]
 class PatientRoute(PageRoute):
     """A route whose refusals are told in a patient's words."""
 
-    def refused(self, request: Request, refused: AfterglowError, typed: Mapping[str, str]) -> Response:  # noqa: ARG002
+    def refused(self, request: Request, refused: AfterglowError, typed: Typed) -> Response:  # noqa: ARG002
         """The page of a link that does not open, or of what went wrong."""
         if isinstance(refused, TooManyTries):
             wait = "Too many tries. Wait a few minutes, then open the link again."
@@ -237,6 +237,21 @@ def own_progress(request: Request) -> Response:
     desk = _desk(request)
     shown = progress(desk, str(desk.actor.patient_id)).shown
     return _shown(request, "patient_progress.html", clinic_id=desk.actor.clinic_id, **_story(request, desk, shown))
+
+
+@router.get("/my/messages")
+def ask_stop(request: Request) -> Response:
+    """Whether the clinic's messages should end."""
+    return _shown(request, "patient_messages.html", clinic_id=_desk(request).actor.clinic_id)
+
+
+@router.post("/my/messages")
+def stop_messages(request: Request) -> Response:
+    """No more messages, from this moment on; the questions of this link stay."""
+    desk = _desk(request)
+    stop(desk, str(desk.actor.patient_id))
+    words = "The clinic sends you no more messages like this. To have them again, tell the clinic."
+    return _end_page(request, ("Stopped", words), clinic_id=desk.actor.clinic_id, status=200)
 
 
 @router.post("/my/leave")

@@ -11,8 +11,8 @@ import secrets
 import sys
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any, Self
@@ -21,7 +21,7 @@ import uvicorn
 from fastapi import FastAPI, Request
 
 from afterglow.errors import AfterglowError, InputError, UnreadableFile
-from afterglow.logs import gathering, passed, say
+from afterglow.logs import gathering, say
 from afterglow.logs import start as start_log
 from afterglow.settings import Settings
 from afterglow.store.audit import anchor
@@ -29,7 +29,7 @@ from afterglow.store.records import Store
 from afterglow.usecases.post import run_due
 from afterglow.usecases.upkeep import opened
 from afterglow.web.api import Limits, add_api
-from afterglow.web.pages import add_pages, error_page
+from afterglow.web.pages import add_pages, unexpected
 from afterglow.web.worker import Worker
 
 EVERY = timedelta(minutes=1)
@@ -115,6 +115,7 @@ def serve(
     started: Callable[[str], None],
     more: Callable[[FastAPI], None] | None = None,
     until: Callable[[str], None] | None = None,
+    clock: Callable[[Store], Callable[[], datetime]] | None = None,
 ) -> None:
     """Serve until it is asked to end; clocks and forecasts run meanwhile.
 
@@ -123,12 +124,14 @@ def serve(
         where: checked before anything is opened.
         started: is told the address once it listens.
         more: adds to the application, as the demo does.
+        clock: gives the time that is kept there; the time now if None.
         until: is told the address too, beside the server, which ends when this returns; None serves until asked to end.
     Raises: InputError, UnreadableFile, StoreFault; InputError if the port is taken.
     """
     check_listening(where)
     start_log(sys.stderr)
-    with opened(settings) as store:
+    with opened(settings) as found:
+        store = found if clock is None else replace(found, clock=clock(found))
         server = _Server(
             uvicorn.Config(
                 make_app(store, Limits(per_minute=settings.api_per_minute), more=more),
@@ -190,19 +193,16 @@ class RequestLog:
                 message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
             await send(message)
 
-        with gathering() as about:
+        with gathering(request=request_id) as about:
             try:
                 await self._app(scope, receive, answer)
             except Exception as fault:
                 if status:
                     raise
-                say("request.failed", request=request_id, fault=type(fault).__name__, passed=passed(fault))
-                words = f"Nothing was changed. Say this number when you report it: {request_id}."
-                await error_page(Request(scope), 500, "Afterglow failed here", words)(scope, receive, answer)
+                await unexpected(Request(scope), fault)(scope, receive, answer)
             finally:
                 say(
                     "request",
-                    request=request_id,
                     method=scope["method"] if scope["method"] in _METHODS else "other",
                     route=getattr(scope.get("route"), "path", "none"),
                     status=status,

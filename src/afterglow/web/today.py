@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Header, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse, StreamingResponse
 
-from afterglow.clinic import SessionState
 from afterglow.clinic.worklist import WorkKind
 from afterglow.errors import LoginRefused, StoreFault
 from afterglow.store import audit
@@ -20,18 +19,10 @@ from afterglow.usecases.sessions import check_in
 from afterglow.usecases.today import read_today
 from afterglow.usecases.worklists import read_worklist
 from afterglow.web.pages import PageRoute, day_of, desk_of, page
+from afterglow.web.words import GATES, PHASES, STEPS, short_name
 
 router = APIRouter(route_class=PageRoute)
 POLL_S, HEARTBEAT_S = 1.0, 15.0
-STEPS = ("Arrive", "Screen", "Go or no-go", "Dose", "Monitor", "Leave", "Close")
-PHASES = {
-    SessionState.ARRIVED: (2, "Screen"),
-    SessionState.SCREENED: (3, "Go or no-go"),
-    SessionState.CLEARED: (4, "Dose"),
-    SessionState.DOSING: (4, "Dose"),
-    SessionState.HELD: (4, "Dose held"),
-    SessionState.OBSERVING: (5, "Monitor"),
-}
 _ELSEWHERE = {WorkKind.ALERT, WorkKind.SESSION_OPEN}  # alerts and chairs have their own places on the page
 _SHOWN = 8
 _READS = {"read", "read.spooled"}
@@ -58,7 +49,7 @@ def follow(request: Request, last_event_id: Annotated[int | None, Header()] = No
     """A stream that says that something was written: the number of the audit event, nothing else."""
     desk_of(request, refresh=True)
     start = max(0, after if last_event_id is None else last_event_id)
-    return StreamingResponse(_stream(request, start), media_type="text/event-stream")
+    return StreamingResponse(stream(request, start, desk_of), media_type="text/event-stream")
 
 
 @router.post("/sessions/arrive")
@@ -102,6 +93,9 @@ def _shown(desk: Desk) -> dict[str, Any]:
         "due_in_all": len(due),
         "steps": STEPS,
         "phases": PHASES,
+        "gate_words": GATES,
+        "short": short_name,
+        "who": lambda login: told.shown.people.get(login, login),
     }
 
 
@@ -109,12 +103,12 @@ def _back() -> Response:
     return RedirectResponse("/today", status_code=303)
 
 
-async def _stream(request: Request, seq: int) -> AsyncIterator[str]:
+async def stream(request: Request, seq: int, desk_for: Callable[..., Desk]) -> AsyncIterator[str]:
     """Changes after an event's number. Rows wait in the database, so nothing queues here however slow the reader."""
     waited = HEARTBEAT_S  # a first line at once opens the stream
     while not await request.is_disconnected():
         try:
-            last, changed = await run_in_threadpool(_news, request, seq)
+            last, changed = await run_in_threadpool(_news, desk_for, request, seq)
         except LoginRefused:
             yield "event: ended\ndata: log in again\n\n"
             return
@@ -131,8 +125,8 @@ async def _stream(request: Request, seq: int) -> AsyncIterator[str]:
         waited += POLL_S
 
 
-def _news(request: Request, seq: int) -> tuple[int, bool]:
-    desk = desk_of(request, refresh=True)
+def _news(desk_for: Callable[..., Desk], request: Request, seq: int) -> tuple[int, bool]:
+    desk = desk_for(request, refresh=True)
     with desk.store.read(desk.actor.clinic_id, by=desk.actor.person_id) as tx:
         found = audit.last_events(tx, after=seq)
     return (found[-1].seq if found else seq), any(each.action not in _READS for each in found)

@@ -15,7 +15,7 @@ function follow(board) {
     busy = true;
     try {
       const answer = await fetch(board.dataset.board, { redirect: "manual" });
-      if (answer.type === "opaqueredirect") return location.assign("/login?ended=1");
+      if (answer.type === "opaqueredirect") return location.assign(board.dataset.home ?? "/login?ended=1");
       if (!answer.ok) throw new Error(String(answer.status));
       const focused = focusKey(document.activeElement);
       board.innerHTML = await answer.text();
@@ -38,7 +38,7 @@ function follow(board) {
     const seq = board.querySelector("[data-seq]").dataset.seq;
     source = new EventSource(`${board.dataset.events}?after=${seq}`);
     source.addEventListener("changed", refresh);
-    source.addEventListener("ended", () => location.assign("/login?ended=1"));
+    source.addEventListener("ended", () => { source.close(); location.assign(board.dataset.home ?? "/login?ended=1"); });
     source.addEventListener("open", () => { clearInterval(poll); poll = setInterval(refresh, 60000); });
     source.addEventListener("error", () => { clearInterval(poll); poll = setInterval(refresh, POLL_MS); mark(true); });
   }

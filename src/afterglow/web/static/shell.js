@@ -6,6 +6,10 @@ const OPEN = ["keydown", "pointerdown"];
 watchIdle(Number(document.body.dataset.idleS));
 watchKeys();
 watchNetwork();
+for (const each of document.querySelectorAll("[data-print]")) {
+  each.hidden = false;
+  each.addEventListener("click", (event) => { event.preventDefault(); print(); });
+}
 
 function watchIdle(idleS) {
   const box = document.getElementById("idle");

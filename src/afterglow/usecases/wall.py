@@ -1,0 +1,114 @@
+"""The screen on a room's wall: every chair in its place, initials and clocks; nobody's name or id."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from afterglow.clinic import (
+    Booking,
+    BookingState,
+    Clocks,
+    Delivery,
+    Diary,
+    Priority,
+    Role,
+    SessionState,
+    TreatmentSession,
+)
+from afterglow.clinic import clocks as clocks_of
+from afterglow.store import facts, patients
+from afterglow.usecases.desk import view
+from afterglow.usecases.passes import Pass, PassKind
+from afterglow.usecases.policies import DIARY
+from afterglow.usecases.room import IN_ROOM
+from afterglow.usecases.session_sheet import ReadingMark, reading_line, standing_priority
+from afterglow.usecases.sessions import policy_of
+from afterglow.usecases.work import CARE, Work
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoomLine:
+    """Who sits in a chair now: initials, phase, clocks, and how fast somebody must respond to what was read."""
+
+    initials: str
+    delivery: Delivery
+    state: SessionState
+    clocks: Clocks
+    priority: Priority | None
+    line: tuple[ReadingMark, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WallChair:
+    """One chair in the clinic's own order.
+
+    Args:
+        taken: whether somebody sits there.
+        now: None for a free chair, and for one whose chart is open to its team alone.
+        next_at, next_initials: who is booked into it next today.
+    """
+
+    chair_id: str
+    taken: bool
+    now: RoomLine | None
+    next_at: datetime | None
+    next_initials: str
+
+
+@view("rooms.board", roles=(Role.ROOM, Role.COORDINATOR, *CARE), in_room=True)
+def read_board(work: Work, *, until: datetime | None = None) -> tuple[WallChair, ...]:
+    """Who is in which chair now and who comes next, for a screen that everybody in the room sees.
+
+    `until` is the end of the day, for who comes next; without it nobody is told.
+    """
+    kind, _, pass_id = work.actor.person_id.partition(":")
+    chairs = work.load(Pass, pass_id).now.chairs if kind == PassKind.ROOM else ()
+    held = {each.id: each.chair_id for each in _booked(work, BookingState.ARRIVED)}
+    here = [each for each in facts.load_all(work.tx, TreatmentSession, states=IN_ROOM) if each.id in held]
+    taken = {held[each.id] for each in here}  # past closed charts too: a taken chair is never shown as free
+    open_to = (each.now for each in here if each.patient_id not in work.hidden)
+    sitting = {held[session.id]: session for session in open_to if session is not None}
+    coming = () if until is None else _booked(work, BookingState.BOOKED, until=until)
+    plan = work.find(Diary, DIARY)
+    places = tuple(each.id for each in plan.now.chairs) if plan is not None else tuple(sorted(taken))
+    shown = []
+    for chair_id in (each for each in places if not chairs or each in chairs):
+        session = sitting.get(chair_id)
+        following = next((each for each in coming if each.chair_id == chair_id), None)
+        shown.append(
+            WallChair(
+                chair_id=chair_id,
+                taken=chair_id in taken,
+                now=None if session is None else _line(work, session),
+                next_at=None if following is None else following.starts_at,
+                next_initials="" if following is None else _initials(work, following.patient_id),
+            )
+        )
+    work.patient_id = None
+    work.subject = None
+    return tuple(shown)
+
+
+def _booked(work: Work, state: BookingState, *, until: datetime | None = None) -> tuple[Booking, ...]:
+    found = facts.load_all(work.tx, Booking, states=(state,), due_until=until)
+    return tuple(sorted((each.now for each in found if each.now is not None), key=lambda each: each.starts_at))
+
+
+def _line(work: Work, session: TreatmentSession) -> RoomLine:
+    policy = policy_of(work, session)
+    told = clocks_of(session, work.now, policy=policy)
+    return RoomLine(
+        initials=_initials(work, session.patient_id),
+        delivery=session.delivery,
+        state=session.state,
+        clocks=told,
+        priority=standing_priority(session, policy),
+        line=reading_line(session, work.now, told, policy),
+    )
+
+
+def _initials(work: Work, patient_id: str) -> str:
+    """A patient's initials: all that a room's screen shows of who it is; none for a chart open to its team alone."""
+    known = None if patient_id in work.hidden else patients.load(work.tx, patient_id).identifiers
+    return "" if known is None else " ".join(f"{word[0].upper()}." for word in known.name.split()[:3])

@@ -1,0 +1,166 @@
+"""Set-up of a clinic: what it needs before its first patient, what it has, and the forms for what is set here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Form, Request, Response
+from fastapi.responses import RedirectResponse
+
+from afterglow.clinic import Chair, Closure, Delivery, Diary, Role
+from afterglow.errors import AfterglowError, InputError
+from afterglow.usecases.policies import (
+    HelpLines,
+    help_lines,
+    publish_consent_form,
+    read_readiness,
+    set_chairs,
+    set_help_lines,
+)
+from afterglow.web.diary import local_time
+from afterglow.web.pages import PageRoute, clinic_of, desk_of, page, status_of, store_of
+
+router = APIRouter(route_class=PageRoute)
+NEEDED = (Role.MEDICAL_DIRECTOR, Role.PRESCRIBER, Role.NURSE, Role.COORDINATOR)
+_SPARE_ROWS = 3  # empty rows for new chairs
+Text = Annotated[str, Form()]
+Texts = Annotated[Sequence[str], Form()]
+
+
+@router.get("/clinic")
+def show(request: Request) -> Response:
+    """The steps, each done or open."""
+    return _page(request)
+
+
+@router.post("/clinic/chairs")
+def keep_chairs(
+    request: Request, chair: Texts = (), gives: Texts = (), capacity: Text = "", nurses: Text = ""
+) -> Response:
+    """Chairs with what may be given in each; a chair without a name is left out."""
+    desk = desk_of(request)
+    try:
+        chairs = tuple(
+            Chair(id=name.strip(), deliveries=tuple(d for d in Delivery if f"{n}:{d}" in gives))
+            for n, name in enumerate(chair)
+            if name.strip()
+        )
+        if any(not each.deliveries for each in chairs):
+            raise InputError("A chair is for something", next_step="Tick what may be given in it", about="chairs")
+        closures = _diary(request).closures
+        at_once, watch = _whole(capacity, "capacity"), _whole(nurses, "nurses") if nurses.strip() else None
+        set_chairs(desk, chairs, capacity=at_once, closures=closures, nurses=watch)
+    except AfterglowError as refused:
+        return _page(request, refused=refused, form="chairs")
+    return _back("chairs")
+
+
+@router.post("/clinic/close")
+def close(
+    request: Request, chair: Text = "", begin: Text = "", end: Text = "", reason: Text = "", drop: Text = ""
+) -> Response:
+    """A time in which nothing is booked, of one chair or of all; or one of them taken away again."""
+    desk = desk_of(request)
+    zone = ZoneInfo(clinic_of(desk.store, desk.actor.clinic_id).time_zone)
+    now = _diary(request)
+    try:
+        if drop:
+            kept = tuple(each for n, each in enumerate(now.closures) if str(n) != drop)
+        else:
+            starts, until = (local_time(*each.partition("T")[::2], zone) for each in (begin, end))
+            if not reason.strip():
+                raise InputError("A closure needs a reason", next_step="Say why", about="reason")
+            made = Closure(starts_at=starts, until=until, reason=reason.strip()[:80], chair_id=chair or None)
+            kept = (*now.closures, made)
+        set_chairs(desk, now.chairs, capacity=now.capacity, closures=kept, nurses=now.nurses)
+    except AfterglowError as refused:
+        return _page(request, refused=refused, form="closures")
+    return _back("closures")
+
+
+@router.post("/clinic/consent")
+def publish(request: Request, delivery: Text = "", version: Text = "") -> Response:
+    """The consent form in use for a delivery."""
+    try:
+        publish_consent_form(desk_of(request), _delivery(delivery), version=version)
+    except AfterglowError as refused:
+        return _page(request, refused=refused, form="consent")
+    return _back("consent")
+
+
+@router.post("/clinic/help")
+def keep_help(
+    request: Request,
+    emergency: Text = "",
+    crisis: Text = "",
+    crisis_text: Text = "",
+    clinic: Text = "",
+    answered: Text = "",
+) -> Response:
+    """Whom patients are told to call."""
+    lines = HelpLines(
+        emergency=emergency.strip(),
+        crisis=crisis.strip(),
+        crisis_text=bool(crisis_text),
+        clinic=clinic.strip(),
+        answered=answered.strip()[:60],
+    )
+    try:
+        set_help_lines(desk_of(request), lines)
+    except AfterglowError as refused:
+        return _page(request, refused=refused, form="help", typed=lines)
+    return _back("help")
+
+
+def _page(
+    request: Request, *, refused: AfterglowError | None = None, form: str = "", typed: HelpLines | None = None
+) -> Response:
+    desk = desk_of(request)
+    ready = read_readiness(desk).shown
+    chairs = () if ready.diary is None else ready.diary.chairs
+    missing = [each for each in NEEDED if each not in ready.people]
+    done = {
+        "people": not missing,
+        "policy": ready.policy is not None,
+        "chairs": ready.diary is not None,
+        "consent": bool(ready.consent_forms),
+        "help": ready.help_lines is not None,
+        "first": ready.has_course,
+    }
+    shown: dict[str, Any] = {
+        "ready": ready,
+        "missing": missing,
+        "done": done,
+        "rows": [*chairs, *[None] * _SPARE_ROWS],
+        "deliveries": tuple(Delivery),
+        "lines": typed or ready.help_lines or help_lines(store_of(request), desk.actor.clinic_id),
+        "refused": refused,
+        "form": form,
+    }
+    return page(request, "clinic.html", desk=desk, status=200 if refused is None else status_of(refused), **shown)
+
+
+def _diary(request: Request) -> Diary:
+    found = read_readiness(replace(desk_of(request), refresh=True)).shown.diary
+    return Diary(chairs=(), capacity=0) if found is None else found
+
+
+def _whole(text: str, name: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise InputError("This is no whole number", next_step="Give a whole number", about=name) from None
+
+
+def _delivery(text: str) -> Delivery:
+    try:
+        return Delivery(text)
+    except ValueError:
+        raise InputError("Nothing is given that way", next_step="Choose from the list", about="delivery") from None
+
+
+def _back(part: str) -> Response:
+    return RedirectResponse(f"/clinic#{part}", status_code=303)

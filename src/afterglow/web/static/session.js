@@ -1,0 +1,398 @@
+// What a session's page adds when scripts run: clocks tick, others' entries appear, rules show as one types, a set goes
+// in by keyboard alone, and readings and events are kept on this device while there is no network.
+import { discard, keep, keepSight, lastSight, lock, markRefused, othersWait, send, unlock, waiting } from "/static/offline.js";
+
+const POLL_MS = 15000;
+const board = document.getElementById("session");
+const session = board.dataset.session || location.pathname.split("/").pop();
+let author = board.dataset.author ?? "";
+let ahead = board.dataset.now ? Date.parse(board.dataset.now) - Date.now() : 0; // the server's clock less this one's
+let kept = null;
+let off = false;
+let offSince = null;
+
+const serverNow = () => Date.now() + ahead;
+const hhmm = (ms) => new Date(ms).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
+const say = (text) => { document.getElementById("said").textContent = text; };
+
+// ---- clocks
+
+function tick() {
+  for (const each of board.querySelectorAll("[data-clock]")) {
+    const minutes = Math.max(0, Math.floor((serverNow() - Date.parse(each.dataset.clock)) / 60000));
+    const text = `${Math.floor(minutes / 60)}:${String(minutes % 60).padStart(2, "0")}`;
+    if (each.textContent !== text) each.textContent = text;
+  }
+  for (const each of board.querySelectorAll("[data-until]")) {
+    const minutes = Math.floor((Date.parse(each.dataset.until) - serverNow()) / 60000);
+    if (minutes >= 0 && each.textContent.startsWith("in ")) each.textContent = `in ${minutes} min`;
+  }
+  for (const each of board.querySelectorAll("[data-opens]")) {
+    const seconds = Math.ceil((Date.parse(each.dataset.opens) - serverNow()) / 1000);
+    const text = seconds > 0 ? `may be used in ${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}` : "may be used now";
+    if (each.textContent !== text) each.textContent = text;
+  }
+}
+
+// ---- the same page for two people: parts are replaced one by one, but not those in which somebody types
+
+let busy = false;
+let again = false;
+
+async function refresh() {
+  if (busy) { again = true; return; }
+  busy = true;
+  try {
+    const answer = await fetch(`/sessions/${session}/board`, { redirect: "manual" });
+    if (answer.type === "opaqueredirect" || answer.status === 401) return;
+    if (!answer.ok) throw new Error(String(answer.status));
+    const fresh = document.createElement("div");
+    fresh.innerHTML = await answer.text();
+    merge(fresh);
+    online(true);
+    await remember();
+  } catch {
+    online(false);
+  } finally {
+    busy = false;
+    if (again) { again = false; refresh(); }
+  }
+}
+
+function merge(fresh) {
+  const focused = document.activeElement?.id;
+  const opened = new Set([...board.querySelectorAll("details[open] > summary")].map(nameOf));
+  const closed = new Set([...board.querySelectorAll("details:not([open]) > summary")].map(nameOf));
+  const typing = [...board.querySelectorAll("[data-part]")].filter(isTyping);
+  for (const each of fresh.querySelectorAll("details > summary")) {
+    if (opened.has(nameOf(each))) each.parentElement.open = true;
+    if (closed.has(nameOf(each))) each.parentElement.open = false;
+  }
+  for (const old of typing) {
+    const new_ = fresh.querySelector(`[data-part="${old.dataset.part}"]`);
+    if (new_) new_.replaceWith(old); // what is typed stays as it is
+    else fresh.querySelector(".steps")?.append(old);
+    const version = new_?.querySelector("[name=version]");
+    const mine = old.querySelector("[name=version]");
+    if (version && mine && version.value !== mine.value) note(old);
+  }
+  const before = new Set([...board.querySelectorAll(".alarm.high h2")].map((each) => each.id));
+  board.replaceChildren(...fresh.childNodes);
+  const met = [...board.querySelectorAll(".alarm.high h2")].filter((each) => !before.has(each.id));
+  if (met.length) document.getElementById("met").textContent = met.map((each) => each.textContent).join(". ");
+  if (focused && document.activeElement?.id !== focused) document.getElementById(focused)?.focus({ preventScroll: true });
+  tick();
+  showNeeds();
+}
+
+const nameOf = (summary) => `${summary.closest("[data-part]")?.dataset.part} ${summary.querySelector("h2")?.textContent ?? summary.textContent}`;
+
+// Somebody else wrote meanwhile: what is sent from here is then compared with what stands, and comes back if it differs.
+function note(part) {
+  if (part.querySelector(".meanwhile")) return;
+  const line = document.createElement("p");
+  line.className = "hint meanwhile";
+  line.textContent = "Somebody entered something else meanwhile. What you typed is kept; it is compared when you send it.";
+  part.querySelector("form button")?.before(line);
+}
+
+function isTyping(part) {
+  return [...part.querySelectorAll("input:not([type=hidden]), textarea, select")].some((each) =>
+    each === document.activeElement || (each.type === "checkbox" || each.type === "radio" ? each.checked !== each.defaultChecked
+      : each.tagName === "SELECT" ? each.selectedIndex > 0 && !each.options[each.selectedIndex].defaultSelected : each.value !== each.defaultValue));
+}
+
+function follow() {
+  let source = null;
+  let poll = null;
+  const open = () => {
+    source = new EventSource(`/today/events?after=${board.querySelector("[data-seq]")?.dataset.seq ?? 0}`);
+    source.addEventListener("changed", refresh);
+    source.addEventListener("ended", () => { source.close(); document.getElementById("stay")?.click(); });
+    source.addEventListener("open", () => { clearInterval(poll); poll = setInterval(refresh, 60000); if (off) back(); });
+    source.addEventListener("error", () => { clearInterval(poll); poll = setInterval(() => (off ? back() : refresh()), POLL_MS); });
+  };
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) { source?.close(); clearInterval(poll); } else { refresh(); open(); }
+  });
+  addEventListener("pagehide", () => source?.close());
+  if (!document.hidden) open();
+}
+
+// ---- entering: by keyboard alone, with the rules as one types
+
+const NEXT = ["systolic_mmhg", "diastolic_mmhg", "heart_rate_per_min", "spo2_pct"];
+let drafting = null;
+
+board.addEventListener("keydown", (event) => {
+  const form = event.target.closest?.("#reading");
+  if (!form || event.ctrlKey || event.metaKey || event.altKey) return;
+  const at = NEXT.indexOf(event.target.name);
+  if (event.key === "Enter" && at >= 0) {
+    event.preventDefault();
+    if (at + 1 < NEXT.length) form.elements[NEXT[at + 1]].focus();
+    else form.querySelector("[name=moaas]:checked, [name=moaas]").focus();
+  } else if (event.target.name === "moaas" && /^[0-5]$/.test(event.key)) {
+    event.preventDefault();
+    choose(form, "moaas", event.key);
+    form.querySelector("[name=dissociated]:checked, [name=dissociated]").focus();
+  } else if (event.target.name === "dissociated" && /^[npNP]$/.test(event.key)) {
+    event.preventDefault();
+    choose(form, "dissociated", event.key.toLowerCase() === "n" ? "no" : "yes");
+    form.querySelector("button.action").focus();
+  } else if (event.key === "Enter" && event.target.type === "radio") {
+    event.preventDefault();
+    form.requestSubmit();
+  }
+});
+
+function choose(form, name, value) {
+  const chosen = form.querySelector(`[name=${name}][value="${value}"]`);
+  chosen.checked = true;
+  chosen.dispatchEvent(new Event("input", { bubbles: true }));
+}
+
+board.addEventListener("input", (event) => {
+  const form = event.target.closest?.("#reading");
+  if (!form) return;
+  clearTimeout(drafting);
+  drafting = setTimeout(() => judge(form), 350);
+});
+
+async function judge(form) {
+  const typed = new URLSearchParams(new FormData(form));
+  const half = Boolean(form.elements.systolic_mmhg.value) !== Boolean(form.elements.diastolic_mmhg.value);
+  const box = document.getElementById("draft");
+  if (off || half || !NEXT.some((name) => form.elements[name].value)) { box.replaceChildren(); return; }
+  try {
+    const answer = await fetch(`/sessions/${session}/try`, { method: "POST", body: typed });
+    if (answer.ok) document.getElementById("draft").innerHTML = await answer.text();
+  } catch { /* the rules are judged again when it is saved */ }
+}
+
+// On a tablet the page's own keypad stands under the fields, so that no keyboard covers the flow sheet.
+function keypad() {
+  const form = document.getElementById("reading");
+  if (!form || !matchMedia("(pointer: coarse)").matches || form.querySelector(".keypad")) return;
+  const pad = document.createElement("div");
+  pad.className = "keypad";
+  pad.setAttribute("role", "group");
+  pad.setAttribute("aria-label", "Keypad");
+  for (const key of ["1", "2", "3", "4", "5", "6", "7", "8", "9", "Clear", "0", "Next"]) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = key;
+    pad.append(button);
+  }
+  let last = NEXT[0];
+  for (const name of NEXT) {
+    form.elements[name].inputMode = "none";
+    form.elements[name].addEventListener("focus", () => { last = name; });
+  }
+  pad.addEventListener("click", (event) => {
+    const key = event.target.closest("button")?.textContent;
+    const field = form.elements[last];
+    if (!key) return;
+    if (key === "Next") { const to = NEXT[NEXT.indexOf(last) + 1]; if (to) form.elements[to].focus(); else form.querySelector("[name=moaas]").focus(); return; }
+    field.value = key === "Clear" ? "" : (field.value + key).slice(0, 3);
+    field.focus();
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+  });
+  form.querySelector(".pair").after(pad);
+}
+
+// ---- sending: a reading or an event is kept here first, then sent under its own id
+
+board.addEventListener("submit", async (event) => {
+  const form = event.target;
+  if (form.dataset.queues === undefined) {
+    if (off) { event.preventDefault(); showNeeds(); form.querySelector("[data-needs-server]")?.scrollIntoView({ block: "center" }); }
+    return;
+  }
+  if (!kept || !window.crypto?.subtle) return; // the form goes the plain way
+  event.preventDefault();
+  const data = new FormData(form, event.submitter);
+  for (const name of ["key", "form"]) data.delete(name);
+  const fields = [...data.entries()].filter(([, value]) => typeof value === "string" && value.trim() !== "");
+  if (form.dataset.queues === "reading" && !fields.length) return fail(form, "A reading holds at least one value.", "systolic_mmhg");
+  const now = Date.now();
+  const id = await keep(kept, session, form.dataset.queues, fields, { tablet_at: new Date(now).toISOString(), server_at: new Date(now + ahead).toISOString() });
+  const told = (await deliver()).find((each) => each.id === id);
+  if (told?.state === "refused") {
+    await discard(id);
+    await showWaiting();
+    return fail(form, told.reason, told.about);
+  }
+  fail(form, "");
+  form.reset();
+  document.getElementById("draft")?.replaceChildren();
+  if (form.id === "reading") form.elements.systolic_mmhg.focus();
+  else form.closest("details")?.removeAttribute("open");
+  say(told?.state === "written" ? `Saved ${hhmm(serverNow())}` : `Kept on this tablet ${hhmm(serverNow())}; sent when the network is back`);
+  if (told?.state === "written") await refresh();
+});
+
+function fail(form, reason, about) {
+  form.querySelector(".fault-line")?.remove();
+  for (const each of form.querySelectorAll("[aria-invalid]")) each.removeAttribute("aria-invalid");
+  if (!reason) return;
+  const line = document.createElement("p");
+  line.className = "fault fault-line";
+  line.setAttribute("role", "alert");
+  line.textContent = `Not saved: ${reason}`;
+  form.querySelector("button.action, button")?.before(line);
+  const field = form.elements[about ?? ""];
+  if (field?.focus) { field.setAttribute("aria-invalid", "true"); field.focus(); }
+}
+
+let delivering = null;
+
+async function deliver() {
+  while (delivering) await delivering;
+  delivering = send(kept);
+  try {
+    const told = await delivering;
+    if (told.some((each) => each.state === "waiting")) online(false);
+    else if (told.some((each) => ["written", "refused"].includes(each.state) && !each.before)) online(true);
+    if (told.some((each) => each.state === "login")) showLogin();
+    return told;
+  } finally {
+    delivering = null;
+    await showWaiting();
+  }
+}
+
+// ---- without a network
+
+function online(is) {
+  if (is && off) { off = false; offSince = null; showNeeds(); showWaiting(); }
+  if (!is && !off) { off = true; offSince = serverNow(); showNeeds(); showWaiting(); }
+}
+
+// The network may be there again: what waits is sent; what the server refused stays with its author, with the reason.
+async function back() {
+  if (!kept) return;
+  const told = await deliver();
+  for (const each of told) if (each.state === "refused") await markRefused(each.id, each.reason);
+  if (told.some((each) => each.state === "waiting")) return;
+  if (board.dataset.offline !== undefined) {
+    const answer = await fetch(`/sessions/${session}`, { redirect: "manual" }).catch(() => null);
+    if (answer?.ok) location.reload();
+    else if (answer) showLogin();
+    return;
+  }
+  await showWaiting();
+  await refresh();
+}
+
+function showNeeds() {
+  for (const each of board.querySelectorAll("[data-needs-server]")) each.hidden = !off;
+  board.classList.toggle("without-network", off);
+}
+
+function showLogin() {
+  const box = document.getElementById("offline");
+  box.hidden = false;
+  box.textContent = "The login has ended. What you entered is kept on this tablet and is sent when you log in again here.";
+}
+
+async function showWaiting() {
+  const box = document.getElementById("offline");
+  const mine = kept ? await waiting(kept) : [];
+  const others = await othersWait(author);
+  box.replaceChildren();
+  const line = (text) => { const p = document.createElement("p"); p.textContent = text; box.append(p); return p; };
+  if (off) {
+    const head = line("");
+    const strong = document.createElement("strong");
+    strong.textContent = `Offline since ${hhmm(offSince ?? serverNow())}. `;
+    head.append(strong, `${mine.length === 1 ? "1 entry is" : `${mine.length} entries are`} kept on this tablet and sent when the network is back. Dose, second check, leave and close need the server.`);
+  } else if (mine.length) line(`${mine.length} ${mine.length === 1 ? "entry waits" : "entries wait"} on this tablet.`);
+  for (const each of mine) {
+    const item = line(`${hhmm(Date.parse(each.server_at))} ${inWords(each)}${each.session === session ? "" : " (another session)"}${each.refused ? `. Not accepted: ${each.refused}` : ""}`);
+    item.className = "waiting";
+    if (each.refused) {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = "Discard this entry";
+      button.addEventListener("click", async () => { await discard(each.id); await showWaiting(); });
+      item.append(" ", button);
+    }
+  }
+  if (others) line(`${others} ${others === 1 ? "entry" : "entries"} of another login ${others === 1 ? "waits" : "wait"} on this tablet. They are sent when that person logs in here.`);
+  box.hidden = !box.childElementCount;
+}
+
+function inWords(entry) {
+  const fields = Object.fromEntries(entry.fields);
+  if (entry.act === "event") return fields.term;
+  const told = [];
+  if (fields.systolic_mmhg) told.push(`${fields.systolic_mmhg}/${fields.diastolic_mmhg ?? "?"} mmHg`);
+  if (fields.heart_rate_per_min) told.push(`pulse ${fields.heart_rate_per_min}`);
+  if (fields.spo2_pct) told.push(`SpO₂ ${fields.spo2_pct} %`);
+  if (fields.moaas) told.push(`alertness ${fields.moaas}`);
+  if (fields.dissociated) told.push(`dissociation ${fields.dissociated === "yes" ? "present" : "none"}`);
+  return told.join(", ") || "a set of readings";
+}
+
+async function remember() {
+  if (kept && board.dataset.offline === undefined) await keepSight(kept, session, board.innerHTML, ahead).catch(() => null);
+}
+
+// At logout what waits is sent first; if it cannot be, the person decides with open eyes.
+document.addEventListener("submit", async (event) => {
+  if (!event.target.action?.endsWith("/logout") || event.defaultPrevented || !kept) return;
+  event.preventDefault();
+  const form = event.target;
+  await deliver();
+  const left = await waiting(kept);
+  if (left.length && !form.dataset.warned) {
+    form.dataset.warned = "1";
+    document.getElementById("offline").scrollIntoView({ block: "center" });
+    say(`${left.length} entries wait. Log out again to leave them sealed on this tablet until you log in here.`);
+    const told = document.createElement("p");
+    told.textContent = "They are not sent yet. Log out again to leave them sealed on this tablet until you log in here.";
+    document.getElementById("offline").append(told);
+    return;
+  }
+  await lock();
+  form.submit();
+});
+
+async function start() {
+  tick();
+  setInterval(tick, 1000);
+  document.getElementById("summary")?.focus();
+  if (!window.indexedDB || !window.isSecureContext) { follow(); keypad(); return; }
+  if (board.dataset.offline !== undefined) {
+    kept = await unlock("");
+    author = kept?.author ?? "";
+    const sight = kept && (await lastSight(kept, session));
+    if (!sight) {
+      board.querySelector("p").textContent = "There is no network, and nothing of this session is kept on this device for a login that holds. It opens again with the network.";
+      return;
+    }
+    ahead = sight.ahead;
+    board.innerHTML = sight.html;
+    off = true;
+    offSince = serverNow();
+    tick();
+    showNeeds();
+    await showWaiting();
+    keypad();
+    addEventListener("online", back);
+    setInterval(back, 5000);
+    return;
+  }
+  kept = await unlock(author);
+  follow();
+  keypad();
+  await remember();
+  addEventListener("online", back);
+  addEventListener("offline", () => online(false));
+  if (kept) await back();
+  if ("serviceWorker" in navigator) await navigator.serviceWorker.register("/service-worker.js").catch(() => null);
+  document.documentElement.dataset.ready = "1";
+}
+
+start();

@@ -1,0 +1,461 @@
+"""A session in the browser: from arrival to close, by keyboard, without scripts, by two people, without a network."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import pyotp
+import pytest
+from tests.browser.conftest import PASSWORD, Open, RunningClock, Served, log_in, look
+from tests.integration import care
+from tests.integration.desks import desk
+
+from afterglow.clinic import Decision, Delivery, Role, SessionState
+from afterglow.usecases import people, room, sessions
+from afterglow.usecases.login import begin_set_up, finish_set_up
+from afterglow.usecases.today import read_today
+
+
+@pytest.fixture
+def staffed(served: Served) -> Served:
+    """The clinic with a second nurse and a prescriber, who have set up their logins."""
+    admin = desk(served.store, Role.ADMINISTRATOR, by="operator")
+    for login, name, role in (("bea", "Bea Amato", Role.NURSE), ("paul", "Paul Hale", Role.PRESCRIBER)):
+        token = people.add_person(admin, login, name=name, roles=(role,)).token
+        begun = begin_set_up(served.store, token)
+        served.secrets[login] = begun.secret
+        code = pyotp.TOTP(begun.secret).at(int(served.store.clock().timestamp()))
+        finish_set_up(served.store, token, password=PASSWORD, secret=begun.secret, code=code)
+    return served
+
+
+def running(served: Served) -> str:
+    """The infusion of the clinic that runs."""
+    now = served.store.clock()
+    shown = read_today(
+        desk(served.store, Role.NURSE), since=now - timedelta(days=1), until=now + timedelta(days=1)
+    ).shown
+    return next(str(each.now.session_id) for each in shown.chairs if each.now is not None)
+
+
+def booked(served: Served, delivery: Delivery = Delivery.IV, name: str = "Theo Lindqvist") -> str:
+    _, course = care.in_induction(served.store, delivery, name)
+    return care.book(served.store, course, minutes=270, chair="c2", dose_minutes=40 if delivery is Delivery.IV else 0)
+
+
+def now_of(served: Served, session_id: str) -> Any:
+    return sessions.read_session(desk(served.store, Role.NURSE), session_id).shown.session
+
+
+def later(served: Served, minutes: float) -> None:
+    clock = served.store.clock
+    assert isinstance(clock, RunningClock)
+    clock.now += timedelta(minutes=minutes)
+
+
+def enter(page: Any, served: Served, session_id: str, login: str = "nora") -> None:
+    log_in(page, served, login)
+    page.wait_for_url("**/today")
+    page.goto(f"/sessions/{session_id}")
+
+
+def sign(page: Any, served: Served, form: str, login: str) -> None:
+    """Password and code in the form itself, where it asks for them."""
+    if page.locator(f"#{form}-again_password").count():
+        page.fill(f"#{form}-again_password", PASSWORD)
+        page.fill(f"#{form}-again_code", served.code(login))
+
+
+def press(page: Any, form: str) -> None:
+    """Send a form, and wait for the page that comes back."""
+    with page.expect_navigation():
+        page.locator(f"#{form} button:not([type=button])").last.click()
+
+
+def choose(page: Any, form: str, field: str, value: str) -> None:
+    page.locator(f'#{form} input[name="{field}"][value="{value}"]').check(force=True)
+
+
+def second(page: Any, served: Served, form: str, login: str) -> None:
+    page.fill(f"#{form}-second_login", login)
+    page.fill(f"#{form}-second_password", PASSWORD)
+    page.fill(f"#{form}-second_code", served.code(login))
+
+
+GOOD = {
+    "checklist.arrival_complete": "yes",
+    "cssrs_slc.item_4": "no",
+    "cssrs_slc.item_5": "no",
+    "cssrs_slc.behaviour": "no",
+    "arrival.acute_illness": "no",
+    "arrival.intoxicated": "no",
+    "arrival.oriented": "yes",
+    "meds.sedating_or_pressor_changed": "no",
+    "logistics.escort_confirmed": "yes",
+    "logistics.no_driving_confirmed": "yes",
+    "staff.prescriber_in_facility": "yes",
+    "staff.acls_on_site": "yes",
+    "staff.second_bls_on_site": "yes",
+    "equipment.emergency_set_checked": "yes",
+}
+HOURS = {
+    "intake.hours_since_solid_food": "10",
+    "intake.hours_since_clear_fluids": "4",
+    "intake.hours_since_alcohol": "72",
+}
+
+
+def screen(page: Any) -> None:
+    for name, value in GOOD.items():
+        choose(page, "screen", name, value)
+    for name, hours in HOURS.items():
+        page.locator(f'#screen input[name="{name}"]').fill(hours)
+    for each in page.locator('#screen input[name^="workup_"]').all():
+        each.check()
+    press(page, "screen")
+
+
+def fill_reading(page: Any, **values: str) -> None:
+    quiet = {"systolic_mmhg": "124", "diastolic_mmhg": "78", "heart_rate_per_min": "72", "spo2_pct": "98"} | values
+    for name, value in quiet.items():
+        page.fill(f"#reading-{name}", value)
+    choose(page, "reading", "moaas", "5")
+    choose(page, "reading", "dissociated", "no")
+
+
+def whole_session(page: Any, other: Any, served: Served, session_id: str) -> None:
+    """From arrival to close: a nurse on `page`, the prescriber on `other`, the second nurse by credentials."""
+    enter(page, served, session_id)
+    press(page, "arrive")
+    press(page, "medicines")
+    fill_reading(page)
+    press(page, "reading")
+    screen(page)
+    assert now_of(served, session_id).state is SessionState.SCREENED
+    enter(other, served, session_id, "paul")
+    other.fill("#order-dose_mg_per_kg", "0.5")
+    other.fill("#order-infusion_min", "40")
+    sign(other, served, "order", "paul")
+    press(other, "order")
+    page.goto(f"/sessions/{session_id}")
+    page.fill("#prepare-weight_kg", "80")
+    choose(page, "prepare", "concentration_mg_per_ml", "50")
+    choose(page, "prepare", "diluted", "yes")
+    press(page, "prepare")
+    page.fill("#second_check-amount_mg", "400")  # ten times too much
+    page.fill("#second_check-volume_ml", "0.8")
+    page.fill("#second_check-concentration_mg_per_ml", "50")
+    second(page, served, "second_check", "bea")
+    press(page, "second_check")
+    assert "the amount differs" in page.text_content("#summary h2")
+    assert page.input_value("#second_check-volume_ml") == "0.8"
+    assert page.input_value("#second_check-second_password") == ""
+    page.fill("#second_check-amount_mg", "40")
+    second(page, served, "second_check", "bea")
+    press(page, "second_check")
+    assert now_of(served, session_id).second_check.by == "bea"
+    other.goto(f"/sessions/{session_id}")
+    assert other.locator("#decide input[type=radio]:checked").count() == 0  # nothing is preselected
+    choose(other, "decide", "decision", "go")
+    sign(other, served, "decide", "paul")
+    press(other, "decide")
+    assert now_of(served, session_id).state is SessionState.CLEARED
+    page.goto(f"/sessions/{session_id}")
+    page.select_option("#take-container_id", "v1")
+    page.fill("#take-amount_mg", "50")
+    press(page, "take")
+    press(page, "start")
+    assert now_of(served, session_id).state is SessionState.DOSING
+    for minutes in (10, 10, 10, 11):
+        later(served, minutes)
+        page.goto(f"/sessions/{session_id}")
+        fill_reading(page, systolic_mmhg="131")
+        press(page, "reading")
+    page.locator('#finish_dose input[name="given_v1"]').fill("40")
+    press(page, "finish_dose")
+    press_event(page, "Nausea")
+    for _ in range(5):
+        later(served, 14)
+        page.goto(f"/sessions/{session_id}")
+        fill_reading(page)
+        press(page, "reading")
+    leave(page)
+    assert now_of(served, session_id).state is SessionState.LEFT
+    page.select_option("#waste-container_id", "v1")
+    page.fill("#waste-amount_mg", "10")
+    page.fill("#waste-reason", "rest of the syringe")
+    sign(page, served, "waste", "nora")
+    second(page, served, "waste", "bea")
+    press(page, "waste")
+    assert now_of(served, session_id).outstanding_ug("v1") == 0
+    press(page, "close")
+    assert "no signed note" in page.text_content("#summary h2")
+    sign(page, served, "sign_note", "nora")
+    press(page, "sign_note")
+    event = now_of(served, session_id).adverse_events[0].id
+    page.locator(f"#grade-{event}").evaluate("form => { form.closest('details').open = true }")
+    choose(page, f"grade-{event}", "grade", "1")
+    choose(page, f"grade-{event}", "serious", "no")
+    press(page, f"grade-{event}")
+    press(page, "close")
+    assert now_of(served, session_id).state is SessionState.CLOSED
+
+
+def press_event(page: Any, term: str) -> None:
+    with page.expect_navigation():
+        page.locator(f'#event button[value="{term}"]').click()
+
+
+def leave(page: Any) -> None:
+    for name in care.LEAVING:
+        if name != "signed":
+            choose(page, "leave", name, "yes")
+    for scale in ("aldrete", "padss"):
+        for part in range(1, 6):
+            choose(page, "leave", f"{scale}_{part}", "2")
+    page.check("#leave-signed")
+    press(page, "leave")
+
+
+def test_a_whole_session_posts_without_script(opened: Open, staffed: Served) -> None:
+    session_id = booked(staffed)
+    whole_session(opened(java_script_enabled=False), opened(java_script_enabled=False), staffed, session_id)
+    closed = now_of(staffed, session_id)
+    assert (closed.prepared.prepared_by, closed.second_check.by, closed.go_at is not None) == ("nora", "bea", True)
+    assert [(each.kind.value, each.witness) for each in closed.drug_uses if each.witness] == [("wasted", "bea")]
+
+
+def test_a_full_set_goes_in_by_keyboard_alone(opened: Open, staffed: Served) -> None:
+    session_id = running(staffed)
+    page = opened()
+    enter(page, staffed, session_id)
+    page.wait_for_selector("html[data-ready]")
+    page.focus("#reading-systolic_mmhg")
+    later(staffed, 10)
+    strokes = ["1", "3", "4", "Enter", "8", "2", "Enter", "7", "6", "Enter", "9", "7", "Enter", "4", "p", "Enter"]
+    before = len(now_of(staffed, session_id).readings)
+    for each in strokes:
+        page.keyboard.press(each)
+    page.wait_for_selector("#said:has-text('Saved')", state="attached")
+    last = now_of(staffed, session_id).readings[-1]
+    assert (last.systolic_mmhg, last.diastolic_mmhg, last.heart_rate_per_min, last.spo2_pct) == (134, 82, 76, 97)
+    assert (last.moaas, last.dissociated, last.by) == (4, True, "nora")
+    assert len(now_of(staffed, session_id).readings) == before + 1
+    # A stroke takes 0.28 s at 40 words a minute (Card, Moran and Newell 1983, average non-secretary), looking at the
+    # monitor and at the page 1.35 s for each of six values.
+    assert len(strokes) * 0.28 + 6 * 1.35 < 15
+    assert page.evaluate("document.activeElement.id") == "reading-systolic_mmhg"
+    assert page.input_value("#reading-systolic_mmhg") == ""
+
+
+def test_a_patient_is_let_go_by_keyboard_alone(opened: Open, staffed: Served) -> None:
+    store, session_id = staffed.store, running(staffed)
+    nurse = desk(store, Role.NURSE)
+    for _ in range(4):
+        later(staffed, 10)
+        room.read_vitals(nurse, session_id, care.quiet())
+    room.end_dose(nurse, session_id, amounts_ug=(("v1", 40_000),))
+    for _ in range(5):
+        later(staffed, 14)
+        room.read_vitals(nurse, session_id, care.quiet())
+    page = opened()
+    enter(page, staffed, session_id)
+    page.wait_for_selector("html[data-ready]")
+    here = "() => { const e = document.activeElement; return [e.form?.id ?? '', e.type ?? '', e.name ?? '']; }"
+    asked: list[str] = []
+    for _ in range(160):
+        page.keyboard.press("Tab")
+        form, kind, name = page.evaluate(here)
+        if form != "leave":
+            continue
+        if kind == "radio" and name not in asked:
+            page.keyboard.press("Space")  # the first of the group: yes, or 2 points
+            asked.append(name)
+        elif kind == "checkbox":
+            page.keyboard.press("Space")
+        elif kind == "submit":
+            page.keyboard.press("Enter")
+            break
+    assert len(asked) == len(care.LEAVING) - 1 + 10
+    page.wait_for_selector("text=after the leave check")
+    assert now_of(staffed, session_id).state is SessionState.LEFT
+
+
+def test_rules_show_while_one_types_and_nothing_is_kept(opened: Open, staffed: Served) -> None:
+    session_id = running(staffed)
+    page = opened()
+    enter(page, staffed, session_id)
+    page.wait_for_selector("html[data-ready]")
+    before = len(now_of(staffed, session_id).readings)
+    page.fill("#reading-systolic_mmhg", "184")
+    page.fill("#reading-diastolic_mmhg", "112")
+    page.wait_for_selector("#draft .medium")
+    assert "meets S041" in page.text_content("#draft")
+    assert len(now_of(staffed, session_id).readings) == before
+    page.fill("#reading-systolic_mmhg", "1420")
+    page.wait_for_selector("#draft:has-text('40 to 300')")
+    page.click("#reading button.action")
+    page.wait_for_selector("#reading .fault-line")
+    assert "1420" in page.text_content("#reading .fault-line")
+    assert page.evaluate("document.activeElement.id") == "reading-systolic_mmhg"
+    assert page.input_value("#reading-systolic_mmhg") == "1420"
+    assert len(now_of(staffed, session_id).readings) == before
+
+
+def test_two_people_see_each_others_entries(opened: Open, staffed: Served) -> None:
+    session_id = running(staffed)
+    nora, bea = opened(), opened()
+    enter(nora, staffed, session_id)
+    enter(bea, staffed, session_id, "bea")
+    for page in (nora, bea):
+        page.wait_for_selector("html[data-ready]")
+    bea.fill("#reading-systolic_mmhg", "118")
+    nora.click('#event button[value="Dizziness"]')
+    bea.wait_for_selector("#told-events >> text=Dizziness")
+    assert bea.input_value("#reading-systolic_mmhg") == "118"  # what is typed stays
+    assert "Nora" in bea.text_content("#told-events")
+    room.read_vitals(desk(staffed.store, Role.NURSE), session_id, care.quiet(systolic_mmhg=171))
+    nora.wait_for_selector(".alarm.medium")
+
+
+def test_a_second_check_from_another_device(opened: Open, staffed: Served) -> None:
+    session_id = booked(staffed)
+    store = staffed.store
+    sessions.check_in(desk(store, Role.NURSE), session_id)
+    sessions.order(desk(store, Role.PRESCRIBER), session_id, dose_mg_per_kg=0.5, infusion_min=40.0)
+    sessions.prepare(
+        desk(store, Role.NURSE, by="nora"), session_id, weight_kg=80.0, concentration_mg_per_ml=50, diluted=True
+    )
+    page = opened()
+    enter(page, staffed, session_id, "bea")
+    assert page.locator("#second_check-second_login").count() == 0
+    later(staffed, 10)  # the login is no fresh signature any more
+    for field, value in (("amount_mg", "40"), ("volume_ml", "0.8"), ("concentration_mg_per_ml", "50")):
+        page.fill(f"#second_check-{field}", value)
+    press(page, "second_check")
+    page.fill("#again_password", PASSWORD)
+    page.fill("#again_code", staffed.code("bea"))
+    with page.expect_navigation():
+        page.click("button.action")
+    assert now_of(staffed, session_id).second_check.by == "bea"
+
+
+def test_devices_wait_five_minutes(opened: Open, staffed: Served) -> None:
+    store = staffed.store
+    for each in ("d1", "d2"):
+        care.device(store, each)
+    session_id = booked(staffed, Delivery.ESK)
+    care.screened(store, session_id, Delivery.ESK)
+    sessions.say_go(desk(store, Role.PRESCRIBER), session_id, version=care.version_of(store, session_id))
+    page = opened()
+    enter(page, staffed, session_id)
+    for each in ("d1", "d2"):
+        page.locator("#take").evaluate("form => { form.closest('details').open = true }")
+        page.select_option("#take-container_id", each)
+        page.fill("#take-amount_mg", "28")
+        press(page, "take")
+    press(page, "start")
+    for each, refused in (("d1", False), ("d2", True)):
+        page.select_option("#device-container_id", each)
+        choose(page, "device", "green_dots_checked", "yes")
+        choose(page, "device", "primed", "no")
+        press(page, "device")
+        assert bool(page.locator("#summary").count()) is refused
+    assert "cannot be used yet" in page.text_content("#summary h2")
+    assert "Device 2 of 2" in page.text_content(".timer")
+    assert page.evaluate("document.activeElement.id") == "summary"
+    later(staffed, 5)
+    press(page, "device")
+    assert page.locator("#summary").count() == 0
+    assert len(now_of(staffed, session_id).given) == 2
+    page.goto(f"/sessions/{session_id}/form")
+    assert "56 mg" in page.text_content("table")
+    assert "d1 at" in page.text_content("table")
+    look(page, "rems-form", "light")
+
+
+def test_an_infusion_of_hours_gets_a_new_rate(opened: Open, staffed: Served) -> None:
+    store, session_id = staffed.store, booked(staffed)
+    nurse = desk(store, Role.NURSE)
+    care.screened(store, session_id)
+    paul, nora = (opened(java_script_enabled=False) for _ in range(2))
+    enter(paul, staffed, session_id, "paul")
+    paul.locator("summary:has-text('Order')").first.click()
+    paul.locator("summary:has-text('Or rates in steps')").click()
+    paul.fill("#order-mg_per_h_1", "12")
+    paul.fill("#order-hours_1", "4")
+    press(paul, "order")
+    sessions.prepare(nurse, session_id, weight_kg=80.0, concentration_mg_per_ml=50, diluted=True)
+    check = {"amount_ug": 48_000, "volume_ul": 960, "concentration_ug_per_ul": 50}
+    sessions.second_check(desk(store, Role.NURSE, by="nurse-2"), session_id, **check)
+    prescriber = desk(store, Role.PRESCRIBER)
+    sessions.answer(prescriber, session_id, "S019", decision=Decision.PROCEED, reason="pain, watched")
+    sessions.say_go(prescriber, session_id, version=care.version_of(store, session_id))
+    room.take(nurse, session_id, "v1", amount_ug=100_000)
+    room.start(nurse, session_id, version=care.version_of(store, session_id))
+    later(staffed, 10)
+    paul.goto(f"/sessions/{session_id}")
+    paul.locator("summary:has-text('Order a new rate')").click()
+    paul.fill("#order_rate-mg_per_h_1", "15")
+    paul.fill("#order_rate-hours_1", "3")
+    paul.fill("#order_rate-reason", "pain 7 of 10")
+    sign(paul, staffed, "order_rate", "paul")
+    press(paul, "order_rate")
+    assert now_of(staffed, session_id).rate_waiting is not None
+    while paul.locator("form[id^=answer-S0]").count():
+        form = str(paul.locator("form[id^=answer-S0]").first.get_attribute("id"))
+        choose(paul, form, "decision", "proceed")
+        paul.fill(f"#{form}-reason", "pain, watched one to one")
+        sign(paul, staffed, form, "paul")
+        press(paul, form)
+        assert paul.locator("#summary").count() == 0
+    enter(nora, staffed, session_id)
+    assert "15 mg/h for 3 h" in nora.text_content("#main")
+    nora.fill("#set_rate-mg_per_h", "15")
+    nora.fill("#set_rate-rest_mg", "45")
+    second(nora, staffed, "set_rate", "bea")
+    press(nora, "set_rate")
+    assert nora.locator("#summary").count() == 0
+    assert now_of(staffed, session_id).rate_waiting is None
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_page_is_accessible_at_every_stage(opened: Open, staffed: Served, theme: str) -> None:
+    store = staffed.store
+    arrived = booked(staffed)
+    sessions.check_in(desk(store, Role.NURSE), arrived)
+    page, paul = opened(color_scheme=theme), opened(color_scheme=theme)
+    enter(page, staffed, arrived)
+
+    look(page, "session-arrived", theme)
+    watched = running(staffed)
+    later(staffed, 9)
+    room.read_vitals(desk(store, Role.NURSE), watched, care.quiet(systolic_mmhg=184, diastolic_mmhg=112, spo2_pct=89))
+    enter(paul, staffed, watched, "paul")
+    look(paul, "session-alarm", theme)
+    room.stop_early(desk(store, Role.NURSE), watched, reason="pressure", amounts_ug=(("v1", 8_000),))
+    page.goto(f"/sessions/{watched}")
+    look(page, "session-watched", theme)
+    page.locator("#leave").evaluate("form => { form.closest('details').open = true }")
+    press(page, "leave")
+    assert "too early" in page.text_content("#summary h2")
+    assert page.title().startswith("Error: ")
+    look(page, "session-refused", theme)
+    room.left_unchecked(desk(store, Role.NURSE), watched, reason="went")
+    page.goto(f"/sessions/{watched}")
+    look(page, "session-left", theme)
+
+
+def test_no_patient_stands_in_titles_or_addresses(opened: Open, staffed: Served) -> None:
+    session_id = running(staffed)
+    page = opened()
+    seen: list[str] = []
+    page.on("request", lambda request: seen.append(request.url))
+    enter(page, staffed, session_id)
+    page.wait_for_selector("html[data-ready]")
+    assert "Anna" in page.text_content(".patient h1")
+    assert "Anna" not in page.title()
+    assert not [each for each in seen if re.search("Anna|Berger|R-|124", each)]
+    assert "no-referrer" in page.request.get(f"/sessions/{session_id}").headers["referrer-policy"]

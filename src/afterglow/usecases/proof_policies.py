@@ -104,8 +104,8 @@ def _said(row: PairedRow) -> str:
     low, high = row.relapsed_days - row.relapsed_days_reach, row.relapsed_days + row.relapsed_days_reach
     verdict = "no difference that these patients could show" if low <= 0 <= high else "fewer" if high < 0 else "more"
     return (
-        f"{row.policy.name} gives {_signed(row.sessions)} beside {row.against.name} and has "
-        f"{format_number(row.relapsed_days, 1)} days relapsed less "
+        f"{row.policy.name} gives {_signed(row.sessions)} beside {row.against.name} and moves days "
+        f"relapsed by {format_number(row.relapsed_days, 1)} "
         f"({_between(row.relapsed_days, row.relapsed_days_reach)}): {verdict}"
     )
 

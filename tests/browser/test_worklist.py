@@ -52,9 +52,9 @@ def test_filters_say_what_they_leave_out(opened: Open, busy: Served) -> None:
     page.click(".filters button")
     assert page.locator("section.work h2").all_text_contents() == ["Lapsed"]
     assert "with this filter" in page.text_content(".head")
-    page.select_option("#group", "sessions")
+    page.select_option("#group", "cover")
     page.click(".filters button")
-    assert "No session is due by a forecast" in page.text_content("section.work")
+    assert "No authorisation runs out soon" in page.text_content("section.work")
     page.click("text=Show all")
     assert page.locator("section.work").count() > 3
     page.goto("/worklist?group=nonsense&owner=nobody&overdue=1")

@@ -81,8 +81,8 @@ GROUPS = (
     Group(
         key="sessions",
         title="Next session due",
-        about="The last clinic day by the forecast, with its range: half and twice the accepted chance of relapse.",
-        none="No session is due by a forecast without being booked.",
+        about="By the forecast, with the days for half and twice the accepted chance; else by the plan's interval.",
+        none="No session is due without being booked.",
         kinds=(WorkKind.SESSION_DUE,),
     ),
     Group(

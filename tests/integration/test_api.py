@@ -29,13 +29,15 @@ from tests.integration.stores import new_store
 from tests.unit.test_errors import tree
 
 from afterglow import logs
-from afterglow.clinic import Role
+from afterglow.clinic import Delivery, Indication, Role
 from afterglow.errors import AfterglowError, Outdated
+from afterglow.quantities import DrugForm
 from afterglow.store import audit
 from afterglow.store.records import Store
 from afterglow.store.requests import request_digest
-from afterglow.usecases import login, measures, passes, people
+from afterglow.usecases import courses, login, measures, passes, people
 from afterglow.usecases.desk import CATALOGUE, Page
+from afterglow.usecases.jobs import run_jobs
 from afterglow.usecases.passes import Purpose
 from afterglow.web import api
 from afterglow.web.api import Limits
@@ -714,3 +716,21 @@ def test_a_request_with_a_file_is_told_from_another_by_its_digest(north: Store) 
     with north.read("north") as tx:
         first, same, other = (request_digest(tx, "files.add", [("content", each)]) for each in (b"a", b"a", b"b"))
     assert first == same != other
+
+
+def test_a_chart_before_the_first_session_goes_over_http(settled: Store) -> None:
+    patient = care.register(settled, name="Before Anything")
+    course = courses.open_course(
+        desk(settled, Role.COORDINATOR),
+        patient,
+        delivery=Delivery.IV,
+        drug=DrugForm.RACEMIC_KETAMINE,
+        indication=Indication.TRD,
+    ).id
+    measures.record(desk(settled, Role.NURSE), patient, "PHQ-9", total=12)
+    run_jobs(settled)
+    with asking(settled, token(settled, Role.PRESCRIBER)) as client:
+        chart = client.get(f"{PREFIX}/chart/{patient}/read")
+        told = client.get(f"{PREFIX}/forecasts/{course}/read").json()
+    assert chart.status_code == 200
+    assert told["shown"]["answer"]["schema"] == "afterglow.forecast/1"

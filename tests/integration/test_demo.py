@@ -67,7 +67,7 @@ def open_demo(folder: Path) -> Iterator[Store]:
 
 
 def desk(store: Store, role: Role = Role.NURSE, by: str = "nora") -> Desk:
-    return Desk(store=store, actor=Actor(person_id=by, roles=(role,), clinic_id="demo", signed_at=NOW))
+    return Desk(store=store, actor=Actor(person_id=by, roles=(role,), clinic_id="clinic", signed_at=NOW))
 
 
 def test_the_day_is_going_on_now(folder: Path) -> None:
@@ -98,7 +98,7 @@ def test_the_day_is_going_on_now(folder: Path) -> None:
 
 def test_everything_was_written_through_use_cases_and_adds_up(folder: Path) -> None:
     with open_demo(folder) as store:
-        found = audit.verify(store, "demo")
+        found = audit.verify(store, "clinic")
         assert found.faults == ()
         assert found.events > 500
         stock = drugs.list_stock(desk(store)).shown
@@ -107,7 +107,7 @@ def test_everything_was_written_through_use_cases_and_adds_up(folder: Path) -> N
             apart = balance.in_stock_ug + balance.used_ug + balance.wasted_ug + balance.written_off_ug
             assert balance.received_ug == apart
             assert balance.used_ug > 0
-        with store.read("demo") as tx:
+        with store.read("clinic") as tx:
             sessions = facts.load_all(tx, TreatmentSession)
             sent = facts.load_all(tx, OutgoingMessage, states=(Delivery.SENT,))
         assert {each.state for each in sessions} >= {SessionState.CLOSED, SessionState.DOSING, SessionState.BOOKED}
@@ -132,7 +132,7 @@ def test_the_same_seed_makes_the_same_clinic(tmp_path: Path) -> None:
 
 def _content(folder: Path) -> list[tuple[str, str]]:
     """What was done when and to what, without ids, which are new each time."""
-    with open_demo(folder) as store, store.read("demo") as tx:
+    with open_demo(folder) as store, store.read("clinic") as tx:
         done = [(f"{each.at}", each.action) for each in audit.last_events(tx, after=0, most=100_000)]
         scores = [(f"{each.at}", f"{each.fact}") for each in facts.standing(tx, measures.Measured)]
         read = [
@@ -150,7 +150,7 @@ def test_everybody_logs_in_with_the_code_of_now(folder: Path, tmp_path: Path) ->
     with open_demo(own) as store:
         for name, _, _ in sheet.people:
             proof = Proof(login=name, password=sheet.password, code=code_of(sheet, store.clock()), device=None)
-            assert login.log_in(store, "demo", proof).actor.person_id == name
+            assert login.log_in(store, "clinic", proof).actor.person_id == name
     assert (folder / "demo.json").stat().st_mode & 0o077 == 0
 
 
@@ -174,7 +174,7 @@ def test_a_demo_ignores_the_database_and_mail_server_of_the_environment(
     settings = demo_settings(tmp_path)
     assert settings.url == f"sqlite:///{tmp_path / 'records.db'}"
     assert settings.keys == tmp_path / "keys"
-    assert (settings.smtp_host, settings.clinic) == (None, "demo")
+    assert (settings.smtp_host, settings.clinic) == (None, "clinic")
 
 
 def test_it_is_early_afternoon_in_the_demo_clinic_at_any_hour() -> None:
@@ -292,7 +292,7 @@ def test_only_the_building_of_a_demo_leaves_commits_unsynced(tmp_path: Path) -> 
 
 def test_time_stands_still_while_the_demo_is_closed(folder: Path) -> None:
     with opened(demo_settings(folder)) as store:
-        with store.read("demo") as tx:
+        with store.read("clinic") as tx:
             (last,) = audit.last_events(tx, after=audit.last_seq(tx) - 1)
         clock = demo_clock(store)
         assert timedelta(0) <= clock() - last.at < timedelta(seconds=5)

@@ -130,3 +130,15 @@ def test_commands_without_records_never_load_the_store() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_a_folder_that_is_a_file_is_refused(folder: Path) -> None:
+    (folder / "data").write_text("mine")
+    said = run("records", "create", "--name", "Harbour", code=2)
+    assert "cannot be made" in said
+    assert (folder / "data").read_text() == "mine"
+
+
+def test_messages_say_that_nothing_can_leave(folder: Path) -> None:
+    run("records", "create", "--name", "Harbour")
+    assert "No way out is set" in run("messages", "send")

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from afterglow.cli.clinic import operator
 from afterglow.cli.output import console
@@ -48,9 +49,9 @@ def route_command(
 
     with operator() as desk:
         set_route(desk, ClinicRole(role), Channel(way), address)
-    console().print(
-        f"A code waits to be sent there. Until 'afterglow messages confirm {role}', alerts do not go there."
-    )
+    out = console()
+    out.print(f"A code waits to be sent there. Until 'afterglow messages confirm {role}', alerts do not go there.")
+    _print_way(out)
 
 
 @messages_app.command("confirm")
@@ -79,4 +80,16 @@ def send_command() -> None:
     settings = read_settings()
     with opened(settings) as store:
         escalated, sent = run_due(store, settings)
-    console().print(f"{sent} messages sent, {escalated} alerts passed on.")
+    out = console()
+    out.print(f"{sent} messages sent, {escalated} alerts passed on.")
+    if not sent:
+        _print_way(out)
+
+
+def _print_way(out: Console) -> None:
+    """That nothing can leave, where no way out is set; what waits is in the outbox and is tried again."""
+    from afterglow.settings import read_settings
+
+    settings = read_settings()
+    if settings.smtp_host is None and settings.webhook_secret is None:
+        out.print("No way out is set, so nothing leaves: set AFTERGLOW_SMTP_HOST and AFTERGLOW_MAIL_FROM.")

@@ -33,7 +33,7 @@ from afterglow.usecases.upkeep import create_records, opened
 from afterglow.usecases.work import program
 
 PASSWORD = "harbour lamps at noon"  # noqa: S105  of made-up people; the code generator's secret is made anew each time
-CLINIC_ID = "demo"
+CLINIC_ID = "clinic"  # as commands call it where nothing else is set
 _OPENED_D = 190
 _OWN_FILES = (FILE, "records.db", "records.db-wal", "records.db-shm")
 _OWN_FOLDERS = ("keys", "anchors", "spool")

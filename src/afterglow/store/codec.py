@@ -77,6 +77,8 @@ def to_data(value: Any) -> Any:
     if isinstance(value, bytes):
         return b64encode(value).decode()
     if isinstance(value, np.ndarray):
+        if not value.size:
+            return {"shape": list(value.shape)}  # nothing in it says how many columns it has
         return [_figures(each) for each in value] if value.ndim == 1 else [to_data(each) for each in value]
     if isinstance(value, frozenset):
         return sorted(to_data(each) for each in value)
@@ -191,6 +193,8 @@ def _figures(number: Any) -> float | None:
 
 
 def _array(data: Any) -> Any:
+    if isinstance(data, Mapping):
+        return np.empty(tuple(data["shape"]))
     return np.array(data, dtype=np.float64)  # None becomes nan
 
 

@@ -177,7 +177,11 @@ _REASONS = (
     ("unable to open", "the file cannot be opened", "Check AFTERGLOW_DATABASE_URL and the folder's owner"),
     ("no space left", "the disk is full", "Free some space; nothing was lost"),
     ("no such table", "there are no records in this database", "Run 'afterglow records create'"),
-    ("disk i/o", "the disk fails", "Check the disk; restore the last backup if it is damaged"),
+    (
+        "disk i/o",
+        "the disk fails",
+        "Free some space first: what was written is kept. Restore a backup only where the disk is damaged",
+    ),
 )
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from afterglow.errors import NotFound
+from afterglow.errors import NotFound, UnwritableFile
 from afterglow.settings import Settings
 from afterglow.store.audit import AuditEvent, Verification, anchor, verify, who
 from afterglow.store.backup import Restored, back_up, check_backup, restore
@@ -27,13 +27,24 @@ class Created:
     keys: Path
 
 
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as fault:
+        raise UnwritableFile(
+            "The records' folder cannot be made",
+            observed=f"{folder}: {fault.strerror}",
+            next_step="Set AFTERGLOW_FOLDER to a folder that you may write to",
+        ) from None
+
+
 def create_records(settings: Settings, clinic: Clinic | None) -> Created:
     """A new installation with one clinic or none, or one more clinic in an installation.
 
     Raises: Conflict if the clinic is there; KeysRefused if there are records without keys, or keys without records.
     """
     if settings.database_url is None:
-        settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_folder(settings.folder)
     engine = open_engine(settings.url, busy_timeout_s=settings.busy_timeout_s)
     try:
         if schema_of(engine) is None:
@@ -128,7 +139,7 @@ def restore_backup(settings: Settings, file: Path) -> Restored:
     Raises: Conflict, RecordsDamaged, KeysRefused.
     """
     if settings.database_url is None:
-        settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_folder(settings.folder)
     with _apart(settings) as store:
         return restore(store, file)
 

@@ -37,6 +37,7 @@ class InChair:
 
     Args:
         name: None for a chart that is closed to whoever looks; then nothing else is told but that the chair is taken.
+        rules_met: ids of the rules that stand for an escalation, `seen` what they were met with, in words.
     """
 
     name: str | None
@@ -46,6 +47,7 @@ class InChair:
     state: SessionState | None = None
     clocks: Clocks | None = None
     rules_met: tuple[str, ...] = ()
+    seen: str = ""
     priority: Priority | None = None
     line: tuple[ReadingMark, ...] = ()
 
@@ -159,6 +161,7 @@ def _sitting(work: Work) -> dict[str, InChair]:
 def _in_chair(work: Work, session: TreatmentSession) -> InChair:
     policy = policy_of(work, session)
     told = clocks(session, work.now, policy=policy)
+    met = escalations(session, policy)
     return InChair(
         name=_name(work, session.patient_id),
         session_id=session.id,
@@ -166,7 +169,8 @@ def _in_chair(work: Work, session: TreatmentSession) -> InChair:
         number=session.number,
         state=session.state,
         clocks=told,
-        rules_met=tuple(each.rule for each in escalations(session, policy)),
+        rules_met=tuple(each.rule for each in met),
+        seen="; ".join(dict.fromkeys(each.values for each in met)),
         priority=standing_priority(session, policy),
         line=reading_line(session, work.now, told, policy),
     )

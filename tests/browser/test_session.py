@@ -368,7 +368,7 @@ def test_devices_wait_five_minutes(opened: Open, staffed: Served) -> None:
     assert page.evaluate("document.activeElement.id") == "summary"
     later(staffed, 5)
     press(page, "device")
-    assert page.locator("#summary").count() == 0
+    assert page.locator("#summary").count() == 0, page.text_content("#summary")
     assert len(now_of(staffed, session_id).given) == 2
     page.goto(f"/sessions/{session_id}/form")
     assert "56 mg" in page.text_content("table")

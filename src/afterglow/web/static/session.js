@@ -96,8 +96,12 @@ function note(part) {
   part.querySelector("form button")?.before(line);
 }
 
+// A form that came back refused holds what was typed as if it had been there before.
+const isRefused = (part) => document.getElementById("summary") !== null
+  && [...part.querySelectorAll("form")].some((form) => new URL(form.action).pathname === location.pathname);
+
 function isTyping(part) {
-  return [...part.querySelectorAll("input:not([type=hidden]), textarea, select")].some((each) =>
+  return isRefused(part) || [...part.querySelectorAll("input:not([type=hidden]), textarea, select")].some((each) =>
     each === document.activeElement || (each.type === "checkbox" || each.type === "radio" ? each.checked !== each.defaultChecked
       : each.tagName === "SELECT" ? each.selectedIndex > 0 && !each.options[each.selectedIndex].defaultSelected : each.value !== each.defaultValue));
 }

@@ -135,13 +135,20 @@ def test_a_history_is_brought_in(tmp_path: Path) -> None:
     )
     (tmp_path / "p.csv").write_text("MRN,Name,DOB\n7,Ann Early,1980-03-02\n8,Bea Late,2980-03-02\n", encoding="utf-8")
     words = ("import", str(tmp_path / "mapping.yaml"), str(tmp_path / "p.csv"))
-    assert "Would be written: 1 patients" in run(*words, "--dry-run")
-    said = run(*words)
+    assert "Would be written: 1 patients" in run(*words, "--dry-run", code=8)
+    said = run(*words, code=8)
     assert "Written: 1 patients" in said
     assert "p.csv:3: The birth date cannot be" in said
     assert "Bea" not in said
     assert "Bea Late" in (tmp_path / "p.rejected.csv").read_text(encoding="utf-8")
-    assert "Written: nothing" in run(*words)
+    assert "Written: nothing" in run(*words, code=8)
+    (tmp_path / "p.csv").write_text("MRN,Name,DOB\n" + ",Ann,\n" * 22, encoding="utf-8")
+    said = run(*words, code=8)
+    assert "p.csv:21: patient is empty" in said
+    assert "p.csv:22" not in said
+    assert "2 more reasons are not shown here" in said
+    (tmp_path / "p.csv").write_text("MRN,Name,DOB\n7,Ann Early,1980-03-02\n", encoding="utf-8")
+    assert "Rejected: 0" in run(*words)
 
 
 @pytest.mark.usefixtures("_any_step")

@@ -91,7 +91,6 @@ def test_a_corrected_score_does_not_come_back(clinic: Store, tmp_path: Path) -> 
     [
         (PATIENTS, ("9,2026-01-05 09:00,PHQ-9,18,,,",), "No patient has this record number"),
         (PATIENTS, ("7,1980-03-01 09:00,PHQ-9,18,,,",), "earlier than the patient's birth"),
-        (PATIENTS, (SCORES[0], "7,2026-01-05 09:00,PHQ-9,17,,,"), "Another row says otherwise of the same time"),
         ((*PATIENTS, "7,Cleo Other,1980-03-02"), (), "another name or birth date"),
         ((*PATIENTS, "7,ann  early,1980-03-03"), (), "another name or birth date"),
         (PATIENTS, ("7,2026-01-05 09:00,PHQ-9,99,,,",), "PHQ-9"),
@@ -111,6 +110,41 @@ def test_rows_that_are_rejected(
     assert path.stat().st_mode & 0o777 == 0o600
     with pytest.raises(UnwritableFile):
         write_rejected(report, tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("s", "d", "lines"),
+    [
+        ((SCORES[0], "7,2026-01-05 09:00,PHQ-9,17,,,", SCORES[0]), (), ("s.csv:2", "s.csv:3", "s.csv:4")),
+        ((), (SESSIONS[0], "8,2026-01-05 09:00,50 mg,40 min"), ("d.csv:2", "d.csv:3")),
+        ((), (SESSIONS[0], "8,2026-01-05 09:00,4000 mg,40 min"), ("d.csv:2", "d.csv:3")),
+    ],
+)
+def test_rows_that_disagree_are_all_rejected(
+    clinic: Store, tmp_path: Path, s: tuple[str, ...], d: tuple[str, ...], lines: tuple[str, ...]
+) -> None:
+    report = brought(desk(clinic, Role.SYSTEM), tmp_path, s=s, d=d)
+    assert report.new == {"patients": 2}
+    assert tuple(str(each.row.place) for each in report.rejected) == lines
+
+
+def test_a_row_that_disagrees_with_the_records(clinic: Store, tmp_path: Path) -> None:
+    me = desk(clinic, Role.SYSTEM)
+    brought(me, tmp_path, s=SCORES[:1])
+    report = brought(me, tmp_path, s=("7,2026-01-05 09:00,PHQ-9,17,,,",))
+    assert [each.why.refused for each in report.rejected] == ["Another row says otherwise of the same time"]
+    assert report.new == {}
+
+
+def test_rejected_rows_come_in_order_of_file_and_line(clinic: Store, tmp_path: Path) -> None:
+    report = brought(
+        desk(clinic, Role.SYSTEM),
+        tmp_path,
+        p=(*PATIENTS, ",Nobody,"),
+        s=("9,2026-01-05 09:00,PHQ-9,18,,,", "7,2026-01-05 09:00,PHQ-9,99,,,"),
+        d=("8,2026-01-05 09:00,4000 mg,40 min",),
+    )
+    assert [str(each.row.place) for each in report.rejected] == ["d.csv:2", "p.csv:4", "s.csv:2", "s.csv:3"]
 
 
 @pytest.mark.parametrize(("second", "new"), [("09:10", 1), ("09:11", 2)])

@@ -63,6 +63,7 @@ def rows(folder: Path, name: str, text: str) -> tuple[HistoryRow, ...]:
         ("7;Ann;02.03.1905", None, "birth date cannot be"),
         (";Ann;02.03.1980", None, "patient is empty"),
         ("7;Ann;02.03.1980;more", None, "more cells"),
+        ("7;Ann", None, "fewer cells"),
     ],
 )
 def test_patients(tmp_path: Path, cells: str, born_on: date | None, refused: str) -> None:
@@ -127,6 +128,53 @@ def test_sessions(tmp_path: Path) -> None:
     assert isinstance(good.said, PastSession)
     assert good.said.session == read_session("racemic_ketamine iv 40 mg 40 min", at=good.said.session.at)
     assert bad.refused is not None
+
+
+@pytest.mark.parametrize(
+    ("dose", "over", "mg", "refused"),
+    [
+        ("40,5 mg", "40 min", 40.5, ""),
+        ("40.5 mg", "0,5 h", 40.5, ""),
+        ("1,000 mg", "40 min", None, "dose may be a decimal or thousands"),
+        ("40 mgs", "40 min", None, "dose has no known unit; found '40 mgs'"),
+        ("40", "40 min", None, "dose needs a unit; found '40'"),
+        ("40 mg", "40 minutes", None, "infusion"),
+        ("225 mg", "40 min", 225, ""),  # 1.5 mg/kg, the guardrail, in 150 kg
+        ("226 mg", "40 min", None, "iv dose of racemic ketamine is refused; found '226 mg'"),
+        ("4000 mg", "40 min", None, "found '4000 mg'; 26.6667 mg/kg in a body of 150 kg; allowed: 0 to 1.5 mg/kg"),
+        ("1.6 mg/kg", "40 min", None, "found '1.6 mg/kg'"),
+        ("40 mg", "300 h", None, "infusion length of racemic ketamine is refused"),
+        ("20 mg/h for 5 h", "", None, ""),
+        ("200 mg/h for 5 h", "", None, "rate of racemic ketamine is refused"),
+        ("20 mg/h for 5 h", "40 min", None, "says its own length"),
+    ],
+)
+def test_doses(tmp_path: Path, dose: str, over: str, mg: float | None, refused: str) -> None:
+    (row,) = rows(tmp_path, "sessions.csv", f"MRN;When;Dose;Over\n7;2026-01-05 09:30;{dose};{over}\n")
+    if refused:
+        assert row.refused is not None
+        assert refused in row.refused.message
+        return
+    assert row.refused is None
+    assert isinstance(row.said, PastSession)
+    assert (row.said.session.dose.mg if row.said.session.dose else None) == mg
+
+
+def test_an_open_quote_takes_no_row_in_silence(tmp_path: Path) -> None:
+    head = "MRN;Name;DOB;Remark\n7;Ann;02.03.1980;\n"
+    for end in ("8;Bea;;\n9;Cem;;\n", '8;Bea;;\n9;"Cem";;\n'):  # never closed, or closed by the next quote
+        with pytest.raises(MalformedFile, match=r"^patients\.csv:3: The row that begins here is not CSV"):
+            rows(tmp_path, "patients.csv", f'{head}4;"Uncl;01.02.1970;\n{end}')
+    good, last, swallowed = rows(tmp_path, "patients.csv", f'{head}4;"Uncl;;\n8;Bea;;";01.02.1970;\n9;Cem;;\n')
+    assert [each.place.line for each in (good, swallowed, last)] == [2, 3, 5]
+    assert swallowed.refused is not None
+    assert "'Name' goes over several lines" in swallowed.refused.message
+    assert "Bea" not in swallowed.refused.message
+    assert isinstance(last.said, PastPatient)
+    free, rest = rows(tmp_path, "patients.csv", f'{head[:20]}7;Ann;;"two\nlines"\n8;Bea;;"x\n9;Cem;;"\n')
+    assert free.refused is None
+    assert rest.refused is not None
+    assert "'Remark' goes over several lines" in rest.refused.message
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 records_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Create, upgrade and re-key the records.")
 audit_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Prove and read the audit trail.")
 
+_SHOWN_REASONS = 20
+_ROWS_REJECTED = 8  # an exit code of its own: after those of errors, in `app.EXIT_CODES`
+
 BackupFile = Annotated[Path, typer.Argument(metavar="FILE.zip", help="The backup.", show_default=False)]
 
 
@@ -213,6 +216,8 @@ def import_command(
 ) -> None:
     """Bring in a clinic's history: patients, sessions and scores, as spreadsheets and forms export them.
 
+    It ends with 0 when every row was taken or is here already, and with 8 when rows were rejected.
+
     Example: afterglow import mapping.yaml patients.csv scores.csv --dry-run
     """
     from afterglow.protocol.history_file import read_history, read_mapping
@@ -231,7 +236,11 @@ def import_command(
     out.print(f"{'Would be written' if dry_run else 'Written'}: {', '.join(counted(report.new)) or 'nothing'}.")
     out.print(f"Here already, or twice in the files: {', '.join(counted(report.known)) or 'nothing'}.")
     out.print(f"Rejected: {len(report.rejected)}.")
-    for each in report.rejected[:20]:
+    for each in report.rejected[:_SHOWN_REASONS]:
         out.print(f"  {each.row.place}: {each.why.refused}.")  # what was found may identify somebody
+    if (more := len(report.rejected) - _SHOWN_REASONS) > 0:
+        out.print(f"  {more} more {'reason is' if more == 1 else 'reasons are'} not shown here.")
     for path in write_rejected(report, rejected or mapping.parent):
         out.print(f"Rejected rows with their reasons, in the clear: {path}")
+    if report.rejected:
+        raise typer.Exit(_ROWS_REJECTED)

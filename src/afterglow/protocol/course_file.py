@@ -146,6 +146,23 @@ def read_session(text: str, *, at: datetime, note: str = "") -> RecordedSession:
     return _read_session(_Row(place=Place(file="session"), when="", what=_SESSION, value=text, note=note), at)
 
 
+def read_session_cells(
+    *, at: datetime, drug: str, route: str, dose: str, infusion: str = "", note: str = ""
+) -> RecordedSession:
+    """A session whose parts stand in cells of their own, so that an error names the part.
+
+    Raises: InputError, also for steps of an infusion with a length beside them.
+
+    >>> at = datetime(2026, 3, 2, tzinfo=UTC)
+    >>> read_session_cells(at=at, drug="esketamine", route="intranasal", dose="84 mg").dose
+    Dose(mg=84.0, mg_per_kg=None)
+    """
+    if infusion and " for " in dose:
+        raise InputError("The dose says its own length", observed=echo(infusion), next_step="Leave infusion empty")
+    row = _Row(place=Place(file="session"), when="", what=_SESSION, value="", note=note)
+    return _session_of(row, at, drug=drug, route=route, dose=dose, infusion=infusion)
+
+
 def write_course(course: CourseRecord) -> str:
     r"""The course as CSV: local times where the course has a time zone, UTC otherwise and where the clocks change.
 
@@ -299,23 +316,28 @@ def _read_score(row: _Row, at: datetime) -> RecordedScore:
 
 def _read_session(row: _Row, at: datetime) -> RecordedSession:
     drug, route, given = (*row.node.text().split(maxsplit=2), "", "", "")[:3]
-    steps = " for " in given
+    if " for " in given:
+        return _session_of(row, at, drug=drug, route=route, dose=given, infusion="")
     amount = _DOSE_THEN_INFUSION.fullmatch(given)
-    if not steps and amount is None:
+    if amount is None:
         raise MissingValue(
             "A session needs drug, route and dose", observed=echo(row.value), allowed="; ".join(SESSION_EXAMPLES)
         )
-    infusion: Infusion = None
-    if steps:
-        infusion = tuple(_read_step(row, step) for step in given.split(" then "))
-    elif amount is not None and amount[2]:
-        infusion = INFUSION.read(_part(row, "infusion", amount[2]))
+    return _session_of(row, at, drug=drug, route=route, dose=amount[1], infusion=amount[2] or "")
+
+
+def _session_of(row: _Row, at: datetime, *, drug: str, route: str, dose: str, infusion: str) -> RecordedSession:
+    given: Infusion = None
+    if " for " in dose:
+        given = tuple(_read_step(row, step) for step in dose.split(" then "))
+    elif infusion:
+        given = INFUSION.read(_part(row, "infusion", infusion))
     return RecordedSession(
         at=at,
         drug=words(DrugForm).read(_part(row, "drug", drug)),
         route=words(Route).read(_part(row, "route", route)),
-        dose=None if steps or amount is None else DOSE.read(_part(row, "dose", amount[1])),
-        infusion=infusion,
+        dose=None if isinstance(given, tuple) else DOSE.read(_part(row, "dose", dose)),
+        infusion=given,
         note=row.note,
         place=row.place,
     )

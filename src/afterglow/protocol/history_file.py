@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
@@ -17,14 +18,18 @@ from zoneinfo import ZoneInfo
 
 from afterglow.errors import InputError, InvalidData, MalformedFile, MissingValue, OutOfRange, Place, UnknownName, echo
 from afterglow.protocol.course import RecordedScore, RecordedSession, utc_from_local, zone_called
-from afterglow.protocol.course_file import read_session
+from afterglow.protocol.course_file import read_session_cells
 from afterglow.protocol.source_text import read_text
 from afterglow.quantities import parse_number
 from afterglow.records import Record, parse_record
 from afterglow.scales import ScaleAnswers, instrument, scale_answers, score
+from afterglow.therapy.exposure import check_doses
+from afterglow.therapy.regimen import Regimen
 
 LARGEST_MB = 50
 OLDEST_YEARS = 120
+WEIGHTS_KG = (40.0, 150.0)
+"""Our policy, as a history tells no weight: a dose is implausible if it is beyond the guardrails for both."""
 NOON = time(12)
 """Assumption: the time of a score or session of which only the day is known, in the clinic's time zone."""
 
@@ -47,6 +52,8 @@ _NEEDED = {
     RowKind.SCORES: ("patient", "at", "scale"),
     RowKind.SESSIONS: ("patient", "at", "drug", "route", "dose"),
 }
+_SEVERAL_LINES = ("address", "note")
+_DECIMAL_COMMA = re.compile(r"(?<![\d.,])(\d+),(\d+)(?![\d.,])")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +121,9 @@ class HistoryRow:
     """One row: what it says, or why it was rejected.
 
     Args:
+        place: the line where it begins.
         cells: as the file holds them, for the list of rejected rows.
+        said: also of a session whose dose is refused as implausible: other rows may speak of the same one.
     """
 
     place: Place
@@ -202,39 +211,90 @@ def _file_mapping(record: Record) -> FileMapping:
 def _read_file(path: Path, mapping: FileMapping, zone: ZoneInfo, now: datetime) -> Iterator[HistoryRow]:
     text = read_text(path, largest_mb=LARGEST_MB)
     head = text.partition("\n")[0]
-    reader = csv.DictReader(io.StringIO(text), delimiter=max(",;\t", key=head.count), restkey="", restval="")
+    delimiter = max(",;\t", key=head.count)
+    reader = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
+    place = Place(file=path.name, line=1)
     try:
-        names = [name.strip() for name in reader.fieldnames or ()]
-        reader.fieldnames = names
+        names = [name.strip() for name in next(reader, [])]
         wanted = {*mapping.columns.values(), *mapping.items.values()}
         if absent := sorted(wanted - set(names)):
-            raise MalformedFile(
-                "The file lacks columns", observed=", ".join(absent), place=Place(file=path.name, line=1)
-            )
-        for cells in reader:
-            place = Place(file=path.name, line=reader.line_num)
-            extra = cells.pop("", None) if "" not in names else None
-            yield _read_row(cells, mapping, zone, now, place, whole=not extra)
+            raise MalformedFile("The file lacks columns", observed=", ".join(absent), place=place)
+        place = Place(file=path.name, line=reader.line_num + 1)
+        for found in reader:
+            if found:
+                shape = _misshapen(found, names, mapping, delimiter)
+                cells = dict(zip(names, (*found, *[""] * len(names)), strict=False))
+                yield _read_row(cells, mapping, zone, now, place, shape)
+            place = Place(file=path.name, line=reader.line_num + 1)
     except csv.Error as fault:
         raise MalformedFile(
-            "The row is not CSV", observed=str(fault), place=Place(file=path.name, line=reader.line_num)
+            "The row that begins here is not CSV",
+            observed=str(fault),
+            next_step="Look for a quote that is never closed; nothing of the files was taken",
+            place=place,
         ) from None
 
 
+def _misshapen(found: Sequence[str], names: Sequence[str], mapping: FileMapping, delimiter: str) -> InputError | None:
+    """Why a row is none of this table: too many or few cells, or a quote left open, which swallows the next rows."""
+    allowed = {mapping.columns[field] for field in _SEVERAL_LINES if field in mapping.columns}
+    mapped = {*mapping.columns.values(), *mapping.items.values()} - allowed
+    for number, cell in enumerate(found):
+        name = names[number] if number < len(names) else ""
+        more = cell.strip().split("\n")[1:]
+        if more and (name in mapped or any(line.count(delimiter) >= len(names) - 1 for line in more)):
+            return MalformedFile(
+                f"The cell of column {echo(name)} goes over several lines",
+                observed=f"{len(more) + 1} lines",
+                allowed="one line, or text without whole rows in a note or an address",
+                next_step="Close the quote that was left open; the rows that follow it in this cell were not read",
+            )
+    if len(found) != len(names):
+        word = "more" if len(found) > len(names) else "fewer"
+        return MalformedFile(
+            f"The row has {word} cells than the header", observed=f"{len(found)} cells", allowed=f"{len(names)} cells"
+        )
+    return None
+
+
 def _read_row(
-    cells: dict[str, str], mapping: FileMapping, zone: ZoneInfo, now: datetime, place: Place, *, whole: bool
+    cells: dict[str, str],
+    mapping: FileMapping,
+    zone: ZoneInfo,
+    now: datetime,
+    place: Place,
+    shape: InputError | None,
 ) -> HistoryRow:
     fields = dict(mapping.fixed) | {field: cells[column].strip() for field, column in mapping.columns.items()}
     read = _READERS[mapping.kind]
     try:
-        if not whole:
-            raise MalformedFile("The row has more cells than the header")
+        if shape is not None:
+            raise shape
         for name in _NEEDED[mapping.kind]:
             if not fields[name]:
                 raise MissingValue(f"{name} is empty")
-        return HistoryRow(place=place, cells=cells, said=read(fields, cells, mapping, zone, now))
+        said = read(fields, cells, mapping, zone, now)
     except InputError as fault:
         return HistoryRow(place=place, cells=cells, said=None, refused=fault)
+    refused = _implausible(said, fields["dose"]) if isinstance(said, PastSession) else None
+    return HistoryRow(place=place, cells=cells, said=said, refused=refused)
+
+
+def _implausible(said: PastSession, dose: str) -> InputError | None:
+    """Why nobody was given this: beyond the guardrails of drug and route, whatever the body weight."""
+    given = said.session.administration(said.session.at)
+    per_kg = "/kg" in dose or "/lb" in dose
+    weight_kg = WEIGHTS_KG[0] if per_kg else WEIGHTS_KG[1]
+    try:
+        check_doses(Regimen((given,)), weight_kg=weight_kg)
+    except OutOfRange as fault:
+        return OutOfRange(
+            fault.refused,
+            observed=f"{echo(dose)}; {fault.observed} in a body of {weight_kg:g} kg",
+            allowed=fault.allowed,
+            next_step="Correct it from the paper; of a heavier patient write the dose in mg/kg",
+        )
+    return None
 
 
 def _patient(
@@ -272,7 +332,7 @@ def _score(
                 next_step="Complete it from the paper, or leave it out",
             )
     if fields.get("total"):
-        told = parse_number(fields["total"], what="total")
+        told = parse_number(_decimal(fields["total"], what="total"), what="total")
         if total is not None and told != total:
             raise OutOfRange(
                 "The total disagrees with the answers", observed=f"{told:g}", allowed=f"{total:g}, what they add up to"
@@ -290,8 +350,34 @@ def _session(
 ) -> PastSession:
     del cells
     at = _at(fields["at"], mapping.dates, zone, now)
-    text = " ".join(fields[name] for name in ("drug", "route", "dose", "infusion") if fields.get(name))
-    return PastSession(record_number=fields["patient"], session=read_session(text, at=at, note=fields.get("note", "")))
+    session = read_session_cells(
+        at=at,
+        drug=fields["drug"],
+        route=fields["route"],
+        dose=_decimal(fields["dose"], what="dose"),
+        infusion=_decimal(fields.get("infusion", ""), what="infusion"),
+        note=fields.get("note", ""),
+    )
+    return PastSession(record_number=fields["patient"], session=session)
+
+
+def _decimal(text: str, *, what: str) -> str:
+    """Numbers with a decimal comma as they are written with a point.
+
+    Raises: InputError for one that may be thousands, as 1,000.
+
+    >>> _decimal("40,5 mg", what="dose"), _decimal("0,125 mg/kg", what="dose")
+    ('40.5 mg', '0.125 mg/kg')
+    """
+    for whole, rest in _DECIMAL_COMMA.findall(text):
+        if len(rest) == 3 and int(whole):  # as a group of thousands has them
+            raise InputError(
+                f"{what} may be a decimal or thousands",
+                observed=echo(text),
+                allowed=f"{whole}.{rest} or {whole}{rest}",
+                next_step="Write it without the comma",
+            )
+    return _DECIMAL_COMMA.sub(r"\1.\2", text)
 
 
 def _answer(text: str, words: Mapping[str, int]) -> int | None:

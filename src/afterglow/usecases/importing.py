@@ -39,6 +39,7 @@ class ImportReport:
 
     Args:
         new: rows by what they are; known: rows that the records hold already, or that stand twice in the files.
+        rejected: in order of file and line.
     """
 
     new: dict[str, int]
@@ -64,7 +65,8 @@ class _Plan:
     rejected: list[Rejected] = field(default_factory=list)
 
     def report(self) -> ImportReport:
-        return ImportReport(new=dict(self.new), known=dict(self.known), rejected=tuple(self.rejected))
+        rejected = sorted(self.rejected, key=lambda each: (each.row.place.file, each.row.place.line or 0))
+        return ImportReport(new=dict(self.new), known=dict(self.known), rejected=tuple(rejected))
 
 
 @view("history.check", roles=(Role.SYSTEM,))
@@ -112,6 +114,7 @@ def write_rejected(report: ImportReport, folder: Path) -> tuple[Path, ...]:
 
 def _planned(work: Work, rows: Sequence[HistoryRow]) -> _Plan:
     plan = _Plan()
+    disputed = _disputed(rows)
     for row in rows:
         if row.refused is not None:
             plan.rejected.append(Rejected(row=row, why=row.refused))
@@ -120,12 +123,35 @@ def _planned(work: Work, rows: Sequence[HistoryRow]) -> _Plan:
             if isinstance(row.said, PastPatient):
                 fresh = _meet(work, plan, row.said)
             elif row.said is not None:
+                if _when(row.said) in disputed:
+                    raise _otherwise(_event(row.said))
                 fresh = _add(work, plan, row.said)
         except AfterglowError as refused:
             plan.rejected.append(Rejected(row=row, why=refused))
         else:
             (plan.new if fresh else plan.known)[_word(row)] += 1
     return plan
+
+
+def _when(said: PastScore | PastSession) -> tuple[str, str, datetime]:
+    """Of whom a row speaks, of what, and when."""
+    event = _event(said)
+    return said.record_number, _what(event), event.at
+
+
+def _disputed(rows: Sequence[HistoryRow]) -> set[tuple[str, str, datetime]]:
+    """What rows of the files say differently: which of them is right is nobody's guess here."""
+    first: dict[tuple[str, str, datetime], Event] = {}
+    told = [row.said for row in rows if isinstance(row.said, PastScore | PastSession)]
+    return {_when(said) for said in told if first.setdefault(_when(said), _event(said)) != _event(said)}
+
+
+def _otherwise(event: Event) -> Conflict:
+    return Conflict(
+        "Another row says otherwise of the same time",
+        observed=f"{_what(event)} at {event.at:%Y-%m-%d %H:%M} UTC",
+        next_step="Find out which is right; correct a row that is in the records there",
+    )
 
 
 def _word(row: HistoryRow) -> str:
@@ -166,11 +192,7 @@ def _add(work: Work, plan: _Plan, said: PastScore | PastSession) -> bool:
     if any(_same(event, each) for each in known):
         return False
     if any(_what(event) == _what(each) and event.at == each.at for each in known):
-        raise Conflict(
-            "Another row says otherwise of the same time",
-            observed=f"{_what(event)} at {event.at:%Y-%m-%d %H:%M} UTC",
-            next_step="Find out which is right; correct a row that is in the records there",
-        )
+        raise _otherwise(event)
     chart.new.append(said)
     return True
 

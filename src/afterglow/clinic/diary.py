@@ -398,7 +398,7 @@ def end_booking(diary: Diary, booking_id: str, event: str, act: Act) -> Outcome[
     """`arrive`, `leave` (the chair is free from now on), `cancel` or `no_show`; the last two with a reason.
 
     Raises: NotFound, WrongState, NotPermitted, MissingValue; TooEarly for an arrival on an earlier day, or a no-show
-        before its time.
+        before its time; BookingRefused for an arrival in a chair whose last patient has not left.
 
     >>> from afterglow.clinic.examples import diary, nurse
     >>> end_booking(diary("arrived"), "b1", "leave", nurse(120)).now.booking("b1").state.value
@@ -422,6 +422,8 @@ def end_booking(diary: Diary, booking_id: str, event: str, act: Act) -> Outcome[
             allowed=f"from {earliest:%Y-%m-%d %H:%M} UTC on",
         )
     step = BOOKING.step(old.state, event, act, subject=booking_id)
+    if event == "arrive":
+        _check_empty(diary, old)
     ended = replace(old, state=BookingState(step.after))
     if event == "leave":  # who stayed longer than anybody entered held the chair until now
         ended = replace(ended, until=max(act.at, old.starts_at))
@@ -453,6 +455,19 @@ def _check_free(
             next_step="Take another time or chair",
             about="starts_at",
         )
+
+
+def _check_empty(diary: Diary, coming: Booking) -> None:
+    for each in diary.bookings:
+        here = each.state is BookingState.ARRIVED and each.chair_id == coming.chair_id
+        if here and each.id != coming.id:
+            raise BookingRefused(
+                f"Somebody sits in chair {coming.chair_id} and has not left",
+                rule=ConflictKind.CHAIR_TAKEN,
+                observed=f"who came for {each.starts_at:%Y-%m-%d %H:%M} UTC",
+                allowed="one patient in a chair",
+                next_step="Move this booking to another chair, or end the visit of the first",
+            )
 
 
 def _replaced(diary: Diary, booking: Booking) -> Diary:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -258,12 +259,15 @@ class StateTable:
 
 
 def login(text: str) -> str:
-    """A login as it is compared: without spaces around it, in one case; a shared login is one person.
+    """A login as it is compared: one form of each letter, one case, nothing invisible; a shared login is one person.
 
-    >>> login("Nurse1 ") == login("nurse1")
+    Letters of two scripts that look alike stay two: where logins are made, only a-z, 0-9, dot and hyphen are let in.
+
+    >>> login("Nurse1 ") == login("nurse1") == login("Ｎurse\u200b1")
     True
     """
-    return text.strip().casefold()
+    seen = "".join(each for each in text.strip() if unicodedata.category(each) not in {"Cc", "Cf"})
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", seen).casefold()).strip()
 
 
 def minutes_between(start: datetime, end: datetime) -> float:

@@ -144,3 +144,19 @@ def test_a_plan_is_looked_at_without_the_hour() -> None:
     late = diary(booking("1", 0, state="arrived"))
     assert find_conflicts(late, booking("2", 200), policy=POLICY, enrolled=True) == ()
     assert find_conflicts(late, booking("2", 200), policy=POLICY, enrolled=True, at=at(195))
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"until": at(20161)}, OutOfRange),  # two weeks and a minute
+        ({"starts_at": at(731 * 1440), "until": at(731 * 1440 + 150)}, OutOfRange),
+        ({"patient_id": " "}, MissingValue),
+    ],
+)
+def test_a_slip_of_a_booking_is_refused(changes: dict[str, Any], error: type[AfterglowError]) -> None:
+    with pytest.raises(error):
+        booked(diary(), replace(booking("1", 0), **changes), 0)
+    at_bounds = ({"until": at(20160)}, {"starts_at": at(730 * 1440), "until": at(730 * 1440 + 150)})
+    for each in at_bounds:
+        assert booked(diary(), replace(booking("1", 0), **each), 0).active

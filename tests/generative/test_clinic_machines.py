@@ -510,6 +510,8 @@ class Bookings(RuleBasedStateMachine):
     @invariant()
     def nobody_and_nothing_is_booked_twice(self) -> None:
         active = self.diary.active
+        sitting = [each.chair_id for each in active if each.state is BookingState.ARRIVED]
+        assert len(sitting) == len(set(sitting))
         for place, one in enumerate(active):
             assert one.state in {BookingState.BOOKED, BookingState.ARRIVED}
             for other in active[place + 1 :]:

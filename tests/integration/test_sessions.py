@@ -31,9 +31,10 @@ from tests.integration.care import (
 )
 from tests.integration.desks import at_work, now, without_policy
 
-from afterglow.clinic import Decision, Delivery, RateStep, Reading, Role, SessionState, StopReason
+from afterglow.clinic import Decision, Delivery, Priority, RateStep, Reading, Role, SessionState, StopReason
 from afterglow.errors import (
     AfterglowError,
+    BookingRefused,
     Conflict,
     GateClosed,
     NotFound,
@@ -272,6 +273,20 @@ def test_an_emergency_is_assessed_before_the_patient_leaves(north: Store, sessio
     assert [each.rule for each in page.session.assessments] == [emergency.rule]
 
 
+def test_nobody_is_checked_in_to_a_chair_that_is_not_empty(north: Store, session: str) -> None:
+    _, course_id = in_induction(north, name="Berta Vogel")
+    second = book(north, course_id, minutes=400)
+    nurse = desk(north, NURSE)
+    sessions.check_in(nurse, session)
+    later(north, 400)
+    with pytest.raises(BookingRefused, match="has not left"):
+        sessions.check_in(nurse, second)
+    assert state(north, second) is SessionState.BOOKED
+    room.hand_over_to_emergency(nurse, session, reason="chest pain")
+    sessions.check_in(nurse, second)
+    assert state(north, second) is SessionState.ARRIVED
+
+
 @pytest.mark.parametrize("how", ["walk_out", "transfer"])
 def test_a_patient_who_left_otherwise_never_counts_as_cleared(north: Store, session: str, how: str) -> None:
     dosing(north, session)
@@ -281,6 +296,10 @@ def test_a_patient_who_left_otherwise_never_counts_as_cleared(north: Store, sess
     ends = {"walk_out": room.left_unchecked, "transfer": room.hand_over_to_emergency}
     ends[how](nurse, session, reason="would not stay")
     assert sessions.read_session(nurse, session).shown.session.cleared is False
+    lines = [each.item for each in worklists.read_worklist(desk(north, PRESCRIBER)).shown]
+    urgent = [each for each in lines if each.priority is Priority.HIGH]
+    told = ["Left at 5 min without the leave check; call now."] if how == "walk_out" else []
+    assert [(each.text, each.owner) for each in urgent] == [(text, PRESCRIBER) for text in told]
 
 
 def test_events_are_graded_before_a_session_closes(north: Store, session: str) -> None:

@@ -50,6 +50,15 @@ def booked(plan: Diary, wanted: Booking, minutes: float) -> Diary:
     return book(plan, wanted, nurse(minutes), policy=POLICY, enrolled=True).now
 
 
+def test_a_chair_takes_the_next_patient_when_the_one_before_has_left() -> None:
+    plan = diary(booking("1", 0, state="arrived"), booking("2", 160), booking("3", 160, chair="B"))
+    with pytest.raises(BookingRefused, match="Somebody sits in chair A and has not left"):
+        end_booking(plan, "2", "arrive", nurse(160))
+    assert end_booking(plan, "3", "arrive", nurse(160)).now.booking("3").state is BookingState.ARRIVED
+    left = end_booking(plan, "1", "leave", nurse(165)).now
+    assert end_booking(left, "2", "arrive", nurse(165)).now.booking("2").state is BookingState.ARRIVED
+
+
 def test_a_chair_is_free_when_its_patient_has_left() -> None:
     here = end_booking(diary(booking("1", 0)), "1", "arrive", nurse(0)).now
     wanted = booking("2", 100)
@@ -135,3 +144,19 @@ def test_a_plan_is_looked_at_without_the_hour() -> None:
     late = diary(booking("1", 0, state="arrived"))
     assert find_conflicts(late, booking("2", 200), policy=POLICY, enrolled=True) == ()
     assert find_conflicts(late, booking("2", 200), policy=POLICY, enrolled=True, at=at(195))
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"until": at(20161)}, OutOfRange),  # two weeks and a minute
+        ({"starts_at": at(731 * 1440), "until": at(731 * 1440 + 150)}, OutOfRange),
+        ({"patient_id": " "}, MissingValue),
+    ],
+)
+def test_a_slip_of_a_booking_is_refused(changes: dict[str, Any], error: type[AfterglowError]) -> None:
+    with pytest.raises(error):
+        booked(diary(), replace(booking("1", 0), **changes), 0)
+    at_bounds = ({"until": at(20160)}, {"starts_at": at(730 * 1440), "until": at(730 * 1440 + 150)})
+    for each in at_bounds:
+        assert booked(diary(), replace(booking("1", 0), **each), 0).active

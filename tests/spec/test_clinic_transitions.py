@@ -8,7 +8,7 @@ from tests.clinic_cases import START
 from afterglow.clinic import ALERT, BOOKING, CONTAINER, COURSE, SESSION, Act, Role, StateTable
 from afterglow.errors import MissingValue, NotPermitted, WrongState
 
-# State -> event -> state after it; "=" stays.
+# State -> event -> state after it; "=" stays, "<" goes back where it was.
 RATE = ("order_rate", "set_rate", "countersign_order")
 READ = ("enter_reading", "correct_reading", "record_event")
 IN_USE = {
@@ -30,7 +30,7 @@ TABLES: dict[StateTable, dict[str, dict[str, str]]] = {
         "induction": {"maintain": "maintenance", "pause": "paused", "relapse": "relapse", "stop": "stopped"},
         "reinduction": {"maintain": "maintenance", "pause": "paused", "relapse": "relapse", "stop": "stopped"},
         "maintenance": {"pause": "paused", "relapse": "relapse", "stop": "stopped"},
-        "paused": {"resume": "=", "relapse": "relapse", "stop": "stopped"},
+        "paused": {"resume": "<", "relapse": "relapse", "stop": "stopped"},
         "relapse": {"induce_again": "reinduction", "recover": "maintenance", "stop": "stopped"},
         "stopped": {},
     },
@@ -148,7 +148,7 @@ def test_what_may_happen_and_nothing_else(machine: StateTable) -> None:
         for event in events:
             if event in allowed:
                 step = machine.step(state, event, EVERYBODY, subject="x")
-                assert step.after == (state if allowed[event] == "=" else allowed[event])
+                assert step.after == (state if allowed[event] in {"=", "<"} else allowed[event])
                 assert (step.before, step.by, step.at, step.reason) == (state, "all", START, "a reason")
             else:
                 with pytest.raises(WrongState, match="cannot"):
@@ -183,6 +183,17 @@ def test_the_diagram_has_an_arrow_for_each_transition(machine: StateTable) -> No
     lines = [line.strip() for line in machine.mermaid()]
     for state, allowed in TABLES[machine].items():
         for event, after in allowed.items():
-            assert f"{state} --> {state if after == '=' else after}: {event}" in lines
+            if after != "<":
+                assert f"{state} --> {state if after == '=' else after}: {event}" in lines
     assert lines[:2] == ["stateDiagram-v2", f"[*] --> {machine.initial}"]
-    assert sum(":" in line for line in lines) == sum(map(len, TABLES[machine].values()))
+    back = [line for line in lines if "(back where it was)" in line]
+    ahead = [after for allowed in TABLES[machine].values() for after in allowed.values() if after != "<"]
+    assert sum(":" in line for line in lines) - len(back) == len(ahead)
+
+
+def test_a_paused_course_resumes_where_it_was() -> None:
+    lines = [line.strip() for line in COURSE.mermaid()]
+    back = [line for line in lines if line.startswith("paused --> ") and "resume" in line]
+    assert back == [f"paused --> {s}: resume (back where it was)" for s in ("induction", "reinduction", "maintenance")]
+    (resume,) = (row for row in COURSE.rows if row.event == "resume")
+    assert resume.goes_to == "back where it was"

@@ -110,8 +110,9 @@ def test_a_second_check_of_another_preparation_does_not_count(field: str) -> Non
 def test_logins_are_compared_as_one_person() -> None:
     session = cases.screened(Delivery.IV)
     assert session.prepared is not None
-    with pytest.raises(SecondPerson):
-        check_dose(session.prepared, nurse(8, by="Nurse1 "), policy=POLICY, amount_ug=40_000, volume_ul=800)
+    for same in ("Nurse1 ", "ｎｕｒｓｅ１", "nur\u200bse1", "\ufeffnurse1", "nurse\u00ad1", "nurse¹"):
+        with pytest.raises(SecondPerson):
+            check_dose(session.prepared, nurse(8, by=same), policy=POLICY, amount_ug=40_000, volume_ul=800)
     with pytest.raises(SecondPerson, match="Giving"):
         start_dose(cases.taken(cases.cleared()), nurse(15, by="nurse2"), chart=cases.chart(), policy=POLICY)
 

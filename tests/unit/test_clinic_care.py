@@ -1554,6 +1554,15 @@ def test_a_policy_is_not_signed_before_it_was_drafted_nor_before_the_version_bef
     with pytest.raises(WrongOrder, match="Signing a policy"):
         sign_policy(second, cases.act(Role.MEDICAL_DIRECTOR, 59), effective_from=at(70), before=signed)
     assert sign_policy(second, cases.act(Role.MEDICAL_DIRECTOR, 60), effective_from=at(70), before=signed).now
+    tomorrow = sign_policy(first, cases.act(Role.MEDICAL_DIRECTOR, 60), effective_from=at(1440)).now
+    with pytest.raises(WrongOrder, match="does not start before the version it follows"):
+        sign_policy(second, cases.act(Role.MEDICAL_DIRECTOR, 60), effective_from=at(1439), before=tomorrow)
+    last = sign_policy(second, cases.act(Role.MEDICAL_DIRECTOR, 60), effective_from=at(1440), before=tomorrow).now
+    assert policy_at((tomorrow, last), at(1440)).version == last.version
+    with pytest.raises(WrongState, match="signed already"):
+        sign_policy(replace(last, signed_at=None), cases.act(Role.MEDICAL_DIRECTOR, 60), effective_from=at(1440))
+    with pytest.raises(WrongOrder, match="A later version is signed already"):
+        sign_policy(first, cases.act(Role.MEDICAL_DIRECTOR, 60), effective_from=at(1440), before=last)
 
 
 def test_what_is_refused_never_reads_as_allowed() -> None:

@@ -39,6 +39,7 @@ from afterglow.clinic import (
     rule,
     set_plan,
     walk_out,
+    walk_out_alert,
     waste,
     waste_rest,
 )
@@ -57,6 +58,7 @@ from afterglow.errors import (
     OutOfRange,
     UnknownName,
     WrongOrder,
+    WrongState,
 )
 from afterglow.quantities import DrugForm
 from afterglow.records import Record
@@ -238,3 +240,27 @@ def test_a_due_scale_is_on_the_worklist_with_its_owner() -> None:
 def test_a_session_that_cannot_be_is_refused(changes: dict[str, object]) -> None:
     with pytest.raises(InputError):
         replace(cases.booked(), **changes)  # type: ignore[arg-type]
+
+
+def test_a_worklist_takes_nothing_of_another_patient() -> None:
+    gone = walk_out(cases.observing(), nurse(60, reason="left")).now
+    alert = walk_out_alert(gone, alert_id="a1", policy=POLICY)
+    own = Standing(patient_id="p1", course=course(), sessions=(gone,), alerts=(alert,))
+    assert WorkKind.ALERT in {each.kind for each in list_work([own], at(61), policy=POLICY)}
+    for changes in (
+        {"course": replace(course(), patient_id="p2")},
+        {"sessions": (gone, replace(gone, id="s2", patient_id="p2"))},
+        {"alerts": (replace(alert, patient_id="p2"),)},
+    ):
+        with pytest.raises(Conflict, match="mixes patients"):
+            replace(own, **changes)  # type: ignore[arg-type]
+
+
+def test_nobody_walks_out_of_a_session_that_is_cleared() -> None:
+    with pytest.raises(WrongState):
+        walk_out_alert(cases.observing(), alert_id="a1", policy=POLICY)
+
+
+def test_drug_is_drawn_for_a_session() -> None:
+    with pytest.raises(MissingValue, match="for a session"):
+        draw(cases.vial(), nurse(0), amount_ug=50, session_id=" ")

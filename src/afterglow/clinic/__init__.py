@@ -49,7 +49,7 @@ _PUBLIC = {
         "screening": "amend_screening answer_finding arrive attach_dose back_to_screen cancel countersign_order go "
         "order_dose screen undo_miss",
         "giving": "finish_dose give_device hold next_device_at ran_minutes resume start_dose stop take_drug",
-        "leaving": "LeaveCheck clear_to_leave judge_leaving leave_facts transfer walk_out",
+        "leaving": "LeaveCheck clear_to_leave judge_leaving leave_facts transfer walk_out walk_out_alert",
         "aftercare": "ASKED_LATER aftercare_facts judge_aftercare sessions_in_induction",
         "diary": "BOOKING Booking BookingConflict BookingState Chair Closure ConflictKind Diary block book "
         "booking_warnings clashes end_booking find_conflicts move_booking overstay undo_no_show",
@@ -102,7 +102,8 @@ __all__ = [
     "rules_of", "screen", "sessions_in_induction", "set_plan", "set_rate", "setting", "sign_note",
     "sign_policy", "sign_second", "sources", "staging", "standing_readings", "start_dose", "stop", "take_drug",
     "transfer", "treatment_week", "unclassified", "undo_miss", "undo_no_show", "units_left", "use_unit",
-    "visit_stages", "walk_out", "waste", "waste_drawn", "waste_rest", "withdraw_consent", "workup_items",
+    "visit_stages", "walk_out", "walk_out_alert", "waste", "waste_drawn", "waste_rest", "withdraw_consent",
+    "workup_items",
 ]
 
 if TYPE_CHECKING:
@@ -260,6 +261,7 @@ if TYPE_CHECKING:
         leave_facts,
         transfer,
         walk_out,
+        walk_out_alert,
     )
     from afterglow.clinic.measures import (
         Cadence,

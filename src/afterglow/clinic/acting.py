@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -163,7 +164,8 @@ class Row:
 
     Args:
         states: where the event may happen.
-        to: the state after it; None stays where it is.
+        to: the state after it; None stays where it is, or goes back.
+        back: whether it goes back where it was before it came into its state; whoever keeps that knows which.
         guard: in words, what else must hold; the function that checks it stands beside the table.
         reason: whether the act must say why.
     """
@@ -174,6 +176,12 @@ class Row:
     roles: tuple[Role, ...]
     guard: str = ""
     reason: bool = False
+    back: bool = False
+
+    @property
+    def goes_to(self) -> str:
+        """The state after it, in words."""
+        return self.to or ("back where it was" if self.back else "stays")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,7 +224,7 @@ class StateTable:
         )
 
     def step(self, state: str, event: str, act: Act, *, subject: str) -> Transitioned:
-        """The fact that an event happened; `check` first, guards are the caller's."""
+        """The fact that an event happened; guards, and where a row goes back to, are the caller's."""
         row = self.check(state, event, act)
         return Transitioned(
             machine=self.machine,
@@ -235,20 +243,31 @@ class StateTable:
         yield f"    [*] --> {self.initial}"
         for row in self.rows:
             for state in row.states:
-                yield f"    {state} --> {row.to or state}: {row.event}"
-        leaving = {state for row in self.rows for state in row.states if row.to not in {None, state}}
+                if row.back:
+                    for before in self._into(state):
+                        yield f"    {state} --> {before}: {row.event} ({row.goes_to})"
+                else:
+                    yield f"    {state} --> {row.to or state}: {row.event}"
+        leaving = {state for row in self.rows for state in row.states if row.back or row.to not in {None, state}}
         for state in self.states:
             if state not in leaving:
                 yield f"    {state} --> [*]"
 
+    def _into(self, state: str) -> tuple[str, ...]:
+        """Where it may have been before it came into a state."""
+        return tuple(dict.fromkeys(each for row in self.rows if row.to == state for each in row.states))
+
 
 def login(text: str) -> str:
-    """A login as it is compared: without spaces around it, in one case; a shared login is one person.
+    """A login as it is compared: one form of each letter, one case, nothing invisible; a shared login is one person.
 
-    >>> login("Nurse1 ") == login("nurse1")
+    Letters of two scripts that look alike stay two: where logins are made, only a-z, 0-9, dot and hyphen are let in.
+
+    >>> login("Nurse1 ") == login("nurse1") == login("Ｎurse\u200b1")
     True
     """
-    return text.strip().casefold()
+    seen = "".join(each for each in text.strip() if unicodedata.category(each) not in {"Cc", "Cf"})
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", seen).casefold()).strip()
 
 
 def minutes_between(start: datetime, end: datetime) -> float:

@@ -179,7 +179,8 @@ def receive(
 def draw(container: Container, act: Act, *, amount_ug: int, session_id: str) -> Outcome[Container]:
     """Take drug for a session; taking all of it spends the container.
 
-    Raises: WrongState, NotPermitted; Unbalanced for more than is in it; OutOfRange after its expiry.
+    Raises: WrongState, NotPermitted; MissingValue without a session; Unbalanced for more than is in it; OutOfRange
+        after its expiry.
 
     >>> from afterglow.clinic.examples import nurse, vial
     >>> draw(vial(), nurse(), amount_ug=40_000, session_id="s1").written[0].volume_ul
@@ -187,6 +188,8 @@ def draw(container: Container, act: Act, *, amount_ug: int, session_id: str) -> 
     """
     event = "draw_all" if amount_ug == container.balance_ug else "draw"
     row = CONTAINER.check(container.state, event, act)
+    if not session_id.strip():
+        raise MissingValue("Drug is drawn for a session", next_step="Name the session", about="session_id")
     _check_expiry(container.expires_on, act, next_step="Take another container; waste this one with a witness")
     volume_ul = _volume_ul(amount_ug, container.concentration_ug_per_ul)
     _check_balance(container, amount_ug)

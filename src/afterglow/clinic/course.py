@@ -88,9 +88,7 @@ COURSE = StateTable(
         ),
         Row(states=(_IN, _RE), event="maintain", to=_M, roles=(Role.PRESCRIBER,), guard="benefit review says continue"),
         Row(states=DOSING, event="pause", to=_P, roles=(Role.PRESCRIBER, Role.NURSE), reason=True),
-        Row(
-            states=(_P,), event="resume", to=None, roles=(Role.PRESCRIBER,), guard="consent current; back where it was"
-        ),
+        Row(states=(_P,), event="resume", to=None, roles=(Role.PRESCRIBER,), guard="consent current", back=True),
         Row(states=(*DOSING, _P), event="relapse", to=_R, roles=(Role.PRESCRIBER,), reason=True),
         Row(
             states=(_R,),

@@ -13,10 +13,22 @@ from afterglow.clinic.rulebook import Delivery, rule
 from afterglow.clinic.ruling import Finding, Verdict, judge
 from afterglow.clinic.thresholds import comparisons
 from afterglow.clinic.typed import check_utc, typed
-from afterglow.errors import BookingRefused, Conflict, NotFound, OutOfRange, TooEarly, WrongOrder, WrongState, echo
+from afterglow.errors import (
+    BookingRefused,
+    Conflict,
+    MissingValue,
+    NotFound,
+    OutOfRange,
+    TooEarly,
+    WrongOrder,
+    WrongState,
+    echo,
+)
 from afterglow.predicates import Fact
 
 _EARLY = timedelta(hours=12)  # Assumption: who comes earlier than this comes on another day
+_LONGEST = timedelta(minutes=LONGEST_MIN)
+_AHEAD = timedelta(days=730)  # Assumption: beyond two years a typing slip
 _NO_NURSE = 10  # nobody watches: over any limit
 
 
@@ -278,8 +290,8 @@ def book(
 ) -> Outcome[Diary]:
     """A new booking; `enrolled` and `zone` as in `find_conflicts`.
 
-    Raises: NotPermitted; Conflict for an id used already; OutOfRange for a block without length or in the past;
-        BookingRefused naming every conflict.
+    Raises: NotPermitted; Conflict for an id used already; MissingValue without a patient; OutOfRange for a block
+        without length, over two weeks, in the past or over two years ahead; BookingRefused naming every conflict.
 
     >>> from afterglow.clinic.examples import POLICY, at, diary, nurse
     >>> time = {"starts_at": at(350), "until": at(500)}
@@ -347,7 +359,7 @@ def overstay(diary: Diary, booking_id: str, act: Act, *, until: datetime) -> Out
             observed=f"until {until:%Y-%m-%d %H:%M} UTC",
             allowed=f"after {max(old.until, act.at):%Y-%m-%d %H:%M} UTC",
         )
-    if until - old.until > timedelta(minutes=LONGEST_MIN):
+    if until - old.starts_at > _LONGEST:
         raise OutOfRange("The end of the booking is refused", observed=f"{until:%Y-%m-%d}", allowed="within two weeks")
     later = replace(old, until=until)
     return Outcome(now=_replaced(diary, later), written=(step, later))
@@ -398,7 +410,7 @@ def end_booking(diary: Diary, booking_id: str, event: str, act: Act) -> Outcome[
     """`arrive`, `leave` (the chair is free from now on), `cancel` or `no_show`; the last two with a reason.
 
     Raises: NotFound, WrongState, NotPermitted, MissingValue; TooEarly for an arrival on an earlier day, or a no-show
-        before its time.
+        before its time; BookingRefused for an arrival in a chair whose last patient has not left.
 
     >>> from afterglow.clinic.examples import diary, nurse
     >>> end_booking(diary("arrived"), "b1", "leave", nurse(120)).now.booking("b1").state.value
@@ -422,6 +434,8 @@ def end_booking(diary: Diary, booking_id: str, event: str, act: Act) -> Outcome[
             allowed=f"from {earliest:%Y-%m-%d %H:%M} UTC on",
         )
     step = BOOKING.step(old.state, event, act, subject=booking_id)
+    if event == "arrive":
+        _check_empty(diary, old)
     ended = replace(old, state=BookingState(step.after))
     if event == "leave":  # who stayed longer than anybody entered held the chair until now
         ended = replace(ended, until=max(act.at, old.starts_at))
@@ -431,11 +445,14 @@ def end_booking(diary: Diary, booking_id: str, event: str, act: Act) -> Outcome[
 def _check_fits(
     diary: Diary, wanted: Booking, act: Act, policy: SitePolicy, *, enrolled: bool | None, zone: tzinfo
 ) -> None:
-    if wanted.until <= wanted.starts_at or wanted.starts_at < act.at:
+    if not wanted.patient_id.strip():
+        raise MissingValue("A booking is for a patient", about="patient_id")
+    long, ahead = wanted.until - wanted.starts_at, wanted.starts_at - act.at
+    if not (timedelta(0) < long <= _LONGEST and timedelta(0) <= ahead <= _AHEAD):
         raise OutOfRange(
             "The time of the booking is refused",
-            observed=_span(wanted, zone),
-            allowed="from now on, and with a length",
+            observed=f"{_span(wanted, zone)}, {long / timedelta(days=1):.3g} days long",
+            allowed=f"from now on, within {_AHEAD.days} days; over 0 to {_LONGEST.days} days long",
             about="starts_at",
         )
     _check_free(diary, wanted, act, policy, enrolled=enrolled, zone=zone)
@@ -453,6 +470,19 @@ def _check_free(
             next_step="Take another time or chair",
             about="starts_at",
         )
+
+
+def _check_empty(diary: Diary, coming: Booking) -> None:
+    for each in diary.bookings:
+        here = each.state is BookingState.ARRIVED and each.chair_id == coming.chair_id
+        if here and each.id != coming.id:
+            raise BookingRefused(
+                f"Somebody sits in chair {coming.chair_id} and has not left",
+                rule=ConflictKind.CHAIR_TAKEN,
+                observed=f"who came for {each.starts_at:%Y-%m-%d %H:%M} UTC",
+                allowed="one patient in a chair",
+                next_step="Move this booking to another chair, or end the visit of the first",
+            )
 
 
 def _replaced(diary: Diary, booking: Booking) -> Diary:

@@ -93,7 +93,7 @@ def move_course(
     if event == "pause":
         changes["paused_from"] = course.state
     step = COURSE.step(course.state, event, act, subject=course.id)
-    after = CourseState(row.to) if row.to is not None else course.paused_from or course.state
+    after = (course.paused_from or course.state) if row.back else CourseState(row.to or course.state)
     if event != "pause":
         changes["paused_from"] = None
     now = replace(course, state=after, **changes)  # type: ignore[arg-type]

@@ -156,10 +156,11 @@ def sign_policy(
     Args:
         draft: as it was drafted.
         act: of the medical director, not dated before the draft or the signature of the version before.
-        effective_from: aware UTC.
+        effective_from: aware UTC, not before the start of `before`.
         before: the last version that was signed, if any.
     Raises: NotPermitted unless a medical director signs; WrongState if it is signed already; WrongOrder for an act that
-        is dated back; TooEarly for a start in the past.
+        is dated back, a version that does not follow, or a start before the one it follows; TooEarly for a start in the
+        past.
 
     >>> from afterglow.clinic.examples import act, at
     >>> draft = draft_policy(act(Role.MEDICAL_DIRECTOR), version=1, changes={"S013.spo2_below": 95.0})
@@ -168,8 +169,15 @@ def sign_policy(
     """
     act.check_role(Role.MEDICAL_DIRECTOR, what="Signing a policy")
     check_utc(effective_from, what="The time a policy starts")
-    if draft.signed_at is not None:
+    if draft.signed_by is not None or draft.signed_at is not None or draft.effective_from is not None:
         raise WrongState("This version is signed already", rule="policy.sign", next_step="Draft the next version")
+    if before is not None and before.version >= draft.version:
+        raise WrongOrder(
+            "A later version is signed already",
+            observed=f"version {draft.version}",
+            allowed=f"after version {before.version}",
+            next_step="Draft the next version",
+        )
     signed = None if before is None else before.signed_at
     for earlier in (draft.drafted_at, signed):
         if earlier is not None:
@@ -180,6 +188,12 @@ def sign_policy(
             rule="policy.sign",
             observed=f"{effective_from:%Y-%m-%d %H:%M} UTC",
             allowed=f"from {act.at:%Y-%m-%d %H:%M} UTC on",
+        )
+    if before is not None and before.effective_from is not None and effective_from < before.effective_from:
+        raise WrongOrder(
+            "A policy does not start before the version it follows, which would take its place again",
+            observed=f"{effective_from:%Y-%m-%d %H:%M} UTC",
+            allowed=f"from {before.effective_from:%Y-%m-%d %H:%M} UTC on, when version {before.version} starts",
         )
     now = replace(draft, signed_by=act.by, signed_at=act.at, effective_from=effective_from)
     return Outcome(now=now, written=(now,))

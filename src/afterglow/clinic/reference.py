@@ -211,7 +211,7 @@ def _transition_page() -> Iterator[str]:
             [
                 row.event,
                 ", ".join(row.states),
-                row.to or "stays",
+                row.goes_to,
                 ", ".join(role.replace("_", " ") for role in row.roles),
                 row.guard,
                 "yes" if row.reason else "",

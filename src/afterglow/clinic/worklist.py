@@ -18,6 +18,7 @@ from afterglow.clinic.rulebook import rule
 from afterglow.clinic.ruling import Priority, Verdict, priority_of
 from afterglow.clinic.session import SessionState, TreatmentSession
 from afterglow.clinic.typed import check_utc, typed
+from afterglow.errors import Conflict, echo
 from afterglow.predicates import Fact
 from afterglow.scales import Change, instrument
 
@@ -99,6 +100,7 @@ class Standing:
         checked_in: ids of sessions whose 24-hour check-in is done.
         forms_sent: ids of sessions whose monitoring form is in.
         asked: what `judge_aftercare` asks that course and sessions do not hold, by name.
+    Raises: Conflict for a course, sessions or alerts of another patient.
     """
 
     patient_id: str
@@ -116,6 +118,16 @@ class Standing:
     checked_in: tuple[str, ...] = ()
     forms_sent: tuple[str, ...] = ()
     asked: tuple[tuple[str, Fact | None], ...] = ()
+
+    def __post_init__(self) -> None:
+        for what, things in (("course", (self.course,)), ("session", self.sessions), ("alert", self.alerts)):
+            if others := [each.id for each in things if each.patient_id != self.patient_id]:
+                raise Conflict(
+                    f"A worklist mixes patients: a {what} is of another",
+                    observed=f"{what} {echo(others[0])}",
+                    allowed="one patient's course, sessions and alerts",
+                    next_step="Ask for each patient apart",
+                )
 
 
 def list_work(standings: Iterable[Standing], at: datetime, *, policy: SitePolicy) -> tuple[WorkItem, ...]:

@@ -297,11 +297,16 @@ def list_bookable(work: Work) -> tuple[Bookable, ...]:
 
 
 def arrived(work: Work, booking_id: str) -> None:
-    """The booking of a session whose patient is here."""
+    """The booking of a session whose patient is here, in a chair that is empty.
+
+    Raises: BookingRefused while another patient sits there.
+    """
     loaded = work.find(Booking, booking_id)
     if loaded is not None and loaded.now.state is BookingState.BOOKED:
-        diary = Diary(chairs=(), capacity=0, bookings=(loaded.now,))
-        _keep(work, None, loaded, end_booking(diary, booking_id, "arrive", work.act()), booking_id)
+        sitting = facts.load_all(work.tx, Booking, states=(BookingState.ARRIVED,))
+        bookings = (loaded.now, *(head.now for head in sitting if head.now is not None))
+        diary = Diary(chairs=(), capacity=0, bookings=bookings)
+        _keep(work, _plan(work), loaded, end_booking(diary, booking_id, "arrive", work.act()), booking_id)
 
 
 @use_case("diary.undo_no_show", roles=roles_of(SESSION, "undo_miss"), adds=True)

@@ -41,6 +41,7 @@ from afterglow.clinic import (
     transfer,
     use_unit,
     walk_out,
+    walk_out_alert,
     waste,
 )
 from afterglow.errors import NotFound, echo
@@ -301,12 +302,14 @@ def let_go(
 
 @use_case("sessions.walk_out", roles=roles_of(SESSION, "walk_out"))
 def left_unchecked(work: Work, session_id: str, *, reason: str) -> Written:
-    """The patient left without the check.
+    """The patient left without the check; `also` holds the id of the alert that asks a prescriber to call now.
 
     Raises: WrongState, MissingValue.
     """
     loaded = work.load(TreatmentSession, session_id)
-    return _left(work, loaded, walk_out(loaded.now, work.act(reason)))
+    outcome = walk_out(loaded.now, work.act(reason))
+    alert = walk_out_alert(outcome.now, alert_id=f"{session_id[:40]}.walked_out", policy=policy_of(work, loaded.now))
+    return _left(work, loaded, outcome, also=raise_alerts(work, outcome.now.patient_id, (alert,)))
 
 
 @use_case("sessions.transfer", roles=roles_of(SESSION, "transfer"))
@@ -369,10 +372,12 @@ def finish(work: Work, session_id: str, *, version: int) -> Written:
     return keep_session(work, loaded, close(loaded.now, work.act(), policy=policy_of(work, loaded.now)))
 
 
-def _left(work: Work, loaded: Loaded[TreatmentSession], outcome: Outcome[TreatmentSession]) -> Written:
+def _left(
+    work: Work, loaded: Loaded[TreatmentSession], outcome: Outcome[TreatmentSession], *, also: tuple[str, ...] = ()
+) -> Written:
     """The session without its patient; the chair is free."""
     vacated(work, loaded.id)
-    return keep_session(work, loaded, outcome)
+    return keep_session(work, loaded, outcome, also=also)
 
 
 def _both(

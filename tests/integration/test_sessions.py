@@ -207,7 +207,9 @@ def test_readings_raise_alerts_and_are_corrected(north: Store, session: str) -> 
     with pytest.raises(NotFound):
         room.correct_vitals(nurse, session, "r-none", vitals=None, reason="x")
     wrong = room.read_vitals(nurse, session, quiet(spo2_pct=70))
-    room.correct_vitals(nurse, session, wrong.also[0], vitals=None, reason="another patient's")
+    with pytest.raises(NotPermitted):  # an emergency
+        room.correct_vitals(nurse, session, wrong.also[0], vitals=None, reason="another patient's")
+    room.correct_vitals(desk(north, PRESCRIBER), session, wrong.also[0], vitals=None, reason="another patient's")
     assert sessions.read_session(nurse, session).shown.escalations == ()
     with north.read("north") as tx:
         assert len(facts.standing(tx, Reading, subject=session)) == 5

@@ -233,7 +233,8 @@ def test_an_emergency_is_not_cleared_by_a_later_reading_but_by_a_correction() ->
     with pytest.raises(GateClosed, match="S045"):
         resume(session, prescriber(26), chart=cases.chart(Delivery.IV), policy=POLICY)
     fixed = reading(26, spo2_pct=98, supersedes="r20.0", reason="typed 89 for 98", taken_at=at(20))
-    session = correct_reading(session, fixed, nurse(26, reason="typed 89 for 98"), policy=POLICY).now
+    signed = replace(fixed, by="prescriber1")
+    session = correct_reading(session, signed, prescriber(26, reason="typed 89 for 98"), policy=POLICY).now
     chart = cases.chart(Delivery.IV)
     assert resume(session, prescriber(27), chart=chart, policy=POLICY).now.state is SessionState.DOSING
 

@@ -120,7 +120,14 @@ SESSION = StateTable(
         Row(states=(_A, _S, _C, _O), event="transfer", to=_L, roles=_ROOM, guard="to emergency care", reason=True),
         Row(states=(_L,), event="close", to=_END, roles=_ROOM, guard="drug to zero, note, events graded"),
         Row(states=_HERE, event="enter_reading", to=None, roles=_ROOM),
-        Row(states=(*_HERE, _END), event="correct_reading", to=None, roles=_ROOM, reason=True),
+        Row(
+            states=(*_HERE, _END),
+            event="correct_reading",
+            to=None,
+            roles=_ROOM,
+            guard="what clears an emergency is a prescriber's",
+            reason=True,
+        ),
         Row(states=(_S, _C, _D, _H, _O, _L), event="answer_finding", to=None, roles=(_PRESCRIBER,), reason=True),
         Row(
             states=(_D, _H, _O),

@@ -270,7 +270,7 @@ class DoseGap:
     @property
     def words(self) -> str:
         """The difference, for people."""
-        said = f"{self.given_ug / 1000:g} mg stated, {self.expected_ug / 1000:g} mg by rate and run time"
+        said = f"{self.given_ug / 1000:g} mg stated, {round(self.expected_ug / 1000, 1):g} mg by rate and run time"
         ran = f"ran {self.ran_min:.1f} of {self.planned_min:g} min"
         return f"{said}; {ran}{'' if self.unset_rate is None else '; a new rate was ordered and not set'}"
 

@@ -342,6 +342,24 @@ def test_a_second_check_from_another_device(opened: Open, staffed: Served) -> No
     assert now_of(staffed, session_id).second_check.by == "bea"
 
 
+def test_a_stop_states_what_was_given_and_tells_the_difference(opened: Open, staffed: Served) -> None:
+    session_id, page = running(staffed), opened(java_script_enabled=False)
+    later(staffed, 9)
+    enter(page, staffed, session_id)
+    page.locator("summary:has-text('Stop the dose')").click()
+    page.fill("#stop-reason", "patient asked")
+    press(page, "stop")
+    assert "The amount given" in page.text_content("#summary")
+    assert now_of(staffed, session_id).state is SessionState.DOSING
+    page.fill('#stop input[name="given_v1"]', "20")
+    press(page, "stop")
+    assert now_of(staffed, session_id).given_ug == 20_000
+    told = page.locator("text=Ended otherwise than ordered")
+    assert told.count() == 2  # beside the dose and where drug comes to zero
+    assert "20 mg stated" in page.text_content("#dose")
+    assert "patient asked" in page.text_content("#close-session")
+
+
 def test_devices_wait_five_minutes(opened: Open, staffed: Served) -> None:
     store = staffed.store
     for each in ("d1", "d2"):

@@ -221,7 +221,9 @@ class Sessions(RuleBasedStateMachine):
     @rule(amount=st.one_of(st.none(), AMOUNTS))
     def stop(self, amount: int | None) -> None:
         amounts = () if amount is None else (("v1", amount),)
-        self.attempt(lambda: stop(self.session, nurse(self.minute, reason="distress"), amounts_ug=amounts))
+        self.attempt(
+            lambda: stop(self.session, nurse(self.minute, reason="distress"), policy=POLICY, amounts_ug=amounts)
+        )
 
     @rule()
     def hold(self) -> None:

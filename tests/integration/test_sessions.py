@@ -31,12 +31,13 @@ from tests.integration.care import (
 )
 from tests.integration.desks import at_work, now, without_policy
 
-from afterglow.clinic import Decision, Delivery, Priority, RateStep, Reading, Role, SessionState, StopReason
+from afterglow.clinic import Decision, Delivery, DoseGap, Priority, RateStep, Reading, Role, SessionState, StopReason
 from afterglow.errors import (
     AfterglowError,
     BookingRefused,
     Conflict,
     GateClosed,
+    MissingValue,
     NotFound,
     NotPermitted,
     OutOfRange,
@@ -208,7 +209,9 @@ def test_readings_raise_alerts_and_are_corrected(north: Store, session: str) -> 
     with pytest.raises(NotFound):
         room.correct_vitals(nurse, session, "r-none", vitals=None, reason="x")
     wrong = room.read_vitals(nurse, session, quiet(spo2_pct=70))
-    room.correct_vitals(nurse, session, wrong.also[0], vitals=None, reason="another patient's")
+    with pytest.raises(NotPermitted):  # an emergency
+        room.correct_vitals(nurse, session, wrong.also[0], vitals=None, reason="another patient's")
+    room.correct_vitals(desk(north, PRESCRIBER), session, wrong.also[0], vitals=None, reason="another patient's")
     assert sessions.read_session(nurse, session).shown.escalations == ()
     with north.read("north") as tx:
         assert len(facts.standing(tx, Reading, subject=session)) == 5
@@ -238,6 +241,22 @@ def test_a_hit_is_answered_and_the_dose_goes_on(north: Store, session: str) -> N
     room.go_on(desk(north, PRESCRIBER), session, version=version_of(north, session))
     room.stop_early(nurse, session, reason="patient asked", amounts_ug=(("v1", 20_000),))
     assert state(north, session) is SessionState.OBSERVING
+
+
+def test_what_was_given_is_stated_and_the_difference_is_kept(north: Store, session: str) -> None:
+    dosing(north, session)
+    nurse = desk(north, NURSE)
+    later(north, 60)
+    with pytest.raises(MissingValue):
+        room.stop_early(nurse, session, reason="patient asked")
+    with pytest.raises(MissingValue):
+        room.end_dose(nurse, session, amounts_ug=(("v1", 40_000),))
+    room.end_dose(nurse, session, amounts_ug=(("v1", 40_000),), reason="pump ran slow")
+    gap = sessions.read_session(nurse, session).shown.session.gap
+    assert gap is not None
+    assert (gap.reason, gap.planned_min, gap.given_ug) == ("pump ran slow", 40, 40_000)
+    with north.read("north") as tx:
+        assert [each.fact for each in facts.standing(tx, DoseGap, subject=session)] == [gap]
 
 
 def test_a_rule_of_leaving_is_found_with_the_check(north: Store, session: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests import clinic_cases as cases
-from tests.clinic_cases import POLICY, act, at, nurse, prescriber
+from tests.clinic_cases import POLICY, act, at, nurse, prescriber, reading
 from tests.spec.test_clinic_titration import CHART, approved, ordered, pump_set, running
 
 from afterglow.clinic import (
@@ -16,6 +16,7 @@ from afterglow.clinic import (
     Delivery,
     Indication,
     RateStep,
+    Reading,
     Role,
     alert_from_finding,
     answer_finding,
@@ -24,7 +25,10 @@ from afterglow.clinic import (
     cancel,
     check_gates,
     check_second,
+    correct_reading,
     countersign_order,
+    enter_reading,
+    escalations,
     hand_over,
     judge_rate,
     order_rate,
@@ -32,7 +36,16 @@ from afterglow.clinic import (
 )
 from afterglow.clinic.containers import put_back
 from afterglow.clinic.ruling import judge
-from afterglow.errors import AfterglowError, Conflict, GateClosed, NotFound, OutOfRange, SecondPerson, Unbalanced
+from afterglow.errors import (
+    AfterglowError,
+    Conflict,
+    GateClosed,
+    NotFound,
+    NotPermitted,
+    OutOfRange,
+    SecondPerson,
+    Unbalanced,
+)
 
 SESSION = cases.screened(Delivery.IV)
 DOSE: Any = SESSION.prepared
@@ -109,3 +122,20 @@ def test_no_rule_is_asked_of_a_rate_that_nobody_ordered() -> None:
     with pytest.raises(GateClosed, match="Nothing is infused"):
         steps = (RateStep(mg_per_h=1.0, hours=1.0),)
         order_rate(cases.dosing(), prescriber(16, reason="x"), change_id="o2", steps=steps, policy=POLICY)
+
+
+def test_a_nurse_alone_corrects_no_emergency_away() -> None:
+    low = reading(20, spo2_pct=89)
+    session = enter_reading(cases.dosing(Delivery.IV), low, nurse(20), policy=POLICY).now
+    fixed = reading(26, spo2_pct=98, supersedes=low.id, taken_at=at(20))
+    nothing = Reading(id="e", taken_at=at(20), entered_at=at(26), by="nurse1", supersedes=low.id, entered_in_error=True)
+    for made in (fixed, nothing):
+        with pytest.raises(NotPermitted, match=r"S045.*A prescriber corrects it, or enter a fresh reading"):
+            correct_reading(session, made, nurse(26, reason="typed wrong"), policy=POLICY)
+        signed = replace(made, by="prescriber1")
+        after = correct_reading(session, signed, prescriber(26, reason="typed wrong"), policy=POLICY).now
+        assert not escalations(after, POLICY)
+    lower = replace(fixed, spo2_pct=88)  # it clears nothing
+    assert correct_reading(session, lower, nurse(26, reason="typed wrong"), policy=POLICY).now.readings[-1] == lower
+    caution = enter_reading(cases.dosing(Delivery.IV), replace(low, spo2_pct=91), nurse(20), policy=POLICY).now
+    assert not escalations(correct_reading(caution, fixed, nurse(26, reason="typed wrong"), policy=POLICY).now, POLICY)

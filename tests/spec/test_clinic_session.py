@@ -233,7 +233,8 @@ def test_an_emergency_is_not_cleared_by_a_later_reading_but_by_a_correction() ->
     with pytest.raises(GateClosed, match="S045"):
         resume(session, prescriber(26), chart=cases.chart(Delivery.IV), policy=POLICY)
     fixed = reading(26, spo2_pct=98, supersedes="r20.0", reason="typed 89 for 98", taken_at=at(20))
-    session = correct_reading(session, fixed, nurse(26, reason="typed 89 for 98"), policy=POLICY).now
+    signed = replace(fixed, by="prescriber1")
+    session = correct_reading(session, signed, prescriber(26, reason="typed 89 for 98"), policy=POLICY).now
     chart = cases.chart(Delivery.IV)
     assert resume(session, prescriber(27), chart=chart, policy=POLICY).now.state is SessionState.DOSING
 
@@ -244,15 +245,15 @@ def test_hold_resume_and_stop_keep_what_ran_and_what_was_given() -> None:
     with pytest.raises(Unbalanced, match="not complete"):
         finish_dose(session, nurse(60), policy=POLICY, amounts_ug=(("v1", 20_000),))
     with pytest.raises(Unbalanced, match="than was drawn"):
-        stop(session, nurse(40, reason="vomiting"), amounts_ug=(("v1", 90_000),))
+        stop(session, nurse(40, reason="vomiting"), policy=POLICY, amounts_ug=(("v1", 90_000),))
     with pytest.raises(Unbalanced, match="than the dose"):
-        stop(session, nurse(40, reason="vomiting"), amounts_ug=(("v1", 45_000),))
-    ended = stop(session, nurse(40, reason="vomiting"), amounts_ug=(("v1", 20_000),))
+        stop(session, nurse(40, reason="vomiting"), policy=POLICY, amounts_ug=(("v1", 45_000),))
+    ended = stop(session, nurse(40, reason="vomiting"), policy=POLICY, amounts_ug=(("v1", 20_000),))
     assert (ended.now.given_ug, ended.now.complete, ended.now.state) == (20_000, False, SessionState.OBSERVING)
     assert [(run.since, run.until) for run in ended.now.runs] == [(at(15), at(25)), (at(30), at(40))]
     assert len(ended.written) == 2
     with pytest.raises(Unbalanced, match="one by one"):
-        stop(cases.dosing(), nurse(40, reason="x"), amounts_ug=(("d1", 28_000),))
+        stop(cases.dosing(), nurse(40, reason="x"), policy=POLICY, amounts_ug=(("d1", 28_000),))
 
 
 def test_the_dose_starts_only_with_a_second_check_and_enough_drug() -> None:

@@ -271,7 +271,7 @@ def test_a_rule_that_came_to_be_met_while_the_order_waited_asks_for_a_new_order(
 
 def test_the_stop_states_what_was_given_at_both_rates() -> None:
     session = pump_set(ready(), 137)
-    stopped = stop(session, nurse(160, reason="asked to end"), amounts_ug=(("v1", 30_000),)).now
+    stopped = stop(session, nurse(160, reason="asked to end"), policy=POLICY, amounts_ug=(("v1", 30_000),)).now
     assert stopped.given_ug == 30_000
     assert stopped.dose_ended_at == at(160)
     assert stopped.dose_ended_at - at(15) == timedelta(minutes=145)

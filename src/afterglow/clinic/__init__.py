@@ -37,7 +37,7 @@ _PUBLIC = {
         "moves": "after_missed_session make_safety_plan move_course record_review reviews_due set_plan",
         "containers": "CONTAINER Container ContainerState LotBalance Movement count explain lot_balance receive "
         "waste_drawn waste_rest",
-        "session": "AdverseEvent DrugUse DrugUseKind EmergencyAssessment InfusionRun Leaving Reading SESSION "
+        "session": "AdverseEvent DoseGap DrugUse DrugUseKind EmergencyAssessment InfusionRun Leaving Reading SESSION "
         "SessionState SignedNote TreatmentSession policy_digest standing_readings",
         "readings": "assess_emergency baseline correct_reading enter_reading escalations judge_reading latest_facts "
         "reading_facts reading_limits",
@@ -48,7 +48,8 @@ _PUBLIC = {
         "closing": "close form_due_at give_back grade_event record_event sign_note waste",
         "screening": "amend_screening answer_finding arrive attach_dose back_to_screen cancel countersign_order go "
         "order_dose screen undo_miss",
-        "giving": "finish_dose give_device hold next_device_at ran_minutes resume start_dose stop take_drug",
+        "giving": "give_device hold next_device_at ran_minutes resume start_dose take_drug",
+        "ending": "finish_dose stop",
         "leaving": "LeaveCheck clear_to_leave judge_leaving leave_facts transfer walk_out walk_out_alert",
         "aftercare": "ASKED_LATER aftercare_facts judge_aftercare sessions_in_induction",
         "diary": "BOOKING Booking BookingConflict BookingState Chair Closure ConflictKind Diary block book "
@@ -69,7 +70,7 @@ __all__ = [
     "Allergies", "AllergyStatus", "Authorisation", "BenefitReview", "BodyWeight", "Booking", "BookingConflict",
     "BookingState", "Cadence", "Candidacy", "Chair", "Chart", "ClinicAlert", "Clocks", "Closure",
     "ConflictKind", "Consent", "ConsentMethod", "Container", "ContainerState", "CourseState", "Decision",
-    "Delivery", "Diary", "DoseOrder", "DrugClass", "DrugRecordRule", "DrugUse", "DrugUseKind", "DueMeasure",
+    "Delivery", "Diary", "DoseGap", "DoseOrder", "DrugClass", "DrugRecordRule", "DrugUse", "DrugUseKind", "DueMeasure",
     "DueReading", "DueState", "EmergencyAssessment", "EventGrades", "Finding", "FormGroup", "Group",
     "Indication", "InfusionRun", "LabelRow", "LabelStatus", "LeaveCheck", "Leaving", "LotBalance",
     "MaudsleySeverity", "MaudsleyStage", "Medicine", "MedicineList", "MedicineTrial", "MonitoringForm",
@@ -229,6 +230,7 @@ if TYPE_CHECKING:
         prepare_dose,
         sign_second,
     )
+    from afterglow.clinic.ending import finish_dose, stop
     from afterglow.clinic.factbook import (
         check_facts,
         fact_kinds,
@@ -244,14 +246,12 @@ if TYPE_CHECKING:
         treatment_week,
     )
     from afterglow.clinic.giving import (
-        finish_dose,
         give_device,
         hold,
         next_device_at,
         ran_minutes,
         resume,
         start_dose,
-        stop,
         take_drug,
     )
     from afterglow.clinic.leaving import (
@@ -404,6 +404,7 @@ if TYPE_CHECKING:
     from afterglow.clinic.session import (
         SESSION,
         AdverseEvent,
+        DoseGap,
         DrugUse,
         DrugUseKind,
         EmergencyAssessment,

@@ -22,6 +22,8 @@ from afterglow.therapy.regimen import DoseAdministration, InfusionStep, Regimen
 
 DEVICE_UG = 28_000  # Source: spravato_ifu, 28 mg a device
 DEVICE_DOSES_MG = (28.0, 56.0, 84.0)  # one to three devices
+LEAST_UG = 10  # Assumption: 1 microlitre of 10 mg/mL, the weakest vial; a dose below it is a typing slip
+HEAVIEST_KG = 350.0  # Assumption: an adult's scale; outside it a typing slip
 LONGEST_MIN = 14 * 24 * 60.0  # Assumption: two weeks; beyond it a typing slip
 _UG_PER_MG = 1000
 _INJECTED = (Delivery.IV, Delivery.IM, Delivery.SC)
@@ -47,7 +49,7 @@ class RateStep:
 @typed
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DoseOrder:
-    """What a prescriber ordered; exactly one of the three amounts is set.
+    """What a prescriber ordered; exactly one of the three amounts is set, and it is no dose of 0.
 
     Args:
         drug: always free base.
@@ -76,6 +78,15 @@ class DoseOrder:
         if sum(amounts) != 1:
             raise MissingValue(
                 "An order has one amount", observed=f"{sum(amounts)} amounts", allowed="mg, mg/kg or steps"
+            )
+        _check_least(self.amount_ug(HEAVIEST_KG), LEAST_UG, "micrograms")
+        if self.steps and self.infusion_min is not None and not math.isclose(self.infusion_min, self.minutes):
+            raise OutOfRange(
+                "The steps of the order contradict its length",
+                observed=f"steps of {self.minutes:g} min, length {self.infusion_min:g} min",
+                allowed="one length",
+                next_step="Leave the length out: the steps say it",
+                about="infusion_min",
             )
         infused = self.infusion_min is not None or bool(self.steps)
         if infused and self.delivery not in {Delivery.IV, Delivery.SC}:
@@ -181,7 +192,7 @@ class BodyWeight:
     measured_at: datetime
 
     def __post_init__(self) -> None:
-        if not 20 <= self.kg <= 350:  # Assumption: an adult's scale; outside it a typing slip
+        if not 20 <= self.kg <= HEAVIEST_KG:
             raise OutOfRange("The weight is refused", observed=f"{self.kg:g} kg", allowed="20 to 350 kg")
 
 
@@ -213,6 +224,9 @@ class PreparedDose:
     prepared_by: str
     prepared_at: datetime
 
+    def __post_init__(self) -> None:
+        _check_some(self)
+
     @property
     def mg(self) -> float:
         """The dose in mg."""
@@ -242,6 +256,9 @@ class SecondCheck:
     concentration_ug_per_ul: int | None
     by: str
     at: datetime
+
+    def __post_init__(self) -> None:
+        _check_some(self)
 
 
 def sign_second(order: O, act: Act) -> O:
@@ -411,6 +428,23 @@ def _check_same(prepared: PreparedDose, check: SecondCheck, policy: SitePolicy) 
 
 def _steps_ug(steps: tuple[RateStep, ...]) -> int:
     return round(sum(step.mg_per_h * step.hours for step in steps) * _UG_PER_MG)
+
+
+def _check_some(dose: PreparedDose | SecondCheck) -> None:
+    _check_least(dose.amount_ug, 1, "micrograms")
+    if dose.volume_ul is not None:
+        _check_least(dose.volume_ul, 1, "microlitres")
+
+
+def _check_least(found: int, least: int, unit: str) -> None:
+    """Refuse a dose that is none once it is rounded to what can be counted."""
+    if found < least:
+        raise OutOfRange(
+            "The dose is too small to be drawn",
+            observed=f"{found} {unit}",
+            allowed=f"{least} {unit} or more",
+            next_step="Correct the dose and its unit",
+        )
 
 
 def _check_number(value: float, what: str, unit: str, *, zero: bool = False) -> None:

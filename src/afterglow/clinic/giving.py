@@ -1,4 +1,4 @@
-"""Giving the dose: drug taken, devices or infusion started, held, resumed, finished or stopped with what was given.
+"""Giving the dose: drug taken, devices or infusion started, held and resumed; `ending` finishes or stops it.
 
 The gates are judged again at the start and at the first device. After that the body answers to the drug, so the
 escalation rules take over, and what must stand throughout (course, consent, second check) is asked at each step.
@@ -12,11 +12,10 @@ from datetime import datetime, timedelta
 
 from afterglow.clinic.acting import Act, Outcome, minutes_between
 from afterglow.clinic.closing import form_due_at
-from afterglow.clinic.containers import Container, check_amount, draw
+from afterglow.clinic.containers import Container, draw
 from afterglow.clinic.dosing import DEVICE_UG, PreparedDose, check_second
 from afterglow.clinic.factbook import check_facts
 from afterglow.clinic.gates import Chart, check_fresh, check_gates, check_treated
-from afterglow.clinic.monitoring import is_infusion
 from afterglow.clinic.policy import SitePolicy
 from afterglow.clinic.readings import check_no_escalation
 from afterglow.clinic.rulebook import Delivery, rule
@@ -114,7 +113,7 @@ def give_device(
         )
     _check_spacing(session, act, policy, number)
     _check_device(device_facts, policy, number)
-    _check_drawn(session, container_id, DEVICE_UG)
+    check_drawn(session, container_id, DEVICE_UG)
     use = _use(act, DrugUseKind.GIVEN, container_id, DEVICE_UG, device=number)
     uses = (*session.drug_uses, use)
     due_at = form_due_at(replace(session, drug_uses=uses))
@@ -147,7 +146,7 @@ def hold(session: TreatmentSession, act: Act) -> Outcome[TreatmentSession]:
     >>> hold(infusion_of_hours(), nurse(20, reason="vomiting")).now.state.value
     'held'
     """
-    return step(session, "hold", act, runs=_ended(session, act))
+    return step(session, "hold", act, runs=runs_until(session, act.at))
 
 
 def resume(session: TreatmentSession, act: Act, *, chart: Chart, policy: SitePolicy) -> Outcome[TreatmentSession]:
@@ -165,59 +164,6 @@ def resume(session: TreatmentSession, act: Act, *, chart: Chart, policy: SitePol
     check_second(session.prepared, session.second_check, policy)
     check_no_escalation(session, policy, what="The dose cannot go on")
     return step(session, "resume", act, runs=(*session.runs, InfusionRun(since=act.at)))
-
-
-def finish_dose(
-    session: TreatmentSession, act: Act, *, policy: SitePolicy, amounts_ug: tuple[tuple[str, int], ...] = ()
-) -> Outcome[TreatmentSession]:
-    """The whole dose is given, an infusion over its time.
-
-    Args:
-        act: who, when, why.
-        session: as it is.
-        policy: of the session.
-        amounts_ug: by container; empty for devices, which were counted one by one.
-    Raises: WrongState, NotPermitted; Unbalanced unless the amounts add up to the prepared dose; TooEarly for an
-        infusion that ran shorter than planned, holds left out.
-
-    >>> from afterglow.clinic.examples import POLICY, infusion_of_hours, nurse
-    >>> finish_dose(infusion_of_hours(), nurse(240), policy=POLICY, amounts_ug=(("v1", 48_000),)).now.complete
-    True
-    """
-    admit(session, "finish_dose", act, policy=policy)
-    _check_ran(session, act, policy)
-    given = _with_amounts(session, act, amounts_ug)
-    wanted = 0 if session.prepared is None else session.prepared.amount_ug
-    if given.given_ug != wanted:
-        raise Unbalanced(
-            "The dose is not complete",
-            rule="K01",
-            observed=f"{given.given_ug} micrograms given",
-            allowed=f"{wanted} micrograms",
-            next_step="Stop it with a reason if less was given",
-        )
-    return _end(session, given, act, "finish_dose", complete=True)
-
-
-def stop(
-    session: TreatmentSession, act: Act, *, amounts_ug: tuple[tuple[str, int], ...] = ()
-) -> Outcome[TreatmentSession]:
-    """End the dose early, with a reason and with the amount given by then; observation goes on.
-
-    Args:
-        act: who, when, why.
-        session: as it is.
-        amounts_ug: by container, given by then; empty if none, and for devices.
-    Raises: WrongState, NotPermitted, MissingValue; Unbalanced if more than the dose.
-
-    >>> from afterglow.clinic.examples import infusion_of_hours, nurse
-    >>> stopped = stop(infusion_of_hours(), nurse(60, reason="asked to end"), amounts_ug=(("v1", 12_000),)).now
-    >>> stopped.state.value, stopped.complete, stopped.given_ug
-    ('observing', False, 12000)
-    """
-    admit(session, "stop", act)
-    given = _with_amounts(session, act, amounts_ug)
-    return _end(session, given, act, "stop", complete=False)
 
 
 def _check_before_drug(session: TreatmentSession, act: Act, chart: Chart, policy: SitePolicy) -> PreparedDose:
@@ -277,7 +223,7 @@ def _check_spacing(session: TreatmentSession, act: Act, policy: SitePolicy, numb
         raise TooEarly(
             f"Device {number} cannot be used yet",
             rule="S021",
-            observed=f"{_floor(since):g} min after the one before",
+            observed=f"{floor_minutes(since):g} min after the one before",
             allowed="5 min or more",
             next_step="Wait, head back, without blowing the nose",
         )
@@ -297,23 +243,12 @@ def _check_device(device_facts: Facts, policy: SitePolicy, number: int) -> None:
         )
 
 
-def _check_ran(session: TreatmentSession, act: Act, policy: SitePolicy) -> None:
-    if session.prepared is None or not is_infusion(session):
-        return
-    early = policy.number("session.infusion_early_pct") / 100.0
-    least, ran = session.prepared.minutes * (1 - early), ran_minutes(session, act.at)
-    if ran < least:
-        raise TooEarly(
-            "The infusion ran shorter than planned",
-            rule="S022",
-            observed=f"{_floor(ran):g} min",
-            allowed=f"{least:g} of {session.prepared.minutes:g} min or more",
-            next_step="Let it run; stop it with a reason if it ended early",
-        )
+def floor_minutes(minutes: float) -> float:
+    """Minutes to a tenth, rounded down: what is refused as too short never reads as long enough.
 
-
-def _floor(minutes: float) -> float:
-    """Minutes to a tenth, rounded down: what is refused as too short never reads as long enough."""
+    >>> floor_minutes(35.99)
+    35.9
+    """
     return math.floor(10 * minutes) / 10
 
 
@@ -321,7 +256,14 @@ def _use(act: Act, kind: DrugUseKind, container_id: str, amount_ug: int, device:
     return DrugUse(kind=kind, container_id=container_id, amount_ug=amount_ug, at=act.at, by=act.by, device=device)
 
 
-def _check_drawn(session: TreatmentSession, container_id: str, amount_ug: int) -> None:
+def check_drawn(session: TreatmentSession, container_id: str, amount_ug: int) -> None:
+    """Refuse to give more of a container than this session drew and has left, micrograms.
+
+    Raises: Unbalanced.
+
+    >>> from afterglow.clinic.examples import infusion_of_hours
+    >>> check_drawn(infusion_of_hours(), "v1", 48_000)
+    """
     drawn = session.outstanding_ug(container_id)
     if amount_ug > drawn:
         raise Unbalanced(
@@ -333,36 +275,14 @@ def _check_drawn(session: TreatmentSession, container_id: str, amount_ug: int) -
         )
 
 
-def _with_amounts(session: TreatmentSession, act: Act, amounts_ug: tuple[tuple[str, int], ...]) -> TreatmentSession:
-    if amounts_ug and session.delivery is Delivery.ESK:
-        raise Unbalanced("Devices are counted one by one", rule="S020", next_step="Enter each device")
-    for container_id, amount_ug in amounts_ug:
-        check_amount(amount_ug)
-        _check_drawn(session, container_id, amount_ug)
-        use = _use(act, DrugUseKind.GIVEN, container_id, amount_ug)
-        session = replace(session, drug_uses=(*session.drug_uses, use))
-    wanted = 0 if session.prepared is None else session.prepared.amount_ug
-    if session.given_ug > wanted:
-        raise Unbalanced(
-            "More is given than the dose",
-            rule="K01",
-            observed=f"{session.given_ug} micrograms",
-            allowed=f"{wanted} micrograms",
-            next_step="Correct the amounts",
-        )
-    return session
+def runs_until(session: TreatmentSession, at: datetime) -> tuple[InfusionRun, ...]:
+    """The stretches in which drug ran, the last ended at a time.
 
-
-def _end(
-    before: TreatmentSession, given: TreatmentSession, act: Act, event: str, *, complete: bool
-) -> Outcome[TreatmentSession]:
-    new = given.drug_uses[len(before.drug_uses) :]
-    ended = _ended(before, act)
-    return step(given, event, act, written=new, runs=ended, dose_ended_at=act.at, complete=complete)
-
-
-def _ended(session: TreatmentSession, act: Act) -> tuple[InfusionRun, ...]:
-    return tuple(run if run.until is not None else replace(run, until=act.at) for run in session.runs)
+    >>> from afterglow.clinic.examples import at, infusion_of_hours
+    >>> runs_until(infusion_of_hours(), at(60))[-1].until == at(60)
+    True
+    """
+    return tuple(run if run.until is not None else replace(run, until=at) for run in session.runs)
 
 
 def ran_minutes(session: TreatmentSession, at: datetime) -> float:

@@ -11,13 +11,23 @@ from datetime import datetime, timedelta
 from functools import cache
 from types import MappingProxyType
 
-from afterglow.clinic.acting import Act, Outcome, login, minutes_between
+from afterglow.clinic.acting import Act, Outcome, Role, login, minutes_between
 from afterglow.clinic.factbook import check_facts
 from afterglow.clinic.policy import SitePolicy
 from afterglow.clinic.rulebook import DATA, Group, Severity, rules_of, sources
 from afterglow.clinic.ruling import Finding, Verdict, check_open, judge_all
 from afterglow.clinic.session import EmergencyAssessment, Reading, TreatmentSession, admit, standing_readings, step
-from afterglow.errors import Conflict, GateClosed, InvalidData, MissingValue, NotFound, OutOfRange, WrongOrder, echo
+from afterglow.errors import (
+    Conflict,
+    GateClosed,
+    InvalidData,
+    MissingValue,
+    NotFound,
+    NotPermitted,
+    OutOfRange,
+    WrongOrder,
+    echo,
+)
 from afterglow.predicates import Fact
 from afterglow.records import read_record
 
@@ -61,7 +71,8 @@ def correct_reading(
 ) -> Outcome[TreatmentSession]:
     """A reading that supersedes another, or marks it entered in error; the old one stays as it was written.
 
-    Raises: as `enter_reading`; NotFound unless it supersedes a reading that stands.
+    Raises: as `enter_reading`; NotFound unless it supersedes a reading that stands; NotPermitted where an emergency
+        would be cleared by it and who corrects is no prescriber.
 
     >>> from afterglow.clinic.examples import POLICY, injected, nurse, reading
     >>> from dataclasses import replace
@@ -79,7 +90,9 @@ def correct_reading(
             observed=echo(reading.supersedes),
             next_step="Correct the last version of it",
         )
-    return _with_reading(session, "correct_reading", reading, act, policy)
+    done = _with_reading(session, "correct_reading", reading, act, policy)
+    _check_may_clear(session, done.now, act, policy)
+    return done
 
 
 def reading_facts(session: TreatmentSession, reading: Reading, policy: SitePolicy) -> dict[str, Fact | None]:
@@ -353,6 +366,19 @@ def _with_reading(
     fired = () if reading.entered_in_error else judge_reading(now, reading, policy)
     hits = [each for each in fired if each.verdict is Verdict.HIT]
     return step(session, event, act, written=(reading, *hits), readings=now.readings)
+
+
+def _check_may_clear(before: TreatmentSession, after: TreatmentSession, act: Act, policy: SitePolicy) -> None:
+    """An emergency is not corrected away by who is no prescriber: its rule was met by what somebody read."""
+    met, stands = ({e.rule: e for e in escalations(each, policy)} for each in (before, after))
+    cleared = [e for e in met.values() if e.severity is Severity.EMERGENCY and e.rule not in stands]
+    if cleared and not act.has(Role.PRESCRIBER):
+        raise NotPermitted(
+            f"A correction that clears emergency {', '.join(each.rule for each in cleared)} is not for this person",
+            observed=", ".join(act.roles),
+            allowed=Role.PRESCRIBER,
+            next_step="A prescriber corrects it, or enter a fresh reading",
+        )
 
 
 def _judged(session: TreatmentSession, policy: SitePolicy) -> Iterator[tuple[Reading, Finding]]:

@@ -107,8 +107,14 @@ SESSION = StateTable(
         ),
         Row(states=(_D,), event="hold", to=_H, roles=_ROOM, reason=True),
         Row(states=(_H,), event="resume", to=_D, roles=(_PRESCRIBER,), guard="no escalation open; consent stands"),
-        Row(states=(_D,), event="finish_dose", to=_O, roles=_ROOM, guard="all of the dose is given, over its time"),
-        Row(states=(_D, _H), event="stop", to=_O, roles=_ROOM, guard="amount given is stated", reason=True),
+        Row(
+            states=(_D,),
+            event="finish_dose",
+            to=_O,
+            roles=_ROOM,
+            guard="all is given, over its time, or says why",
+        ),
+        Row(states=(_D, _H), event="stop", to=_O, roles=_ROOM, guard="amount given is stated, 0 too", reason=True),
         Row(
             states=(_O,),
             event="clear_to_leave",
@@ -120,7 +126,14 @@ SESSION = StateTable(
         Row(states=(_A, _S, _C, _O), event="transfer", to=_L, roles=_ROOM, guard="to emergency care", reason=True),
         Row(states=(_L,), event="close", to=_END, roles=_ROOM, guard="drug to zero, note, events graded"),
         Row(states=_HERE, event="enter_reading", to=None, roles=_ROOM),
-        Row(states=(*_HERE, _END), event="correct_reading", to=None, roles=_ROOM, reason=True),
+        Row(
+            states=(*_HERE, _END),
+            event="correct_reading",
+            to=None,
+            roles=_ROOM,
+            guard="what clears an emergency is a prescriber's",
+            reason=True,
+        ),
         Row(states=(_S, _C, _D, _H, _O, _L), event="answer_finding", to=None, roles=(_PRESCRIBER,), reason=True),
         Row(
             states=(_D, _H, _O),
@@ -237,6 +250,33 @@ class InfusionRun:
 
 @typed
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DoseGap:
+    """How an infusion ended otherwise than ordered, by more than the site's tolerance, and why.
+
+    Args:
+        given_ug: as stated; expected_ug: by the ordered rates and the time that drug ran.
+        unset_rate: id of a new rate that was ordered and never set; it ended with the dose.
+    """
+
+    given_ug: int
+    expected_ug: int
+    ran_min: float
+    planned_min: float
+    unset_rate: str | None
+    reason: str
+    by: str
+    at: datetime
+
+    @property
+    def words(self) -> str:
+        """The difference, for people."""
+        said = f"{self.given_ug / 1000:g} mg stated, {round(self.expected_ug / 1000, 1):g} mg by rate and run time"
+        ran = f"ran {self.ran_min:.1f} of {self.planned_min:g} min"
+        return f"{said}; {ran}{'' if self.unset_rate is None else '; a new rate was ordered and not set'}"
+
+
+@typed
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EmergencyAssessment:
     """A prescriber saw the patient after an emergency was over; it lets nobody give more drug, only leave."""
 
@@ -269,6 +309,7 @@ class TreatmentSession:
         rate_changes: new rates that were ordered, in order; the last may wait for the pump to be set.
         drug_uses: every movement of drug in this session.
         runs: stretches in which the dose was being given.
+        gap: how the dose ended otherwise than ordered; None where it did not.
         left_how: how the patient left; None before.
         rems_due_at: when the monitoring form is due, from the first device on; None unless esketamine was given.
     """
@@ -301,6 +342,7 @@ class TreatmentSession:
     adverse_events: tuple[AdverseEvent, ...] = ()
     dose_ended_at: datetime | None = None
     complete: bool | None = None
+    gap: DoseGap | None = None
     note: SignedNote | None = None
     left_at: datetime | None = None
     left_how: Leaving | None = None

@@ -151,24 +151,27 @@ def go_on(work: Work, session_id: str, *, version: int) -> Written:
 
 
 @use_case("sessions.finish_dose", roles=roles_of(SESSION, "finish_dose"))
-def end_dose(work: Work, session_id: str, *, amounts_ug: tuple[tuple[str, int], ...] = ()) -> Written:
-    """The whole dose is given; amounts by container, none for devices.
+def end_dose(
+    work: Work, session_id: str, *, amounts_ug: tuple[tuple[str, int], ...] = (), reason: str | None = None
+) -> Written:
+    """The whole dose is given; amounts by container, none for devices; why, where its run differs from the order.
 
-    Raises: Unbalanced, TooEarly, WrongState.
+    Raises: Unbalanced, TooEarly, MissingValue, WrongState.
     """
     loaded = work.load(TreatmentSession, session_id)
     policy = policy_of(work, loaded.now)
-    return keep_session(work, loaded, finish_dose(loaded.now, work.act(), policy=policy, amounts_ug=amounts_ug))
+    return keep_session(work, loaded, finish_dose(loaded.now, work.act(reason), policy=policy, amounts_ug=amounts_ug))
 
 
 @use_case("sessions.stop_dose", roles=roles_of(SESSION, "stop"))
 def stop_early(work: Work, session_id: str, *, reason: str, amounts_ug: tuple[tuple[str, int], ...] = ()) -> Written:
-    """End the dose early, with what was given by then.
+    """End the dose early, with what was given by then from each container, 0 too; none for devices.
 
     Raises: Unbalanced, MissingValue, WrongState.
     """
     loaded = work.load(TreatmentSession, session_id)
-    return keep_session(work, loaded, stop(loaded.now, work.act(reason), amounts_ug=amounts_ug))
+    policy = policy_of(work, loaded.now)
+    return keep_session(work, loaded, stop(loaded.now, work.act(reason), policy=policy, amounts_ug=amounts_ug))
 
 
 @use_case("sessions.enter_reading", roles=roles_of(SESSION, "enter_reading"), adds=True)

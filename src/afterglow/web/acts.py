@@ -302,16 +302,14 @@ def _resume(asked: Asked) -> None:
 
 
 def _amounts(typed: Typed) -> tuple[tuple[str, int], ...]:
-    given = (
-        (name.removeprefix("given_"), typed.thousandths(name, "The amount given"))
-        for name in typed.fields
-        if name.startswith("given_")
-    )
-    return tuple((container, ug) for container, ug in given if ug)
+    """What was given from each container that the form names; none may be left blank, 0 is typed."""
+    given = (name for name in typed.fields if name.startswith("given_"))
+    return tuple((name.removeprefix("given_"), typed.needed_thousandths(name, "The amount given")) for name in given)
 
 
 def _finish_dose(asked: Asked) -> None:
-    room.end_dose(asked.desk, asked.session_id, amounts_ug=_amounts(asked.typed))
+    reason = asked.typed.text("reason") or None
+    room.end_dose(asked.desk, asked.session_id, amounts_ug=_amounts(asked.typed), reason=reason)
 
 
 def _stop(asked: Asked) -> None:

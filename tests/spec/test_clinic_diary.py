@@ -157,6 +157,9 @@ def test_a_plan_is_looked_at_without_the_hour() -> None:
 def test_a_slip_of_a_booking_is_refused(changes: dict[str, Any], error: type[AfterglowError]) -> None:
     with pytest.raises(error):
         booked(diary(), replace(booking("1", 0), **changes), 0)
-    at_bounds = ({"until": at(20160)}, {"starts_at": at(730 * 1440), "until": at(730 * 1440 + 150)})
+    at_bounds: tuple[dict[str, Any], ...] = (
+        {"until": at(20160)},
+        {"starts_at": at(730 * 1440), "until": at(730 * 1440 + 150)},
+    )
     for each in at_bounds:
         assert booked(diary(), replace(booking("1", 0), **each), 0).active

@@ -14,6 +14,7 @@ from afterglow.clinic import (
     Act,
     AdverseEvent,
     BenefitReview,
+    BodyWeight,
     Decision,
     Delivery,
     DueState,
@@ -47,6 +48,7 @@ from afterglow.clinic import (
     judge_monitoring,
     lot_balance,
     phase,
+    prepare_dose,
     record_event,
     resume,
     screen,
@@ -505,3 +507,17 @@ def test_a_review_that_says_stop_closes_the_gates() -> None:
     again = replace(stopped, decision=ReviewDecision.CONTINUE, at=at(2))
     went_on = replace(chart, course=replace(chart.course, reviews=(stopped, again)))
     assert go(session, prescriber(10), chart=went_on, policy=POLICY).now.state is SessionState.CLEARED
+
+
+def test_what_must_hold_instead_is_said_as_such() -> None:
+    with pytest.raises(GateClosed) as held:
+        clear_to_leave(cases.watched(), cases.leave_check(140, escort_present=False), nurse(140), policy=POLICY)
+    assert "escort here, leaving instructions given" in (held.value.allowed or "")
+    assert "not escort" not in str(held.value)
+
+
+def test_the_length_of_an_infusion_is_refused_in_the_minutes_it_was_ordered_in() -> None:
+    order, weight = cases.order(Delivery.IV, dose_mg=40.0, infusion_min=1.0), BodyWeight(kg=80, measured_at=at(0))
+    with pytest.raises(OutOfRange) as refused:
+        prepare_dose(order, nurse(), weight=weight, concentration_mg_per_ml=50, policy=POLICY)
+    assert "found 1 min; allowed: 1.8 to 14400 min" in str(refused.value)

@@ -376,6 +376,11 @@ def test_resistance_counts_trials_and_open_questions() -> None:
     assert judge_resistance((trial(), second), POLICY).meets is True
     assert judge_resistance((trial(), replace(second, weeks=None)), POLICY).meets is None
     assert judge_resistance((trial(), trial(weeks=8.0)), POLICY).meets is False  # the same drug twice
+    for same in ("Sertraline HCl", "sertraline hydrochloride", "SERTRALINE (hydrochloride)"):
+        assert judge_resistance((trial(), trial(drug=same)), POLICY).at_most == 1, same
+    odd = judge_resistance((trial(), trial(drug="Zoloft", drug_class="antidepressant")), POLICY)
+    assert (odd.at_least, odd.meets) == (1, None)
+    assert odd.trials[1].reasons[0].startswith("unknown: a class by a word that is known")
     same_class = (trial(), trial(drug="citalopram"))
     assert judge_resistance(same_class, POLICY).meets is True
     assert judge_resistance(same_class, policy(resistance__different_classes=True)).meets is False

@@ -253,7 +253,7 @@ def test_a_worklist_takes_nothing_of_another_patient() -> None:
         {"alerts": (replace(alert, patient_id="p2"),)},
     ):
         with pytest.raises(Conflict, match="mixes patients"):
-            replace(own, **changes)  # type: ignore[arg-type]
+            replace(own, **changes)
 
 
 def test_nobody_walks_out_of_a_session_that_is_cleared() -> None:

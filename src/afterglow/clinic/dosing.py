@@ -17,7 +17,7 @@ from afterglow.clinic.rulebook import Delivery
 from afterglow.clinic.typed import typed
 from afterglow.errors import Conflict, GateClosed, MissingValue, OutOfRange, SecondPerson
 from afterglow.quantities import HOURS_PER_MINUTE, Dose, DrugForm, Rate
-from afterglow.therapy.exposure import check_doses
+from afterglow.therapy.exposure import check_doses, dose_guardrails
 from afterglow.therapy.regimen import DoseAdministration, InfusionStep, Regimen
 
 DEVICE_UG = 28_000  # Source: spravato_ifu, 28 mg a device
@@ -475,6 +475,7 @@ def _guard(order: DoseOrder, weight_kg: float | None) -> tuple[str, ...]:
         given = DoseAdministration(at_h=0.0, drug=order.drug, route=order.delivery.route, steps=steps)
     else:
         dose = Dose(mg=order.dose_mg, mg_per_kg=order.dose_mg_per_kg)
+        _check_minutes(order)
         given = DoseAdministration(
             at_h=0.0,
             drug=order.drug,
@@ -483,3 +484,12 @@ def _guard(order: DoseOrder, weight_kg: float | None) -> tuple[str, ...]:
             infusion_h=order.minutes * HOURS_PER_MINUTE,
         )
     return check_doses(Regimen((given,)), weight_kg=weight_kg or 70.0)  # only limits in mg are left without a weight
+
+
+def _check_minutes(order: DoseOrder) -> None:
+    """The guardrail on length, in the minutes that were ordered."""
+    limit = dose_guardrails().get((order.drug, order.delivery.route, "h"))
+    if order.infusion_min is not None and limit is not None:
+        low, high = (each / HOURS_PER_MINUTE for each in limit.absolute)
+        usual = (limit.usual[0] / HOURS_PER_MINUTE, limit.usual[1] / HOURS_PER_MINUTE)
+        replace(limit, unit="min", absolute=(low, high), usual=usual).check(order.infusion_min)

@@ -16,7 +16,7 @@ from types import MappingProxyType
 from afterglow.clinic.rulebook import DATA, rules, workup_items
 from afterglow.clinic.thresholds import comparisons
 from afterglow.errors import InvalidData, OutOfRange, UnknownName, echo
-from afterglow.predicates import Combination, Condition, Fact
+from afterglow.predicates import Combination, Comparison, Condition, Fact
 from afterglow.records import read_record, unknown_name
 
 _OPERATORS = {
@@ -27,6 +27,15 @@ _OPERATORS = {
     "<=": "at most",
     ">": "over",
     ">=": "at least",
+}
+_OPPOSITES = {
+    "==": "is not",
+    "!=": "is",
+    "in": "is none of",
+    "<": "at least",
+    "<=": "over",
+    ">": "at most",
+    ">=": "under",
 }
 _WORKUP = re.compile(r"workup\.w\d\d\.age_days")
 
@@ -134,9 +143,31 @@ def say_condition(condition: Condition) -> str:
     label, value = fact_label(condition.fact), condition.value
     if isinstance(value, bool):
         return f"{label}: {'yes' if (condition.op == '==') == value else 'no'}"
-    unit = "" if condition.unit in {None, "points"} else f" {condition.unit}"
+    return f"{label} {_OPERATORS[condition.op]} {_amount(condition)}"
+
+
+def say_clear(condition: Condition) -> str:
+    """What holds where a condition does not, in words, with the values in force.
+
+    >>> from afterglow.clinic.rulebook import rule
+    >>> say_clear(rule("S010").when)
+    'systolic pressure at most 140 mmHg, diastolic pressure at most 90 mmHg'
+    """
+    if isinstance(condition, Combination):
+        parts = [
+            f"({say_clear(part)})" if isinstance(part, Combination) else say_clear(part) for part in condition.parts
+        ]
+        return (" or " if condition.how == "all" else ", ").join(parts)
+    label, value = fact_label(condition.fact), condition.value
+    if isinstance(value, bool):
+        return f"{label}: no" if (condition.op == "==") == value else label
+    return f"{label} {_OPPOSITES[condition.op]} {_amount(condition)}"
+
+
+def _amount(condition: Comparison) -> str:
+    value = condition.value
     shown = ", ".join(map(_say, value)) if isinstance(value, tuple) else _say(value)
-    return f"{label} {_OPERATORS[condition.op]} {shown}{unit}"
+    return shown if condition.unit in {None, "points"} else f"{shown} {condition.unit}"
 
 
 def _say(value: Fact) -> str:

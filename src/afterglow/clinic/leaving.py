@@ -128,7 +128,7 @@ def clear_to_leave(
                 f"Leave rule {of.id} ({of.condition}) holds",
                 rule=of.id,
                 observed=f"{each.values}{missing}",
-                allowed=f"not {each.limit}",
+                allowed=each.wanted,
                 next_step="Go on watching, and check what is missing",
             )
     facts = (check, *found)

@@ -184,6 +184,8 @@ def _staging() -> Iterator[str]:
     yield ""
     yield f"{found.definition}. {found.other}"
     yield ""
+    yield f"A trial's class is one of {', '.join(found.classes)}; any other leaves open whether it counts."
+    yield ""
     yield f"Maudsley stages: {', '.join(f'{low}-{high} {label}' for low, high, label in found.bands)}; "
     yield f"{status(found.provenance)}."
     yield ""

@@ -64,7 +64,8 @@ class MedicineTrial:
     """One trial of a medicine as recorded.
 
     Args:
-        drug_class: "ssri", "snri", ...; as the clinic writes it.
+        drug: ingredient; its salt does not make another medicine.
+        drug_class: "ssri", "snri", ...; one that `staging` does not know leaves open whether the trial counts.
         at_least_minimum_dose: whether a therapeutic dose was reached; None where unknown.
         weeks: at that dose; None where unknown.
         improvement_pct: best improvement; None where unknown.
@@ -169,6 +170,8 @@ class Steps:
 class Staging:
     """What the data file says about the Maudsley stages."""
 
+    classes: tuple[str, ...]
+    salts: tuple[str, ...]
     duration_months: Steps
     failures: Steps
     severity: Mapping[str, int]
@@ -227,6 +230,7 @@ def judge_trial(trial: MedicineTrial, policy: SitePolicy) -> TrialVerdict:
         (f"at most {limit:g} % improvement", improved),
         ("tolerated", trial.outcome is not TrialOutcome.INTOLERANT),
         ("not an augmentation", not trial.augmentation),
+        (f"a class by a word that is known ({', '.join(staging().classes)})", _class_of(trial) is not None or None),
     )
     truths = [truth for _, truth in tests]
     counts: Truth = False if False in truths else None if None in truths else True
@@ -398,9 +402,15 @@ def staging() -> Staging:
     trd.number("min_weeks")
     trd.number("max_improvement_pct")
     trd.close(trd.provenance())
+    named = file.record("classes")
+    classes, salts = named.texts("words"), named.texts("salts")
+    named.text("note")
+    named.close(named.provenance())
     payers = tuple((row.text("payer"), row.text("text")) for row in file.records("payer_variants"))
     file.texts("payer_source")
     read = Staging(
+        classes=classes,
+        salts=salts,
         duration_months=_steps(msm, "duration_months"),
         failures=_steps(msm, "failures"),
         severity=msm.table("severity", str, int),
@@ -460,11 +470,25 @@ def _label_row(record: Record) -> LabelRow:
 
 
 def _distinct_drugs(trials: list[MedicineTrial]) -> int:
-    return len({each.drug.casefold().strip() for each in trials})
+    return len({_ingredient(each) for each in trials})
 
 
 def _distinct_classes(trials: list[MedicineTrial]) -> int:
-    return len({each.drug_class.casefold().strip() for each in trials})
+    return len({_class_of(each) or _written(each) for each in trials})
+
+
+def _ingredient(trial: MedicineTrial) -> str:
+    """The name without its salt; a name that is nothing else stays."""
+    words = trial.drug.casefold().split()
+    return " ".join(word for word in words if word.strip("()") not in staging().salts) or " ".join(words)
+
+
+def _class_of(trial: MedicineTrial) -> str | None:
+    return _written(trial) if _written(trial) in staging().classes else None
+
+
+def _written(trial: MedicineTrial) -> str:
+    return "_".join(trial.drug_class.casefold().split())
 
 
 def _say(indication: Indication) -> str:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from afterglow.clinic.acting import Act, Role, login
-from afterglow.clinic.factbook import fact_kinds, fact_label, say_condition
+from afterglow.clinic.factbook import fact_kinds, fact_label, say_clear, say_condition
 from afterglow.clinic.policy import SitePolicy
 from afterglow.clinic.rulebook import Delivery, Rule, Severity, rule
 from afterglow.clinic.thresholds import comparisons, with_values
@@ -108,6 +108,17 @@ class Finding:
         met = of.condition if self.limit == say_condition(of.when) else self.limit  # the site's own threshold
         told = f"not known: {', '.join(self.settles)}" if self.verdict is Verdict.UNKNOWN else self.values
         return f"{met[0].upper()}{met[1:]}: {told}."
+
+    @property
+    def wanted(self) -> str:
+        """What must hold instead.
+
+        >>> from afterglow.clinic.policy import demo_policy
+        >>> judge(rule("S044"), {"vitals.spo2": 90}, demo_policy()).wanted
+        'oxygen saturation at least 92 %'
+        """
+        when = rule(self.rule).when
+        return say_clear(when) if self.limit == say_condition(when) else f"not {self.limit}"  # the site's own threshold
 
     @property
     def source(self) -> str:
@@ -281,7 +292,7 @@ def answer_rule(
                 f"Rule {of.id} ({of.condition}) cannot be overridden",
                 rule=of.id,
                 observed=finding.values,
-                allowed=f"not {finding.limit}",
+                allowed=finding.wanted,
                 next_step=of.action or "Do not give the drug; record what is done instead",
             )
         if finding.cosigned:
@@ -343,7 +354,7 @@ def check_open(findings: Iterable[Finding], answers: Iterable[RuleAnswer], *, wh
                 f"{what}: rule {of.id} ({of.condition}) is met and not answered",
                 rule=of.id,
                 observed=each.values,
-                allowed=f"not {each.limit}",
+                allowed=each.wanted,
                 next_step=of.action or "A prescriber records a decision",
             )
         find_out = f"Find out: {', '.join(each.settles)}"
@@ -351,7 +362,7 @@ def check_open(findings: Iterable[Finding], answers: Iterable[RuleAnswer], *, wh
             f"{what}: rule {of.id} ({of.condition}) cannot be judged",
             rule=of.id,
             observed=missing,
-            allowed=f"known, and not {each.limit}" + (", or answered by a prescriber" if each.asks else ""),
+            allowed=f"known, and {each.wanted}" + (", or answered by a prescriber" if each.asks else ""),
             next_step=f"{find_out}; or a prescriber answers for it with a reason" if each.asks else find_out,
         )
 

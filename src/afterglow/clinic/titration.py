@@ -237,7 +237,7 @@ def _check_answered(
                 f"The new rate now meets rule {each.rule}",
                 rule=each.rule,
                 observed=each.values,
-                allowed=f"not {each.limit}",
+                allowed=each.wanted,
                 next_step="Order the rate again",
             )
 

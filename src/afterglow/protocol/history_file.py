@@ -24,7 +24,6 @@ from afterglow.records import Record, parse_record
 from afterglow.scales import ScaleAnswers, instrument, scale_answers, score
 
 LARGEST_MB = 50
-OLDEST_YEARS = 120
 NOON = time(12)
 """Assumption: the time of a score or session of which only the day is known, in the clinic's time zone."""
 
@@ -240,17 +239,10 @@ def _read_row(
 def _patient(
     fields: Mapping[str, str], cells: Mapping[str, str], mapping: FileMapping, zone: ZoneInfo, now: datetime
 ) -> PastPatient:
-    del cells
+    del cells, zone, now
     born_on = None
     if fields.get("born_on"):
         born_on = _moment(fields["born_on"], mapping.dates, what="born_on").date()
-        today = now.astimezone(zone).date()
-        if not 0 <= today.year - born_on.year <= OLDEST_YEARS or born_on > today:
-            raise OutOfRange(
-                "The birth date cannot be",
-                observed=f"{today.year - born_on.year} years from now",
-                allowed=f"0 to {OLDEST_YEARS} years ago",
-            )
     more = {name: fields.get(name) or None for name in ("email", "phone", "address")}
     return PastPatient(record_number=fields["patient"], name=fields["name"], born_on=born_on, **more)
 

@@ -22,19 +22,22 @@ from afterglow.web.api_document import document
 from afterglow.web.api_routes import PREFIX, routes
 from afterglow.web.serving import make_app
 
-EVERYTHING = tuple(sorted({name.split(".")[0] for name in CATALOGUE}))
 ENDLESS = Limits(per_minute=10**9, refused_per_minute=10**9)
 NOWHERE = "0000000000000000ffffffffffffffff"
 
 
-def token(
-    store: Store, *roles: Role, login: str = "", only: tuple[str, ...] = EVERYTHING, clinic: str = "north"
-) -> str:
-    """A token of a service with these roles."""
+def everything(*roles: Role) -> tuple[str, ...]:
+    """Every group of use cases that a token of these roles may be for."""
+    may = (name for name, case in CATALOGUE.items() if case.signs or set(roles).intersection(case.roles))
+    return tuple(sorted({name.split(".")[0] for name in may}))
+
+
+def token(store: Store, *roles: Role, login: str = "", only: tuple[str, ...] = (), clinic: str = "north") -> str:
+    """A token of a service with these roles, for everything unless said."""
     administrator = desk(store, Role.ADMINISTRATOR, clinic=clinic)
     name = login or f"service-{roles[0].replace('_', '-')}"
     people.add_service(administrator, name, name=name, roles=roles)
-    return people.issue_service_token(administrator, name, "test", only=only).token
+    return people.issue_service_token(administrator, name, "test", only=only or everything(*roles)).token
 
 
 class InProcess(httpx.BaseTransport):

@@ -23,7 +23,7 @@ from argon2 import PasswordHasher
 from argon2.profiles import CHEAPEST
 from pydantic import TypeAdapter
 from tests.integration import care
-from tests.integration.apis import EVERYTHING, NOWHERE, PREFIX, ask, asking, document_, example, token
+from tests.integration.apis import NOWHERE, PREFIX, ask, asking, document_, everything, example, token
 from tests.integration.desks import at_work, desk, later
 from tests.integration.stores import new_store
 from tests.unit.test_errors import tree
@@ -203,7 +203,9 @@ def test_a_token_ends_is_taken_back_and_does_what_it_is_for(north: Store) -> Non
         assert ask(client, "measures.list", patient).status_code == 200
         assert ask(client, "alerts.list").status_code == 200
         told = refused(ask(client, "measures.record", patient, name="PHQ-9", total=9.0), 403, "permission.refused")
-        assert "a pass for measures.list, alerts" in told["observed"]
+        assert told["title"] == "This token or link is not made for measures.record"
+        assert told["observed"] == "made for measures.list, alerts"
+        assert "another token for measures.record" in told["next_step"]
         later(north, 60 * 24 * 91)
         refused(ask(client, "alerts.list"), 401, "permission.login")
     second = people.issue_service_token(administrator, "ward", "again", only=("alerts",))
@@ -222,7 +224,7 @@ def test_a_token_is_kept_as_a_digest_that_nobody_is_shown(north: Store) -> None:
     with asking(north, held) as client:
         listed = ask(client, "passes.list_devices").json()["shown"]
     assert [each["digest"] for each in listed] == [""]
-    assert listed[0]["only"] == list(EVERYTHING)
+    assert listed[0]["only"] == list(everything(Role.COMPLIANCE))
     secret = held.split("~")[2]
     with north.read("north") as tx:
         kept = passes.find_pass(tx, held.split("~")[1])
@@ -242,6 +244,11 @@ def test_tokens_are_made_for_services_alone_and_their_maker(north: Store) -> Non
         refused(ask(client, "people.reset", login="ward", version=1), 403, "permission.refused")
         told = ask(client, "people.issue_token", login="ward", label="x", only=["nothing"])
         assert refused(told, 422, "input.unknown_name")["about"] == "only"
+        idle = ask(client, "people.issue_token", login="ward", label="x", only=["measures", "audit"])
+        why = refused(idle, 403, "permission.refused")
+        assert why["observed"] == "audit, with the roles nurse"
+        assert {"alerts", "measures"} <= set(why["allowed"].split(", "))
+        assert "audit" not in why["allowed"]
         issued = ask(client, "people.issue_token", login="ward", label="x", only=["measures"]).json()["token"]
     assert login.open_token(north, issued).roles == (Role.NURSE,)
 
@@ -316,7 +323,7 @@ def test_nobody_is_a_second_person_to_the_own_token(north: Store) -> None:
     _, course = care.in_induction(north)
     session = care.book(north, course)
     nora, ida = person(north, "nora", Role.NURSE), person(north, "ida", Role.NURSE)
-    own = passes.issue_token(desk(north, Role.NURSE, by="nora"), "mine", only=EVERYTHING).token
+    own = passes.issue_token(desk(north, Role.NURSE, by="nora"), "mine", only=everything(Role.NURSE)).token
     care.vial(north)
     with asking(north, own) as client:
         assert ask(client, "sessions.arrive", session).status_code == 200
@@ -344,7 +351,7 @@ def test_a_change_names_the_version_that_was_seen(north: Store) -> None:
     with asking(north, token(north, Role.NURSE)) as client:
         seen = ask(client, "patients.identity", patient)
         assert seen.headers["etag"] == '"1"'
-        named = {"identifiers": {"name": "Anna Berger-Lang"}}
+        named = {"identifiers": seen.json()["shown"]["identifiers"] | {"name": "Anna Berger-Lang"}}
         told = refused(ask(client, "patients.identify", patient, **named), 428, "input.missing_value")
         assert told["about"] == "If-Match"
         for wrong in ("1", "*", 'W/"1"', '"1", "2"', '""', '"x"'):
@@ -359,6 +366,25 @@ def test_a_change_names_the_version_that_was_seen(north: Store) -> None:
             ask(client, "courses.accept", course["id"], emergency=False, version=7), 412, "request.conflict.outdated"
         )
         assert ask(client, "courses.read", course["id"]).json()["shown"]["version"] == 1
+
+
+def test_an_identity_is_replaced_by_all_of_it_or_not_at_all(north: Store) -> None:
+    """A body with a name alone would wipe the birth date and the record number."""
+    patient = care.register(north)
+    with asking(north, token(north, Role.NURSE)) as client:
+        before = ask(client, "patients.identity", patient).json()["shown"]["identifiers"]
+        assert before["born_on"] == "1982-05-01"
+        for left_out in before:
+            part = {name: value for name, value in before.items() if name != left_out}
+            told = refused(ask(client, "patients.identify", patient, identifiers=part, version=1), 422, "input")
+            assert f"identifiers.{left_out}" in told["observed"]
+        unknown = {"identifiers": before | {"email": None}, "version": 1}
+        assert ask(client, "patients.identify", patient, **unknown).status_code == 200
+        assert ask(client, "patients.identity", patient).json()["shown"]["identifiers"] == before | {"email": None}
+        for wrong, about in (("born_on", "2090-01-01"), ("email", "anna"), ("phone", "none"), ("name", "A\u202eB")):
+            given = {"identifiers": before | {wrong: about}, "version": 2}
+            told = refused(ask(client, "patients.identify", patient, **given), 422, "input.out_of_range")
+            assert told["about"] == wrong
 
 
 def test_what_is_versioned_is_what_the_use_case_says() -> None:

@@ -279,6 +279,9 @@ def test_what_the_how_to_says_runs(tmp_path: Path) -> None:
     assert said.returncode == 0, said.stdout + said.stderr
     for word in ('"shown"', '"version"', "rule.", "permission.refused", "412", "ETag", '"state"'):
         assert word.lower() in said.stdout.lower(), (word, said.stdout + said.stderr)
+    after = next(each for each in said.stdout.splitlines() if '"name":"Zora Quill-Lang"' in each)
+    assert '"born_on":"1982-05-01"' in after  # the correction of the name wiped nothing
+    assert '"record_number":"R-17"' in after
 
 
 def free_port() -> int:

@@ -289,6 +289,54 @@ def test_medicines_and_trials_are_replaced_and_kept_in_the_history(north: Store)
     assert (chart.allergies, chart.courses) == (None, ())
 
 
+@pytest.mark.parametrize(
+    ("about", "wrong"),
+    [
+        ("born_on", date(2099, 1, 1)),
+        ("born_on", date(1850, 1, 1)),
+        ("email", "anna.example.org"),
+        ("email", "anna@example"),
+        ("email", "anna@@example.org"),
+        ("email", "anna @example.org"),
+        ("phone", "call me"),
+        ("name", "Anna\u202eBerger"),
+        ("address", "Street 1\nTown"),
+        ("record_number", "R\x007"),
+    ],
+)
+def test_what_nobody_has_is_refused_and_never_told(north: Store, about: str, wrong: str | date) -> None:
+    office = desk(north, COORDINATOR)
+    good = Identifiers(name="Zahra کاوه\u200cیان", born_on=date(1982, 5, 1), email="z@a.example", phone="+41 (0)44")
+    patient = patients.register(office, good).id
+    bad = replace(good, **{about: wrong})  # type: ignore[arg-type]
+    with pytest.raises(OutOfRange) as new:
+        patients.register(office, bad, twin=True)
+    with pytest.raises(OutOfRange) as corrected:
+        patients.identify(office, patient, bad, version=1)
+    for caught in (new.value, corrected.value):
+        assert caught.about == about
+        assert str(wrong) not in caught.message
+    assert patients.read_identity(office, patient).shown.identifiers == good
+
+
+def test_one_course_of_an_indication_and_delivery_is_open(north: Store) -> None:
+    patient, office = register(north), desk(north, COORDINATOR)
+
+    def opened(delivery: Delivery, indication: Indication, whose: str = patient) -> str:
+        kind = {"delivery": delivery, "drug": DrugForm.RACEMIC_KETAMINE, "indication": indication}
+        return courses.open_course(office, whose, **kind).id  # type: ignore[arg-type]
+
+    first = opened(Delivery.IV, Indication.TRD)
+    with pytest.raises(Conflict, match="open already") as caught:
+        opened(Delivery.IV, Indication.TRD)
+    assert first in str(caught.value.observed)
+    opened(Delivery.IM, Indication.TRD)
+    opened(Delivery.IV, Indication.PTSD)
+    opened(Delivery.IV, Indication.TRD, register(north, "Berta Weber"))
+    courses.stop(office, first, why=StopReason.OTHER, reason="moved", version=1)
+    assert opened(Delivery.IV, Indication.TRD) != first
+
+
 def test_consent_is_on_the_form_in_use_and_may_be_taken_back(north: Store) -> None:
     patient = register(north)
     course = courses.open_course(

@@ -180,7 +180,7 @@ def test_a_pass_is_for_what_it_names(north: Store) -> None:
     set_allergies(passed("test"), "p1", NONE)
     assert read_allergies(passed("test.read", "other"), "p1").shown == NONE
     for only in (("test.rea",), ("other",), ()):
-        with pytest.raises(NotPermitted, match="a pass for"):
+        with pytest.raises(NotPermitted, match="is not made for"):
             read_allergies(passed(*only), "p1")
 
 

@@ -93,6 +93,9 @@ def test_a_corrected_score_does_not_come_back(clinic: Store, tmp_path: Path) -> 
         (PATIENTS, ("7,1980-03-01 09:00,PHQ-9,18,,,",), "earlier than the patient's birth"),
         ((*PATIENTS, "7,Cleo Other,1980-03-02"), (), "another name or birth date"),
         ((*PATIENTS, "7,ann  early,1980-03-03"), (), "another name or birth date"),
+        ((*PATIENTS, "9,Cleo\u202e Other,1980-03-02"), (), "The patient's name is refused"),
+        ((*PATIENTS, "9,Cleo Other,1880-03-02"), (), "The birth date cannot be"),
+        ((*PATIENTS, "9,Cleo Other,2098-03-02"), (), "The birth date cannot be"),
         (PATIENTS, ("7,2026-01-05 09:00,PHQ-9,99,,,",), "PHQ-9"),
     ],
 )

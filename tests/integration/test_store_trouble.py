@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -139,3 +140,22 @@ def test_an_address_of_another_kind_is_refused_without_being_shown(url: str) -> 
     with pytest.raises(InputError, match="AFTERGLOW_DATABASE_URL") as refused:
         open_engine(url)
     assert "secret" not in refused.value.message
+
+
+@pytest.mark.usefixtures("open_umask")
+def test_the_records_are_for_their_owner_alone(tmp_path: Path) -> None:
+    made = new_store(f"sqlite:///{tmp_path / 'records.db'}", tmp_path)
+    try:
+        write(made)
+        with made.read("north"):
+            modes = {file.name: file.stat().st_mode & 0o777 for file in tmp_path.glob("records.db*")}
+    finally:
+        made.engine.dispose()
+    assert modes == {"records.db": 0o600, "records.db-wal": 0o600, "records.db-shm": 0o600}
+
+
+@pytest.fixture
+def open_umask() -> Iterator[None]:
+    before = os.umask(0o022)
+    yield
+    os.umask(before)

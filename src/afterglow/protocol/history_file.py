@@ -27,7 +27,6 @@ from afterglow.therapy.exposure import check_doses
 from afterglow.therapy.regimen import Regimen
 
 LARGEST_MB = 50
-OLDEST_YEARS = 120
 WEIGHTS_KG = (40.0, 150.0)
 """Our policy, as a history tells no weight: a dose is implausible if it is beyond the guardrails for both."""
 NOON = time(12)
@@ -300,17 +299,10 @@ def _implausible(said: PastSession, dose: str) -> InputError | None:
 def _patient(
     fields: Mapping[str, str], cells: Mapping[str, str], mapping: FileMapping, zone: ZoneInfo, now: datetime
 ) -> PastPatient:
-    del cells
+    del cells, zone, now
     born_on = None
     if fields.get("born_on"):
         born_on = _moment(fields["born_on"], mapping.dates, what="born_on").date()
-        today = now.astimezone(zone).date()
-        if not 0 <= today.year - born_on.year <= OLDEST_YEARS or born_on > today:
-            raise OutOfRange(
-                "The birth date cannot be",
-                observed=f"{today.year - born_on.year} years from now",
-                allowed=f"0 to {OLDEST_YEARS} years ago",
-            )
     more = {name: fields.get(name) or None for name in ("email", "phone", "address")}
     return PastPatient(record_number=fields["patient"], name=fields["name"], born_on=born_on, **more)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,7 @@ def open_engine(url: str, *, busy_timeout_s: float = 10.0, synced: bool = True) 
     timeout: dict[str, Any] = {"timeout": busy_timeout_s, "check_same_thread": False} if sqlite else {}
     engine = create_engine(address, hide_parameters=True, connect_args=timeout, pool_size=10, max_overflow=50)
     if sqlite:
+        event.listen(engine, "do_connect", _make_private)
         event.listen(engine, "connect", _prepare_sqlite(synced=synced))
     event.listen(engine, "begin", _begin_sqlite if sqlite else _begin_postgres(busy_timeout_s))
     guard(engine)
@@ -67,6 +69,13 @@ def _address(url: str) -> URL:
     raise InputError(
         "AFTERGLOW_DATABASE_URL is refused", allowed="sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"
     )
+
+
+def _make_private(dialect: object, record: object, where: Sequence[Any], how: object) -> None:
+    """Make a new database's file for its owner alone; SQLite gives -wal and -shm the same mode."""
+    del dialect, record, how
+    with suppress(OSError):  # there already, or no place for it, which SQLite itself then says
+        os.close(os.open(where[0], os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def _prepare_sqlite(*, synced: bool) -> Any:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from datetime import date
@@ -20,6 +22,10 @@ from afterglow.store.sealing import WrappedKey, new_patient_key, normalised, sea
 
 LONGEST = 200
 """Characters of one identifier."""
+OLDEST_YEARS = 130  # Assumption: nobody is known to have lived longer
+
+_EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
+_JOINERS = "\u200c\u200d"  # Persian and Indic names are spelt with them
 
 _SEARCHED = ("name", "born_on", "email", "phone", "record_number")
 _NAMES_LOCK = Lock()
@@ -56,6 +62,39 @@ class Identifiers:
 
     def __repr__(self) -> str:
         return "Identifiers(...)"
+
+
+def check_identifiers(identifiers: Identifiers, today: date) -> None:
+    """Refuse what nobody has, before it is written; what was stored earlier stays readable.
+
+    Raises: OutOfRange naming the field, never its value.
+    """
+    for each in fields(identifiers):
+        value = getattr(identifiers, each.name)
+        if isinstance(value, str) and (hidden := sum(map(_is_hidden, value))):
+            raise OutOfRange(
+                f"The patient's {each.name} is refused",
+                observed=f"{hidden} control or invisible characters",
+                allowed="what can be read, in one line",
+                next_step="Type it again",
+                about=each.name,
+            )
+    born_on, email, phone = identifiers.born_on, identifiers.email, identifiers.phone
+    if born_on is not None and not 0 <= (today - born_on).days <= OLDEST_YEARS * 365.25:
+        raise OutOfRange(
+            "The birth date cannot be",
+            observed="after today" if born_on > today else f"{today.year - born_on.year} years ago",
+            allowed=f"0 to {OLDEST_YEARS} years ago",
+            about="born_on",
+        )
+    if email is not None and not _EMAIL.fullmatch(email):
+        raise OutOfRange("The patient's email is refused", allowed="as in name@domain.example", about="email")
+    if phone is not None and not any(map(str.isdigit, phone)):
+        raise OutOfRange("The patient's phone is refused", observed="no digit", allowed="a number", about="phone")
+
+
+def _is_hidden(character: str) -> bool:
+    return unicodedata.category(character) in {"Cc", "Cf"} and character not in _JOINERS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from afterglow.clinic import (
     Candidacy,
     Consent,
     ConsentMethod,
+    CourseState,
     Decision,
     Delivery,
     Indication,
@@ -41,7 +42,7 @@ from afterglow.clinic import (
     set_plan,
     withdraw_consent,
 )
-from afterglow.errors import GateClosed, NotFound, echo
+from afterglow.errors import Conflict, GateClosed, NotFound, echo
 from afterglow.predicates import Fact, Truth
 from afterglow.quantities import DrugForm
 from afterglow.store.records import new_id
@@ -57,7 +58,19 @@ _TOTALS = ("phq9", "madrs", "hamd17", "qids_sr16", "audit_c", "dast10")
 
 @use_case("courses.open", roles=_OFFICE)
 def open_course(work: Work, patient_id: str, *, delivery: Delivery, drug: DrugForm, indication: Indication) -> Written:
-    """A new course, as an inquiry."""
+    """A new course, as an inquiry.
+
+    Raises: Conflict where a course of this indication and delivery is open for the patient already.
+    """
+    for each in work.every(TreatmentCourse, patient_id=patient_id):
+        other = each.now
+        if other.state is not CourseState.STOPPED and (other.indication, other.delivery) == (indication, delivery):
+            raise Conflict(
+                "A course of this indication and delivery is open already",
+                observed=f"{each.id}, {other.state.value}",
+                allowed="one open course of an indication and delivery",
+                next_step="Go on with that course, or stop it first",
+            )
     course = TreatmentCourse(
         id=new_id(),
         patient_id=patient_id,

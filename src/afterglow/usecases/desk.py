@@ -241,6 +241,15 @@ def _named(call: F, function: Callable[..., Any], case: UseCase) -> F:
     return call
 
 
+def covers(named: str, case_name: str) -> bool:
+    """Whether what a pass names, a use case or a group of them, covers a use case.
+
+    >>> covers("measures", "measures.record"), covers("measures.list", "measures.record")
+    (True, False)
+    """
+    return case_name == named or case_name.startswith(f"{named}.")
+
+
 def check_permitted(case: UseCase, desk: Desk) -> None:
     """Refuse who may not; the audit trail is told.
 
@@ -249,11 +258,16 @@ def check_permitted(case: UseCase, desk: Desk) -> None:
     note(actor=desk.actor.person_id, use_case=case.name)
     with _refusals_told(case, desk):
         actor = desk.actor
-        scoped = actor.only is None or any(case.name == each or case.name.startswith(f"{each}.") for each in actor.only)
-        if not scoped or not actor.has(*case.roles):
+        if actor.only is not None and not any(covers(each, case.name) for each in actor.only):
+            raise NotPermitted(
+                f"This token or link is not made for {case.name}",
+                observed=f"made for {', '.join(actor.only) or 'nothing'}",
+                next_step=f"Make another token for {case.name}, or ask for a new link",
+            )
+        if not actor.has(*case.roles):
             raise NotPermitted(
                 f"{case.name} is not for this person",
-                observed=", ".join(actor.roles) if scoped else f"a pass for {', '.join(actor.only or ())}",
+                observed=", ".join(actor.roles),
                 allowed=", ".join(case.roles),
                 next_step="Ask somebody who has the role",
             )

@@ -51,7 +51,7 @@ class ImportReport:
 class _Chart:
     """A patient of the files: who it is, what the records hold, what is new."""
 
-    person: PastPatient | Identifiers
+    person: Identifiers
     patient_id: str | None
     held: list[Event]
     new: list[PastScore | PastSession] = field(default_factory=list)
@@ -162,11 +162,20 @@ def _word(row: HistoryRow) -> str:
 def _meet(work: Work, plan: _Plan, person: PastPatient) -> bool:
     """Whether a patient is new.
 
-    Raises: Conflict where somebody else has the record number.
+    Raises: Conflict where somebody else has the record number; OutOfRange for a new one with what nobody has.
     """
     chart = _chart(work, plan, person.record_number)
     if chart is None:
-        plan.charts[person.record_number] = _Chart(person=person, patient_id=None, held=[])
+        new = Identifiers(
+            name=person.name,
+            born_on=person.born_on,
+            email=person.email,
+            phone=person.phone,
+            address=person.address,
+            record_number=person.record_number,
+        )
+        patients.check_identifiers(new, work.now.date())
+        plan.charts[person.record_number] = _Chart(person=new, patient_id=None, held=[])
         return True
     same_name = chart.person.name.casefold().split() == person.name.casefold().split()
     if not same_name or (chart.person.born_on and person.born_on and chart.person.born_on != person.born_on):
@@ -244,24 +253,13 @@ def _at(event: Event, at: datetime) -> Event:
 
 def _write(work: Work, chart: _Chart) -> None:
     patient_id = chart.patient_id
-    if patient_id is None and isinstance(chart.person, PastPatient):
-        person = chart.person
-        patient_id = patients.register(
-            work.tx,
-            Identifiers(
-                name=person.name,
-                born_on=person.born_on,
-                email=person.email,
-                phone=person.phone,
-                address=person.address,
-                record_number=person.record_number,
-            ),
-        )
+    if patient_id is None:
+        patient_id = patients.register(work.tx, chart.person)
     elif not chart.new:
         return
     for said in chart.new:
         event = _event(said)
-        origin = _origin(patient_id or "", _what(event), event.at)
+        origin = _origin(patient_id, _what(event), event.at)
         facts.write(work.tx, event, at=event.at, patient_id=patient_id, origin=origin, new=True)
         if isinstance(said, PastScore) and said.answers is not None:
             facts.write(work.tx, said.answers, at=event.at, patient_id=patient_id, subject=f"history/{_what(event)}")

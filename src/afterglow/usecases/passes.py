@@ -29,7 +29,7 @@ from afterglow.scales import instrument
 from afterglow.store import facts
 from afterglow.store.logins import end_sessions, keyed_digest
 from afterglow.store.records import Store, Transaction, new_id
-from afterglow.usecases.desk import CATALOGUE, use_case, view
+from afterglow.usecases.desk import CATALOGUE, covers, use_case, view
 from afterglow.usecases.work import STAFF, Actor, Work, Written
 
 _SECRET_BYTES = 32
@@ -222,7 +222,7 @@ def token_of(
 ) -> Issued:
     """A token of a person or a service, for the use cases or groups named.
 
-    Raises: as `issue_token`.
+    Raises: as `issue_token`; NotPermitted for what none of the roles may use.
     """
     named = tuple(dict.fromkeys(only))
     if not named:
@@ -234,6 +234,16 @@ def token_of(
             observed=", ".join(map(echo, wrong)),
             allowed='a use case ("measures.record") or a group of them ("measures")',
             next_step="See docs/reference/api.md",
+            about="only",
+        )
+    may = {case.name for case in CATALOGUE.values() if set(roles).intersection(case.roles)}
+    signed = {case.name for case in CATALOGUE.values() if case.signs}  # by people with roles of their own
+    if idle := [each for each in named if not any(covers(each, name) for name in may | signed)]:
+        raise NotPermitted(
+            f"No role of {person_id} may use this, so a token for it would do nothing",
+            observed=f"{', '.join(idle)}, with the roles {', '.join(roles)}",
+            allowed=", ".join(sorted({name.partition(".")[0] for name in may})),
+            next_step="Name what the roles may use",
             about="only",
         )
     return issue(

@@ -76,8 +76,10 @@ class Found:
 def register(work: Work, identifiers: Identifiers, *, twin: bool = False) -> Written:
     """A new patient; `twin` says that a patient of the same name and birth date is somebody else.
 
-    Raises: Conflict where somebody of that name and birth date, or of that record number, is here already.
+    Raises: Conflict where somebody of that name and birth date, or of that record number, is here already; OutOfRange
+        for a birth date, mail address, phone number or text that nobody has.
     """
+    patients.check_identifiers(identifiers, work.now.date())
     if not twin:
         _check_new(work, identifiers)
     patient_id = patients.register(work.tx, identifiers)
@@ -87,11 +89,13 @@ def register(work: Work, identifiers: Identifiers, *, twin: bool = False) -> Wri
 
 @use_case("patients.identify", roles=_OFFICE)
 def identify(work: Work, patient_id: str, identifiers: Identifiers, *, version: int) -> Written:
-    """Correct who a patient is.
+    """Correct who a patient is: all identifiers are replaced, and what is left out or None is no longer known.
 
-    Raises: NotFound, Conflict.
+    Read the identity first and give all of it again with what changes.
+    Raises: NotFound, Conflict; OutOfRange as for a new patient.
     """
     work.open_patient(patient_id)
+    patients.check_identifiers(identifiers, work.now.date())
     version = patients.identify(work.tx, patient_id, identifiers, version=version)
     work.about(subject=patient_id)
     return Written(id=patient_id, version=version)

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, make_dataclass
+from dataclasses import fields as fields_of
 from datetime import date
 from enum import Enum
 from functools import cache
 from types import MappingProxyType
-from typing import Any, Generic, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, RootModel, create_model
+from pydantic import AfterValidator, BaseModel, ConfigDict, RootModel, create_model
 
 from afterglow.clinic import Role
 from afterglow.usecases import permissions  # noqa: F401  every use case is in the catalogue from here on
@@ -30,6 +31,8 @@ PREFIX = "/api/v1"
 BEARERS = frozenset({*LOGIN_ROLES, Role.ROOM})
 """Roles that somebody with a token may have; patients and the program itself have none."""
 _SEARCHES = {"patients.find"}
+_REPLACES = {"patients.identify": "identifiers"}
+"""Fields that replace all that was there: each part is named, so that nothing is wiped by leaving it out."""
 _CONFIG = ConfigDict(
     extra="forbid", strict=True, allow_inf_nan=False, hide_input_in_errors=True, val_json_bytes="base64"
 )
@@ -117,6 +120,8 @@ def _route(case: UseCase) -> Route:
         for name, each in given.items()
         if name != thing and not (versioned and name == "version")
     }
+    if (replaced := _REPLACES.get(case.name)) is not None:
+        fields[replaced] = (_whole(given[replaced].annotation), ...)
     group, what = case.name.split(".")
     listed = case.reads and _is_list(signature.return_annotation)
     return Route(
@@ -160,6 +165,13 @@ def _is_list(given: Any) -> bool:
 
 def _options(given: Any) -> tuple[Any, ...]:
     return get_args(given) or (given,)
+
+
+def _whole(kind: type[Any]) -> Any:
+    """A dataclass whose every field is named; None says that something is not known."""
+    hints = get_type_hints(kind)
+    parts = make_dataclass(f"Whole{kind.__name__}", [(each.name, hints[each.name]) for each in fields_of(kind)])
+    return Annotated[parts, AfterValidator(lambda read: kind(**vars(read)))]
 
 
 def _run_of(each: Any) -> Any:

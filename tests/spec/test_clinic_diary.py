@@ -151,7 +151,7 @@ def test_a_plan_is_looked_at_without_the_hour() -> None:
     [
         ({"until": at(20161)}, OutOfRange),  # two weeks and a minute
         ({"starts_at": at(731 * 1440), "until": at(731 * 1440 + 150)}, OutOfRange),
-        ({"patient_id": " "}, MissingValue),
+        ({"patient_id": " "}, OutOfRange),
     ],
 )
 def test_a_slip_of_a_booking_is_refused(changes: dict[str, Any], error: type[AfterglowError]) -> None:

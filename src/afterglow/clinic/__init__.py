@@ -50,14 +50,14 @@ _PUBLIC = {
         "order_dose screen undo_miss",
         "giving": "give_device hold next_device_at ran_minutes resume start_dose take_drug",
         "ending": "finish_dose stop",
-        "leaving": "LeaveCheck clear_to_leave judge_leaving leave_facts transfer walk_out walk_out_alert",
+        "leaving": "LeaveCheck clear_to_leave judge_leaving leave_facts transfer walk_out",
         "aftercare": "ASKED_LATER aftercare_facts judge_aftercare sessions_in_induction",
         "diary": "BOOKING Booking BookingConflict BookingState Chair Closure ConflictKind Diary block book "
         "booking_warnings clashes end_booking find_conflicts move_booking overstay undo_no_show",
         "free_times": "next_free",
         "measures": "Cadence DueMeasure ScoreReading cadences due_measures read_score",
         "alerts": "ALERT AlertStage ClinicAlert act_on alert_from_finding alerts_from_score close_alert closing_time "
-        "escalate hand_over owns_alert raise_alert read_alert response_time",
+        "escalate hand_over owns_alert raise_alert read_alert response_time walk_out_alert",
         "worklist": "Standing WorkItem WorkKind list_work",
         "reference": "clinic_markdown",
     }.items()
@@ -139,6 +139,7 @@ if TYPE_CHECKING:
         raise_alert,
         read_alert,
         response_time,
+        walk_out_alert,
     )
     from afterglow.clinic.candidacy import (
         Candidacy,
@@ -261,7 +262,6 @@ if TYPE_CHECKING:
         leave_facts,
         transfer,
         walk_out,
-        walk_out_alert,
     )
     from afterglow.clinic.measures import (
         Cadence,

@@ -12,12 +12,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from afterglow.clinic.acting import CLINICAL, Act, Outcome, Role, Row, StateTable
+from afterglow.clinic.acting import CLINICAL, Act, Outcome, Role, Row, StateTable, minutes_between
+from afterglow.clinic.leaving import LOCKS
 from afterglow.clinic.policy import SitePolicy
-from afterglow.clinic.rulebook import basis_of
+from afterglow.clinic.rulebook import basis_of, rule
 from afterglow.clinic.ruling import Finding, Priority, Verdict, priority_of
+from afterglow.clinic.session import Leaving, TreatmentSession
 from afterglow.clinic.typed import as_word, typed
-from afterglow.errors import GateClosed, InputError, MissingValue, TooEarly
+from afterglow.errors import GateClosed, InputError, MissingValue, TooEarly, WrongState
 from afterglow.scales import AlertSeverity, AlertState, AlertStatus
 
 _REACH = (Role.NURSE, Role.PRESCRIBER, Role.MEDICAL_DIRECTOR)  # who an alert goes to next, in this order
@@ -390,6 +392,35 @@ def raise_alert(
         raised_at=at,
         respond_by=at + response_time(priority, policy),
         unknown=unknown,
+    )
+
+
+def walk_out_alert(session: TreatmentSession, *, alert_id: str, policy: SitePolicy) -> ClinicAlert:
+    """The high alert of a patient who left without the check after a dose: a prescriber calls now.
+
+    Raises: WrongState unless the patient walked out after a dose.
+
+    >>> from afterglow.clinic.examples import POLICY, injected, nurse
+    >>> from afterglow.clinic.leaving import walk_out
+    >>> gone = walk_out(injected(), nurse(40, reason="left with a friend")).now
+    >>> alert = walk_out_alert(gone, alert_id="a1", policy=POLICY)
+    >>> alert.text, alert.owner.value, alert.priority.value
+    ('Left at 40 min without the leave check; call now.', 'prescriber', 'high')
+    """
+    begun, left = session.dose_started_at, session.left_at
+    if session.left_how is not Leaving.WALKED_OUT or begun is None or left is None:
+        raise WrongState("Nobody walked out of this session after a dose", observed=session.state.replace("_", " "))
+    lock = rule(LOCKS.get(session.delivery, "S061"))
+    return raise_alert(
+        alert_id=alert_id,
+        patient_id=session.patient_id,
+        about=lock.id,
+        text=f"Left at {minutes_between(begun, left):.0f} min without the leave check; call now.",
+        source=f"rule {lock.id}; minutes since the dose began; {lock.basis}",
+        action="Call the patient now; send help if nobody answers",
+        priority=Priority.HIGH,
+        at=left,
+        policy=policy,
     )
 
 

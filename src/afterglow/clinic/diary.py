@@ -13,17 +13,7 @@ from afterglow.clinic.rulebook import Delivery, rule
 from afterglow.clinic.ruling import Finding, Verdict, judge
 from afterglow.clinic.thresholds import comparisons
 from afterglow.clinic.typed import check_utc, typed
-from afterglow.errors import (
-    BookingRefused,
-    Conflict,
-    MissingValue,
-    NotFound,
-    OutOfRange,
-    TooEarly,
-    WrongOrder,
-    WrongState,
-    echo,
-)
+from afterglow.errors import BookingRefused, Conflict, NotFound, OutOfRange, TooEarly, WrongOrder, WrongState, echo
 from afterglow.predicates import Fact
 
 _EARLY = timedelta(hours=12)  # Assumption: who comes earlier than this comes on another day
@@ -290,7 +280,7 @@ def book(
 ) -> Outcome[Diary]:
     """A new booking; `enrolled` and `zone` as in `find_conflicts`.
 
-    Raises: NotPermitted; Conflict for an id used already; MissingValue without a patient; OutOfRange for a block
+    Raises: NotPermitted; Conflict for an id used already; OutOfRange without a patient, for a block
         without length, over two weeks, in the past or over two years ahead; BookingRefused naming every conflict.
 
     >>> from afterglow.clinic.examples import POLICY, at, diary, nurse
@@ -446,7 +436,7 @@ def _check_fits(
     diary: Diary, wanted: Booking, act: Act, policy: SitePolicy, *, enrolled: bool | None, zone: tzinfo
 ) -> None:
     if not wanted.patient_id.strip():
-        raise MissingValue("A booking is for a patient", about="patient_id")
+        raise OutOfRange("A booking is for a patient", observed="nobody", about="patient_id")
     long, ahead = wanted.until - wanted.starts_at, wanted.starts_at - act.at
     if not (timedelta(0) < long <= _LONGEST and timedelta(0) <= ahead <= _AHEAD):
         raise OutOfRange(
@@ -474,8 +464,7 @@ def _check_free(
 
 def _check_empty(diary: Diary, coming: Booking) -> None:
     for each in diary.bookings:
-        here = each.state is BookingState.ARRIVED and each.chair_id == coming.chair_id
-        if here and each.id != coming.id:
+        if each.state is BookingState.ARRIVED and each.chair_id == coming.chair_id and each.id != coming.id:
             raise BookingRefused(
                 f"Somebody sits in chair {coming.chair_id} and has not left",
                 rule=ConflictKind.CHAIR_TAKEN,

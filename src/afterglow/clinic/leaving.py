@@ -5,20 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 
-from afterglow.clinic.acting import Act, Outcome, login, minutes_between
-from afterglow.clinic.alerts import ClinicAlert, raise_alert
+from afterglow.clinic.acting import Act, Outcome, login
 from afterglow.clinic.monitoring import earliest_leave, is_falling, judge_monitoring, monitoring_facts
 from afterglow.clinic.policy import SitePolicy
 from afterglow.clinic.readings import check_over, latest_facts
 from afterglow.clinic.rulebook import Delivery, Group, rule, rules_of
-from afterglow.clinic.ruling import Finding, Priority, Verdict, check_open, judge_all, open_findings
+from afterglow.clinic.ruling import Finding, Verdict, check_open, judge_all, open_findings
 from afterglow.clinic.session import Leaving, TreatmentSession, admit, step
 from afterglow.clinic.typed import typed
-from afterglow.errors import Conflict, GateClosed, OutOfRange, TooEarly, WrongOrder, WrongState, echo
+from afterglow.errors import Conflict, GateClosed, OutOfRange, TooEarly, WrongOrder, echo
 from afterglow.predicates import Fact
 from afterglow.scales import instrument
 
-_LOCKS = {Delivery.ESK: "S031", Delivery.SL: "S066", Delivery.PO: "S066"}
+LOCKS = {Delivery.ESK: "S031", Delivery.SL: "S066", Delivery.PO: "S066"}
 
 
 @typed
@@ -147,34 +146,6 @@ def walk_out(session: TreatmentSession, act: Act) -> Outcome[TreatmentSession]:
     return step(session, "walk_out", act, left_at=act.at, left_how=Leaving.WALKED_OUT)
 
 
-def walk_out_alert(session: TreatmentSession, *, alert_id: str, policy: SitePolicy) -> ClinicAlert:
-    """The high alert of a patient who left without the check after a dose: a prescriber calls now.
-
-    Raises: WrongState unless the patient walked out after a dose.
-
-    >>> from afterglow.clinic.examples import POLICY, injected, nurse
-    >>> gone = walk_out(injected(), nurse(40, reason="left with a friend")).now
-    >>> alert = walk_out_alert(gone, alert_id="a1", policy=POLICY)
-    >>> alert.text, alert.owner.value, alert.priority.value
-    ('Left at 40 min without the leave check; call now.', 'prescriber', 'high')
-    """
-    begun, left = session.dose_started_at, session.left_at
-    if session.left_how is not Leaving.WALKED_OUT or begun is None or left is None:
-        raise WrongState("Nobody walked out of this session after a dose", observed=session.state.replace("_", " "))
-    lock = rule(_LOCKS.get(session.delivery, "S061"))
-    return raise_alert(
-        alert_id=alert_id,
-        patient_id=session.patient_id,
-        about=lock.id,
-        text=f"Left at {minutes_between(begun, left):.0f} min without the leave check; call now.",
-        source=f"rule {lock.id}; minutes since the dose began; {lock.basis}",
-        action="Call the patient now; send help if nobody answers",
-        priority=Priority.HIGH,
-        at=left,
-        policy=policy,
-    )
-
-
 def transfer(session: TreatmentSession, act: Act) -> Outcome[TreatmentSession]:
     """The patient was handed over to emergency care, with a reason; a dose that runs is stopped first.
 
@@ -209,7 +180,7 @@ def _check_time(session: TreatmentSession, act: Act, policy: SitePolicy) -> None
     if earliest is None or act.at < earliest:
         raise TooEarly(
             "It is too early to leave",
-            rule=_LOCKS.get(session.delivery, "S061"),
+            rule=LOCKS.get(session.delivery, "S061"),
             observed=f"{act.at:%H:%M} UTC",
             allowed="not before the dose" if earliest is None else f"from {earliest:%H:%M} UTC on",
             next_step="Go on watching",

@@ -744,18 +744,19 @@ def test_a_request_with_a_file_is_told_from_another_by_its_digest(north: Store) 
     assert first == same != other
 
 
-def test_a_chart_before_the_first_session_goes_over_http(settled: Store) -> None:
-    patient = care.register(settled, name="Before Anything")
+def test_a_chart_before_the_first_session_goes_over_http(tmp_path: Path) -> None:
+    fresh = at_work(new_store(f"sqlite:///{tmp_path / 'records.db'}", tmp_path))
+    patient = care.register(fresh, name="Before Anything")
     course = courses.open_course(
-        desk(settled, Role.COORDINATOR),
+        desk(fresh, Role.COORDINATOR),
         patient,
         delivery=Delivery.IV,
         drug=DrugForm.RACEMIC_KETAMINE,
         indication=Indication.TRD,
     ).id
-    measures.record(desk(settled, Role.NURSE), patient, "PHQ-9", total=12)
-    run_jobs(settled)
-    with asking(settled, token(settled, Role.PRESCRIBER)) as client:
+    measures.record(desk(fresh, Role.NURSE), patient, "PHQ-9", total=12)
+    run_jobs(fresh)
+    with asking(fresh, token(fresh, Role.PRESCRIBER)) as client:
         chart = client.get(f"{PREFIX}/chart/{patient}/read")
         told = client.get(f"{PREFIX}/forecasts/{course}/read").json()
     assert chart.status_code == 200

@@ -16,6 +16,7 @@ import urllib.parse
 import urllib.request
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import date
 from pathlib import Path
@@ -85,8 +86,15 @@ def test_nothing_is_told_before_the_log_is_started(capfd: pytest.CaptureFixture[
 
 
 def test_a_whole_course_with_errors_tells_nothing_of_the_patient(
-    north: Store, stream: io.StringIO, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+    north: Store,
+    stream: io.StringIO,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # As in the served program: a server of a browser test has set its own handlers before.
+    monkeypatch.setattr(logging.getLogger("uvicorn"), "handlers", [])
+    monkeypatch.setattr(logging.getLogger("uvicorn"), "propagate", True)
     patient_id, course_id = in_induction(north, name=PATIENT.name)
     patients.identify(desk(north, Role.NURSE), patient_id, PATIENT, version=1)
     care.vial(north)
@@ -140,7 +148,9 @@ class Browser:
         self.cookies = self._client.cookies
 
     def request(self, method: str, path: str, data: dict[str, str] | None = None) -> httpx.Response:
-        return asyncio.run(self._client.request(method, path, data=data))
+        # In a thread of its own: browser tests leave a loop running in this one.
+        with ThreadPoolExecutor(1) as own:
+            return own.submit(asyncio.run, self._client.request(method, path, data=data)).result()
 
     def get(self, path: str) -> httpx.Response:
         return self.request("GET", path)

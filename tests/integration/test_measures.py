@@ -23,7 +23,7 @@ from tests.integration.care import (
 )
 from tests.integration.desks import at_work, without_policy
 
-from afterglow.clinic import AlertStage, Priority, ReviewKind, Role, StopReason, WorkKind
+from afterglow.clinic import AlertStage, Delivery, Priority, ReviewKind, Role, StopReason, WorkKind
 from afterglow.errors import (
     Conflict,
     GateClosed,
@@ -195,7 +195,7 @@ def test_a_patient_answers_the_scale_of_the_link_once(north: Store) -> None:
 
 def test_what_is_due_counts_each_course_from_where_it_is(north: Store) -> None:
     patient, _ = in_induction(north)
-    candidate(north, patient)
+    candidate(north, patient, Delivery.ESK)
     measures.record(desk(north, NURSE), patient, "GAD-7", total=9)
     assert {each.instrument for each in measures.list_due(desk(north, NURSE), patient).shown} >= {"madrs"}
 

@@ -7,8 +7,9 @@ from datetime import date, datetime
 from enum import StrEnum
 
 from afterglow.clinic import CourseState, Role, TreatmentCourse
-from afterglow.errors import MissingValue, OutOfRange, WrongState, echo
+from afterglow.errors import MissingValue, Outdated, OutOfRange, WrongState, echo
 from afterglow.usecases.desk import use_case
+from afterglow.usecases.jobs import forecast_of
 from afterglow.usecases.work import Work, Written
 
 _LONGEST_REASON = 500  # characters
@@ -43,8 +44,8 @@ class NextDecision:
 
     Args:
         by_day: for a session that is to be booked: its last day.
-        due_day: the forecast's last day under the limit, as shown when it was decided; None without a forecast.
-        digest: of the forecast shown; empty without one.
+        due_day: the last day under the limit by the forecast that stood then; None without a date.
+        digest: of that forecast; empty without one.
     """
 
     course_id: str
@@ -65,15 +66,20 @@ def decide_next(
     step: NextStep,
     reason: str,
     by_day: date | None = None,
-    due_day: date | None = None,
     digest: str = "",
 ) -> Written:
     """Record what is decided about the next session; an earlier decision stays in the history.
 
-    Raises: NotFound; WrongState for a course that is not under treatment; MissingValue without a reason or a day to
-        book by; OutOfRange for a day that is past, or a reason over 500 characters.
+    `digest` is of the forecast that was looked at, so that nobody decides by one that another has replaced.
+
+    Raises: NotFound; Outdated where a newer forecast stands; WrongState for a course that is not under treatment;
+        MissingValue without a reason or a day to book by; OutOfRange for a day that is past, or a reason over 500
+        characters.
     """
     course = work.load(TreatmentCourse, course_id).now
+    told = forecast_of(work, course)
+    if digest != told.digest:
+        raise Outdated("A newer forecast stands", observed="another one", next_step="Look at it, then decide")
     if course.state not in _TREATED:
         raise WrongState(
             "Nothing is decided about a next session here",
@@ -106,7 +112,7 @@ def decide_next(
         step=step,
         by_day=by_day,
         reason=reason.strip(),
-        due_day=due_day,
+        due_day=None if told.answer is None else told.answer.due_day,
         digest=digest,
         by=work.actor.person_id,
         at=work.now,

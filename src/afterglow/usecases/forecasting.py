@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -66,6 +66,12 @@ class ForecastAnswer:
         return core.any_schema(
             serialization=core.plain_serializer_function_ser_schema(forecast_document, return_schema=told)
         )
+
+    @property
+    def due_day(self) -> date | None:
+        """The last day under the limit, in the course's zone; None where there is no date."""
+        due = self.forecast.next_due
+        return None if due is None or due.on_h is None else self.at(due.on_h).date()
 
     def day_at(self, time_h: float) -> datetime:
         """A time whole days from now: the same time of day on another date, whatever the clocks did between."""

@@ -44,7 +44,6 @@ def decide(
     step: Text = "",
     reason: Text = "",
     by_day: Text = "",
-    due_day: Text = "",
     digest: Text = "",
 ) -> Response:
     """What a prescriber decides about the next session; a refusal keeps what was typed."""
@@ -56,7 +55,6 @@ def decide(
             step=_step(step),
             reason=reason,
             by_day=_day(by_day) if step == NextStep.BOOK_BY else None,
-            due_day=_day(due_day),
             digest=digest,
         )
     except AfterglowError as refused:
@@ -119,7 +117,6 @@ def _told(answer: ForecastAnswer | None) -> dict[str, Any]:
         outlook.append(interval_chart(intervals))
     if relapse is not None:
         outlook.append(relapse_chart(relapse))
-    due = answer.forecast.next_due
     return {
         "scale": answer.forecast.scale,
         "figures": figures,
@@ -127,7 +124,7 @@ def _told(answer: ForecastAnswer | None) -> dict[str, Any]:
         "parts": parts_table(answer, trajectory),
         "outlook": outlook,
         "said": sentences(answer),
-        "due_day": None if due is None or due.on_h is None else answer.at(due.on_h).date(),
+        "due_day": answer.due_day,
     }
 
 

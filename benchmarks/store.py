@@ -282,17 +282,22 @@ def _line(
     return Line(what=what, ours_ms=ours_ms, floor_ms=bare_ms, limit=limit, cpu_ms=cpu_ms)
 
 
-def page(*, quick: bool) -> Iterator[str]:
-    """The paragraphs of the page."""
-    yield "# Benchmarks of the records"
+def preface(what: str, module: str, *, quick: bool) -> Iterator[str]:
+    """How a page of benchmarks begins: what wrote it, and on which machine."""
+    yield f"# Benchmarks of {what}"
     yield (
-        "Written by `scripts/with_postgres .venv/bin/python -m benchmarks.store --write "
-        f"docs/reference/benchmarks-store.md` in one run, on {datetime.now(UTC):%Y-%m-%d}."
-        + (" A quick run with few records: not for quoting." if quick else "")
+        f"Written by `scripts/with_postgres .venv/bin/python -m benchmarks.{module} --write "
+        f"docs/reference/benchmarks-{module}.md` in one run, on {datetime.now(UTC):%Y-%m-%d}."
+        + (" A quick run of little: not for quoting." if quick else "")
     )
     load, cores = os.getloadavg()[0], os.cpu_count() or 1
     busy = " **The machine was busy with other work: run it again before quoting.**" if load > cores else ""
     yield f"Machine: {processor()}, {cores} cores, load {load:.1f} when it began (1 is one busy core).{busy}"
+
+
+def page(*, quick: bool) -> Iterator[str]:
+    """The paragraphs of the page."""
+    yield from preface("the records", "store", quick=quick)
     yield (
         "Floor: the same number of rows on the same kind of database and disk by the driver alone, equally durable, "
         "without encryption, audit trail, rules and roles. Reads are told in the audit trail, so each of ours also "

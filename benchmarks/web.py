@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -19,18 +18,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Event, Lock, Thread
 
 import httpx
 import pyotp
 import uvicorn
-from benchmarks.store import figures, processor
+from benchmarks.store import figures, preface
 from fastapi import FastAPI, Request, Response
 from tests.integration import care
 from tests.integration.desks import at_work, desk
-from tests.integration.stores import POSTGRES, Clock, new_store, new_url
+from tests.integration.stores import POSTGRES, RunningClock, new_store, new_url
 
 from afterglow.clinic import Chair, Delivery, Role
 from afterglow.markdown import table
@@ -62,26 +61,6 @@ class Served:
         """A browser of one person."""
         cookies = {SESSION_COOKIE: self.cookies[who % len(self.cookies)]}
         return httpx.Client(base_url=self.address, cookies=cookies, headers=_HEADS, timeout=60.0)
-
-
-class RunningClock(Clock):
-    """A clock that runs as any other, from a day in January."""
-
-    def __init__(self) -> None:
-        self._ahead = datetime(2026, 1, 5, 9, tzinfo=UTC) - datetime.now(UTC)
-
-    @property
-    def now(self) -> datetime:
-        """The time."""
-        return datetime.now(UTC) + self._ahead
-
-    @now.setter
-    def now(self, to: datetime) -> None:
-        self._ahead = to - datetime.now(UTC)
-
-    def __call__(self) -> datetime:
-        """The time, which goes on by itself."""
-        return self.now
 
 
 def measured(backend: str, *, quick: bool) -> Iterator[str]:
@@ -270,16 +249,8 @@ def _at(moment: datetime) -> Callable[[], datetime]:
 
 def report(*, quick: bool) -> Iterator[str]:
     """The paragraphs of the page."""
-    yield "# Benchmarks of the web app"
-    yield (
-        "Written by `scripts/with_postgres .venv/bin/python -m benchmarks.web --write "
-        f"docs/reference/benchmarks-web.md` in one run, on {datetime.now(UTC):%Y-%m-%d}."
-        + (" A quick run: not for quoting." if quick else "")
-    )
-    load, cores = os.getloadavg()[0], os.cpu_count() or 1
-    busy = " **The machine was busy with other work: run it again before quoting.**" if load > cores else ""
+    yield from preface("the web app", "web", quick=quick)
     seconds = QUICK_SECONDS if quick else SECONDS
-    yield f"Machine: {processor()}, {cores} cores, load {load:.1f} when it began (1 is one busy core).{busy}"
     yield (
         f"Server and {ROOMS} rooms, {SCREENS} screens and up to {PEOPLE} people share the machine. Rooms write for "
         f"{seconds} s, one reading a second each. Ratios are to the bare page of the same run, by as many people."

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from axe_playwright_python.sync_playwright import Axe
 from fastapi import FastAPI
 from tests.integration import care
 from tests.integration.desks import at_work, desk
-from tests.integration.stores import Clock, new_store
+from tests.integration.stores import RunningClock, new_store
 
 from afterglow.clinic import Role
 from afterglow.store.records import Store
@@ -33,24 +33,6 @@ SHOTS = os.environ.get("AFTERGLOW_TEST_SHOTS", "")
 SIZES = ((390, 844), (820, 1180), (1280, 900))
 Open = Callable[..., Any]
 PASSWORD = "seven quiet rivers"  # of made-up people
-
-
-class RunningClock(Clock):
-    """A clock that runs as any other, from a day in January, and can be put forward."""
-
-    def __init__(self) -> None:
-        self._ahead = datetime(2026, 1, 5, 9, tzinfo=UTC) - datetime.now(UTC)
-
-    @property
-    def now(self) -> datetime:
-        return datetime.now(UTC) + self._ahead
-
-    @now.setter
-    def now(self, to: datetime) -> None:
-        self._ahead = to - datetime.now(UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

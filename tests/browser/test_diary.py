@@ -6,9 +6,10 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
-from tests.browser.conftest import Open, RunningClock, Served, log_in, look
+from tests.browser.conftest import Open, Served, log_in, look
 from tests.integration import care
 from tests.integration.desks import desk
+from tests.integration.stores import RunningClock
 
 from afterglow.clinic import Chair, Closure, Delivery, Role
 from afterglow.store.records import Store

@@ -7,8 +7,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.browser.conftest import Open, RunningClock, Served, look
+from tests.browser.conftest import Open, Served, look
 from tests.integration.desks import desk
+from tests.integration.stores import RunningClock
 
 from afterglow.clinic import Role
 from afterglow.store.records import Store

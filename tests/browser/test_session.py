@@ -8,9 +8,10 @@ from typing import Any
 
 import pyotp
 import pytest
-from tests.browser.conftest import PASSWORD, Open, RunningClock, Served, log_in, look
+from tests.browser.conftest import PASSWORD, Open, Served, log_in, look
 from tests.integration import care
 from tests.integration.desks import desk
+from tests.integration.stores import RunningClock
 
 from afterglow.clinic import Decision, Delivery, Role, SessionState
 from afterglow.usecases import people, room, sessions

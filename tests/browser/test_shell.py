@@ -11,8 +11,9 @@ from typing import Annotated, Any
 import pytest
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import PlainTextResponse
-from tests.browser.conftest import PASSWORD, Open, RunningClock, Served, check_accessible, log_in, look
+from tests.browser.conftest import PASSWORD, Open, Served, check_accessible, log_in, look
 from tests.integration.desks import desk
+from tests.integration.stores import RunningClock
 
 from afterglow import logs
 from afterglow.clinic import Role

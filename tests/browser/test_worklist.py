@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from tests.browser.conftest import PASSWORD, Open, RunningClock, Served, log_in, look
+from tests.browser.conftest import PASSWORD, Open, Served, log_in, look
 from tests.integration import care
 from tests.integration.desks import desk
+from tests.integration.stores import RunningClock
 
 from afterglow.clinic import Role
 from afterglow.usecases import measures, people

@@ -17,7 +17,6 @@ from afterglow.render.axes import (
     draw_calendar_axis,
     draw_end_labels,
     draw_value_axis,
-    nice_ticks,
     tick_labels,
 )
 from afterglow.render.chart import Canvas, Chart, Column, Drawing, Table, check_finite, check_series, finish_chart
@@ -45,6 +44,7 @@ from afterglow.render.panels import (
     draw_fan,
     draw_severity,
     not_explained,
+    score_axis,
 )
 from afterglow.render.svg import AXIS_PX, NOTHING, Markup, Point, curve, join, line, text
 from afterglow.render.text import (
@@ -308,17 +308,9 @@ def _times(data: ForecastData, left: float, right: float) -> Scale:
 
 
 def _values(data: ForecastData, box: Box) -> tuple[Scale, list[float]]:
-    """The score axis: severity borders where they are named, else round numbers; empty height is cut off."""
     told = [*data.fan.hi90, *data.control, *(score.value for score in data.scores)]
     told += [threshold.score for threshold in data.thresholds]
-    top = min(nice_ticks(data.lowest, max(told), 5)[-1], data.highest)
-    if top > 0.8 * data.highest:
-        top = data.highest
-    borders = [band.low for band in data.severity if band.low < top]
-    ticks = (
-        sorted({*borders, data.lowest, top}) if borders else [t for t in nice_ticks(data.lowest, top, 5) if t <= top]
-    )
-    return Scale(low=data.lowest, high=top, start_px=box.bottom, end_px=box.top), ticks
+    return score_axis(box, data.severity, lowest=data.lowest, highest=data.highest, told=told)
 
 
 def _score_panel(data: ForecastData, canvas: Canvas, box: Box, times: Scale) -> Markup:

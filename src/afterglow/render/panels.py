@@ -111,6 +111,22 @@ def not_explained(relief: Relief, measured_h: Series, measured: Series) -> list[
     return [rest for rest in rests if rest]
 
 
+def score_axis(
+    box: Box, severity: Sequence[SeverityBand], *, lowest: float, highest: float, told: Sequence[float]
+) -> tuple[Scale, list[float]]:
+    """The score axis and its ticks: severity borders where they are named, else round numbers.
+
+    It holds everything that is told; empty height above is cut off.
+    """
+    top = min(nice_ticks(lowest, max(told), 5)[-1], highest)
+    if top > 0.8 * highest:
+        top = highest
+    borders = [band.low for band in severity if band.low < top]
+    round_ticks = [tick for tick in nice_ticks(lowest, top, 5) if tick <= top]
+    ticks = sorted({*borders, lowest, top}) if borders else round_ticks
+    return Scale(low=lowest, high=top, start_px=box.bottom, end_px=box.top), ticks
+
+
 def draw_severity(bands: Sequence[SeverityBand], canvas: Canvas, box: Box, values: Scale) -> Markup:
     """Two greys by turns, named at the left; the phone's drawing has no room for the names and so no bands."""
     shown = [one for one in bands if not canvas.narrow and one.low < values.high and one.high > values.low]

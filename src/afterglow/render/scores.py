@@ -13,7 +13,6 @@ from afterglow.render.axes import (
     draw_calendar_axis,
     draw_end_labels,
     draw_value_axis,
-    nice_ticks,
     tick_labels,
 )
 from afterglow.render.chart import Canvas, Chart, Column, Drawing, Table, check_finite, finish_chart
@@ -27,7 +26,7 @@ from afterglow.render.marks import (
     draw_key,
     observed_marks,
 )
-from afterglow.render.panels import SeverityBand, Threshold, draw_severity
+from afterglow.render.panels import SeverityBand, Threshold, draw_severity, score_axis
 from afterglow.render.svg import join, line
 from afterglow.render.text import format_day, format_number
 
@@ -106,7 +105,8 @@ def _draw(data: ScoresData, canvas: Canvas) -> Drawing:
     low, high = min(marks), max(marks)
     room = 0.02 * (high - low) + 24.0
     times = Scale(low=low - room, high=high + room, start_px=left, end_px=right)
-    values, ticks = _values(data, box)
+    told = [*(score.value + 1 for score in data.scores), *(one.score for one in data.thresholds)]
+    values, ticks = score_axis(box, data.severity, lowest=data.lowest, highest=data.highest, told=told)
     ends, pieces = [], [draw_severity(data.severity, canvas, box, values)]
     pieces.append(draw_value_axis(box, values, ticks, tick_labels(ticks)))
     for threshold in data.thresholds:
@@ -128,17 +128,6 @@ def _draw(data: ScoresData, canvas: Canvas) -> Drawing:
         pieces.append(draw_end_labels(ends, box))
     key, key_px = draw_key(canvas, _key(data, canvas), 0 if canvas.narrow else left, bottom + 34)
     return join(*pieces, key), bottom + 34 + key_px
-
-
-def _values(data: ScoresData, box: Box) -> tuple[Scale, list[float]]:
-    told = [*(score.value for score in data.scores), *(one.score for one in data.thresholds)]
-    top = min(nice_ticks(data.lowest, max(told) + 1, 5)[-1], data.highest)
-    if top > 0.8 * data.highest:
-        top = data.highest
-    borders = [band.low for band in data.severity if band.low < top]
-    round_ticks = [tick for tick in nice_ticks(data.lowest, top, 5) if tick <= top]
-    ticks = sorted({*borders, data.lowest, top}) if borders else round_ticks
-    return Scale(low=data.lowest, high=top, start_px=box.bottom, end_px=box.top), ticks
 
 
 def _key(data: ScoresData, canvas: Canvas) -> list[tuple[Mark, str]]:

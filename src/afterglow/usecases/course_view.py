@@ -12,10 +12,10 @@ from afterglow.render.marks import DoseMark, ObservedPoint
 from afterglow.render.panels import Threshold
 from afterglow.render.scores import ScoresData
 from afterglow.render.text import format_number
-from afterglow.scales import Definition, instrument
+from afterglow.scales import instrument
 from afterglow.usecases.charts import ChartPage
 from afterglow.usecases.forecast_view import severity_bands
-from afterglow.usecases.forecasting import definition_used
+from afterglow.usecases.forecasting import cut_off
 from afterglow.usecases.measures import ScoreLine
 from afterglow.usecases.worklists import main_scale
 
@@ -97,16 +97,9 @@ def _total(line: ScoreLine) -> float:
 def _cut_offs(name: str) -> Iterator[Threshold]:
     """Remission, where the scale publishes one cut-off for it."""
     known = instrument(name)
-    cut = _cut(known.remission)
+    cut = cut_off(known.remission)
     if cut is not None:
         op, value = cut
         words = {"<": "under ", "<=": "", ">": "over ", ">=": ""}[op]
         tail = {"<=": " or less", ">=": " or more"}.get(op, "")
         yield Threshold(name="Remission", definition=f"{words}{format_number(value)}{tail}", score=value)
-
-
-def _cut(definitions: tuple[Definition, ...]) -> tuple[str, float] | None:
-    used = definition_used(definitions)
-    rule = None if used is None else used.rule
-    op, value = getattr(rule, "op", None), getattr(rule, "value", None)
-    return (op, float(value)) if op in {"<", "<=", ">", ">="} and isinstance(value, int | float) else None

@@ -9,7 +9,6 @@ import numpy as np
 
 from afterglow.forecast import DEFAULT_LIMIT, NextDue, RelapseForecast, Trajectory
 from afterglow.forecast.linking import link_scales, response_and_remission
-from afterglow.predicates import Comparison
 from afterglow.quantities import HOURS_PER_DAY
 from afterglow.render.axes import Calendar
 from afterglow.render.forecast import DueDate, ForecastData, format_due
@@ -18,8 +17,8 @@ from afterglow.render.outlook import IntervalData, IntervalRow, RelapseData
 from afterglow.render.panels import Fan, Relief, SeverityBand, Threshold
 from afterglow.render.report import KeyFigure
 from afterglow.render.text import format_day, format_number, format_parts, format_percent, format_points, format_range
-from afterglow.scales import Definition, band_of, instrument, score_total
-from afterglow.usecases.forecasting import ForecastAnswer, definition_used
+from afterglow.scales import band_of, instrument, score_total
+from afterglow.usecases.forecasting import ForecastAnswer, cut_off
 
 _SHORTEST_AHEAD_H, _LONGEST_AHEAD_H, _LONGEST_BACK_H = (days * HOURS_PER_DAY for days in (42, 91, 280))
 _ROOM_H = 3 * HOURS_PER_DAY  # after the last mark of the picture
@@ -136,21 +135,13 @@ def _thresholds(answer: ForecastAnswer) -> Iterator[Threshold]:
         words = "half of baseline" if scale.percent else f"{format_number(shown)} or less"
         yield Threshold(name="Response", definition=words, score=shown)
     if remission is not None:
-        below = _cut_below(instrument(found.scale).remission)
+        cut = cut_off(instrument(found.scale).remission)
+        below = cut[1] if cut is not None and cut[0] == "<" else None
         score = remission if below is None else below
         words = f"{format_number(score)} or less" if below is None else f"under {format_number(below)}"
         yield Threshold(name="Remission", definition=words, score=score)
     score = found.relapse.score_at_least
     yield Threshold(name="Relapse rule", definition=f"{written(score)} or more", score=score, dotted=True)
-
-
-def _cut_below(definitions: tuple[Definition, ...]) -> float | None:
-    """The cut-off of a definition that a score must lie under, as in "total <5"."""
-    used = definition_used(definitions)
-    rule = used.rule if used else None
-    if isinstance(rule, Comparison) and rule.op == "<" and isinstance(rule.value, int | float):
-        return float(rule.value)
-    return None
 
 
 def relapse_data(answer: ForecastAnswer) -> RelapseData | None:

@@ -193,6 +193,19 @@ def follows(scale: Instrument, condition: Condition) -> bool:
     return domain is None or scale.domain == domain
 
 
+def cut_off(definitions: Sequence[Definition]) -> tuple[str, float] | None:
+    """The comparison and the number of the definition that a forecast goes by; None where it names none.
+
+    >>> cut_off(instrument("PHQ-9").remission)
+    ('<', 5.0)
+    """
+    used = definition_used(definitions)
+    rule = None if used is None else used.rule
+    if not isinstance(rule, Comparison) or not isinstance(rule.value, int | float):
+        return None
+    return rule.op, float(rule.value)
+
+
 def definition_used(definitions: Sequence[Definition]) -> Definition | None:
     """The definition of response or remission that a forecast goes by: the first with a single cut-off.
 

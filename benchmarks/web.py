@@ -98,7 +98,7 @@ def _rooms(served: Served, seconds: int) -> str:
             for number in range(seconds):
                 time.sleep(max(0.0, begin + number - time.perf_counter()))
                 fields = {"systolic_mmhg": str(120 + number % 9), "diastolic_mmhg": "78", "heart_rate_per_min": "70"}
-                fields |= {"spo2_pct": "98", "key": f"{place}-{number}"}
+                fields |= {"spo2_pct": "98", "key": f"room-{place:02d}-{number:06d}"}
                 path = f"/sessions/{served.sessions[place]}/reading"
                 answer = client.post(path, data=fields, headers={"Accept": "application/json"})
                 with lock:

@@ -6,7 +6,7 @@ import pytest
 from tests.integration import care
 from tests.integration.desks import actor, at_work, desk, later, now
 
-from afterglow.clinic import Decision, Delivery, DueState, Priority, Role, SessionState
+from afterglow.clinic import Decision, Delivery, DueState, Priority, Role, SessionState, escalations
 from afterglow.errors import MissingValue, NotFound, NotPermitted, OutOfRange
 from afterglow.store.records import Store
 from afterglow.usecases import people, room, sessions
@@ -160,15 +160,15 @@ def test_emergencies_come_first_and_stay_until_the_patient_has_left(clinic: Stor
     care.dosing(clinic, session_id)
     nurse = desk(clinic, Role.NURSE)
     shown = sheet(clinic, session_id)
-    assert standing_priority(shown.session, shown.policy) is None
+    assert standing_priority(escalations(shown.session, shown.policy), shown.session) is None
     later(clinic, 5)
     room.read_vitals(nurse, session_id, care.quiet(systolic_mmhg=172, diastolic_mmhg=104))
     shown = sheet(clinic, session_id)
-    assert standing_priority(shown.session, shown.policy) is Priority.MEDIUM
+    assert standing_priority(escalations(shown.session, shown.policy), shown.session) is Priority.MEDIUM
     later(clinic, 1)
     room.read_vitals(nurse, session_id, care.quiet(systolic_mmhg=172, diastolic_mmhg=104, spo2_pct=88))
     shown = sheet(clinic, session_id)
-    assert standing_priority(shown.session, shown.policy) is Priority.HIGH
+    assert standing_priority(escalations(shown.session, shown.policy), shown.session) is Priority.HIGH
     assert shown.escalations[0].rule == "S045"
     later(clinic, 1)
     room.read_vitals(nurse, session_id, care.quiet())

@@ -274,12 +274,15 @@ def reading_line(session: TreatmentSession, at: datetime, told: Clocks, policy: 
     return tuple(ReadingMark(state=state, at=when, share=(when - start) / whole) for when, state in marks)
 
 
-def standing_priority(session: TreatmentSession, policy: SitePolicy) -> Priority | None:
+def standing_priority(standing: tuple[Finding, ...], session: TreatmentSession) -> Priority | None:
     """How fast somebody must respond to what the readings met: the highest that nobody has answered; None for nothing.
 
     An emergency stays until the patient has left.
+
+    Args:
+        standing: `escalations` of the session.
+        session: whose answers count.
     """
-    standing = escalations(session, policy)
     waits = (*open_findings(standing, session.answers), *(e for e in standing if e.severity is Severity.EMERGENCY))
     return min((priority_of(each) for each in waits), key=list(Priority).index, default=None)
 

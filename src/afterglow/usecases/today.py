@@ -171,7 +171,7 @@ def _in_chair(work: Work, session: TreatmentSession) -> InChair:
         clocks=told,
         rules_met=tuple(each.rule for each in met),
         seen="; ".join(dict.fromkeys(each.values for each in met)),
-        priority=standing_priority(session, policy),
+        priority=standing_priority(met, session),
         line=reading_line(session, work.now, told, policy),
     )
 

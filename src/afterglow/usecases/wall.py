@@ -15,6 +15,7 @@ from afterglow.clinic import (
     Role,
     SessionState,
     TreatmentSession,
+    escalations,
 )
 from afterglow.clinic import clocks as clocks_of
 from afterglow.store import facts, patients
@@ -103,7 +104,7 @@ def _line(work: Work, session: TreatmentSession) -> RoomLine:
         delivery=session.delivery,
         state=session.state,
         clocks=told,
-        priority=standing_priority(session, policy),
+        priority=standing_priority(escalations(session, policy), session),
         line=reading_line(session, work.now, told, policy),
     )
 

@@ -389,7 +389,7 @@ def test_a_reader_is_warned(given: ForecastInput, code: WarningCode, words: str)
 def test_warnings_that_do_not_apply_stay_away() -> None:
     within = course(scores((-1, 21), (23, 12), (71, 13), (167, 10)), given_on([0, 2, 4]))
     codes = {one.code for one in forecast(within).warnings}
-    assert codes == {WarningCode.UPPER_BOUND, WarningCode.EXTRAPOLATION}
+    assert codes == {WarningCode.UPPER_BOUND, WarningCode.EXTRAPOLATION, WarningCode.RELAPSE_MISSED}
     assert not forecast(COURSES["score without any session"]).warnings
 
 

@@ -38,6 +38,7 @@ class WarningCode(StrEnum):
     UPPER_BOUND = "drug_part_upper_bound"
     NO_SCORE = "no_score"
     UNEXPLAINED = "mostly_unexplained"
+    RELAPSE_MISSED = "relapse_predicted_too_high"
 
 
 class RelapseState(StrEnum):

@@ -10,7 +10,7 @@ from afterglow.forecast.linking import LinkedScale
 from afterglow.forecast.update import Posterior
 from afterglow.quantities import HOURS_PER_DAY
 from afterglow.scales import reliable_change, score_total
-from afterglow.therapy.coverage import outside_calibration
+from afterglow.therapy.coverage import RELAPSE_MISSED, outside_calibration
 from afterglow.therapy.exposure import check_doses
 from afterglow.therapy.setting import Condition
 
@@ -42,6 +42,8 @@ def _of_model(case: Case) -> Iterator[tuple[WarningCode, str]]:
         yield WarningCode.PROVISIONAL, f"The model is {population.status}. {population.evidence}"
     if case.given.given.administrations:
         yield WarningCode.UPPER_BOUND, "The part credited to the drug is an upper bound."
+        if case.given.condition is Condition.DEPRESSION:
+            yield WarningCode.RELAPSE_MISSED, f"{RELAPSE_MISSED} A next due date rests on these chances."
 
 
 def _of_fit(posterior: Posterior) -> Iterator[tuple[WarningCode, str]]:

@@ -84,6 +84,17 @@ COVERED: dict[Condition, dict[tuple[DrugForm, Route], CoveredTreatment]] = {
 """Derived from the arms that were fitted; a test compares them with `arm_designs`."""
 
 
+RELAPSE_MISSED = (
+    "Relapse is predicted too early and too often where it could be checked: 73 % by day 49 and 87 % by day 77 in a "
+    "cohort of a clinic, against 20 % and 40 % observed; 2 of 4 such figures lie inside their 90 % interval."
+)
+DIFFERENCE_MISSED = (
+    "Differences from control are predicted too large where they could be checked: at 24 h -8.6 and -8.3 MADRS points "
+    "in two trials of the spray, against -3.8 and -3.9 observed; 3 of 7 such figures lie inside their 90 % interval."
+)
+"""What validation on held-out figures of depression found (docs/validation/model.md, which a test compares)."""
+
+
 def outside_calibration(condition: Condition, regimen: Regimen, *, weight_kg: float | None = None) -> tuple[str, ...]:
     """Sentences on what of a treatment no calibration figure covers, each with the range that is covered.
 

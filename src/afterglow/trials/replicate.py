@@ -23,12 +23,12 @@ from afterglow.protocol import (
 )
 from afterglow.quantities import DrugForm, format_duration
 from afterglow.scales import Direction
-from afterglow.therapy.coverage import outside_calibration
+from afterglow.therapy.coverage import DIFFERENCE_MISSED, RELAPSE_MISSED, outside_calibration
 from afterglow.therapy.kinetics import FloatArray
 from afterglow.therapy.population import Circumstances, belief, load_population
 from afterglow.therapy.regimen import Regimen, Route
 from afterglow.therapy.relief import Execution
-from afterglow.therapy.setting import Arm
+from afterglow.therapy.setting import Arm, Condition
 from afterglow.trials.cohort import ArmPlan, simulate_cohort
 from afterglow.trials.moments import Asked, Moments, Statistic, known_instrument
 from afterglow.trials.predictive import (
@@ -355,6 +355,10 @@ def _notes(protocol: TrialProtocol, evidence: str, status: str) -> tuple[str, ..
             "The dose curve of the model is nearly flat, as in the trials behind it: it is no ground for "
             "choosing a dose."
         )
+    if protocol.condition is Condition.DEPRESSION and Arm.CONTRAST in protocol.arms:
+        notes.append(DIFFERENCE_MISSED)
+    if protocol.condition is Condition.DEPRESSION and protocol.observe and protocol.observe.relapse:
+        notes.append(RELAPSE_MISSED)
     notes.append("Expectancy has no onset in this model: the first hours after a session are not to be read.")
     if protocol.dropout:
         basis = protocol.dropout.source

@@ -15,6 +15,7 @@ import numpy as np
 from afterglow.evidence import claims
 from afterglow.protocol import TrialProtocol, parse_protocol
 from afterglow.render.text import format_number, format_percent, format_points, format_range
+from afterglow.therapy.coverage import DIFFERENCE_MISSED, RELAPSE_MISSED
 from afterglow.therapy.population import load_population
 from afterglow.therapy.setting import Arm
 from afterglow.trials import Statistic, replicate
@@ -62,6 +63,7 @@ class NotAsked:
 
 
 Asked = AskedOfTrial | AskedOfSession | NotAsked
+_DISSOCIATED = "dissociated_pct"
 
 
 def _no(reason: str) -> NotAsked:
@@ -235,8 +237,19 @@ def claim_sentence(found: ClaimPrediction | NotAsked) -> str:
     low, high = _number(found, found.lo90), _number(found, found.hi90)
     return (
         f"Model, {found.status}: {found.says}: {_number(found, found.value)} (90 % {format_range(low, high)} for "
-        f"{PATIENTS} patients an arm)."
+        f"{PATIENTS} patients an arm).{_missed(found)}"
     )
+
+
+def _missed(found: ClaimPrediction) -> str:
+    """What validation says against a number of this kind; it stands with the number."""
+    if found.statistic == Statistic.RELAPSE_PCT:
+        return f" {RELAPSE_MISSED}"
+    if found.difference:
+        return f" {DIFFERENCE_MISSED}"
+    if found.statistic == _DISSOCIATED and found.time_h is not None:
+        return " The fade of dissociation is predicted too slowly (docs/validation/acute.md)."
+    return ""
 
 
 def _number(found: ClaimPrediction, value: float) -> str:
@@ -284,7 +297,7 @@ def _of_session(claim: str, asked: AskedOfSession, protocol: TrialProtocol) -> C
     return ClaimPrediction(
         claim=claim,
         says=asked.says,
-        statistic="dissociated_pct",
+        statistic=_DISSOCIATED,
         difference=False,
         time_h=asked.at_h,
         value=interval.value,

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from afterglow.protocol import Endpoint, TrialProtocol, require_design
-from afterglow.therapy.coverage import outside_calibration
+from afterglow.therapy.coverage import DIFFERENCE_MISSED, RELAPSE_MISSED, outside_calibration
 from afterglow.therapy.kinetics import FloatArray
 from afterglow.therapy.population import load_population
+from afterglow.therapy.setting import Condition
 from afterglow.trials import (
     Basis,
     DesignChunk,
@@ -239,6 +240,9 @@ def _notes(protocol: TrialProtocol, comparisons: int, evidence: str, status: str
             "and over how trials differ, and is the one to plan with."
         ),
     ]
+    if protocol.condition is Condition.DEPRESSION:
+        missed = RELAPSE_MISSED if planned.compared_on is Endpoint.RELAPSE else DIFFERENCE_MISSED
+        notes.append(f"{missed} Plan for a smaller effect than is shown.")
     if planned.arms:
         notes.append(
             "No trial in the evidence compared maintenance intervals: how sessions add up rests on assumptions, so "

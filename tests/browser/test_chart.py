@@ -26,6 +26,8 @@ def test_the_chart_is_accessible_and_is_seen(opened: Open, served: Served, theme
     page.goto(chart_of(served))
     assert page.text_content("h1") == "Anna Berger"
     assert page.locator("text=Today, PHQ-9 is 19").count() == 2  # page and phone
+    width = "[...document.querySelectorAll('figure.picture')].map(each => each.getBoundingClientRect().width)[0]"
+    assert page.locator("svg.wide").first.bounding_box()["width"] == page.evaluate(width)  # as wide as its place
     assert page.title() == "Chart – Afterglow"  # no name in a title
     look(page, "chart", theme)
 

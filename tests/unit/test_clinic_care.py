@@ -1538,7 +1538,7 @@ def test_without_a_forecast_the_plans_interval_says_when_the_next_session_is_due
     item = due()
     assert item is not None
     assert item.due_at == at(15) + timedelta(days=7)
-    assert item.text == "next session by the plan's interval, there is no forecast, and none booked before"
+    assert item.text == "next session by the plan's interval, for the forecast gives no date, and none booked before"
     assert due(next_session_at=at(6 * 24 * 60)) is None
     forecast = due(next_due_at=at(5 * 24 * 60))
     assert forecast is not None

@@ -231,7 +231,10 @@ def _schedule_items(standing: Standing, at: datetime, policy: SitePolicy) -> Ite
     wanted, source = standing.next_due_at, "forecast"
     plan = standing.course.plan
     if wanted is None and plan is not None and given:
-        wanted, source = max(given) + timedelta(days=plan.interval_days), "plan's interval, there is no forecast"
+        wanted, source = (
+            max(given) + timedelta(days=plan.interval_days),
+            "plan's interval, for the forecast gives no date",
+        )
     if wanted is not None and wanted <= horizon and (booked is None or booked > wanted):
         text = f"next session by the {source}, and none booked before"
         item = _item(standing, WorkKind.SESSION_DUE, text, Role.COORDINATOR, Priority.MEDIUM, wanted)

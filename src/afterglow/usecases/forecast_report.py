@@ -64,7 +64,7 @@ def _forecast(answer: ForecastAnswer, trajectory: Trajectory) -> list[Section]:
     picture: list[Block] = [
         KeyFigures(figures=key_figures(answer, trajectory)),
         forecast_chart(picture_data(answer, trajectory)),
-        *_notices(found.warnings),
+        *notices(found.warnings),
     ]
     judged: list[Block] = [Paragraph(text=text) for text in sentences(answer)]
     parts = parts_table(answer, trajectory)
@@ -95,10 +95,10 @@ def _no_forecast(answer: ForecastAnswer) -> list[Section]:
     )
     because = Notice(text=f"No forecast, because {found.reason}.", kind="warning")
     others = [one for one in found.warnings if found.reason not in one.text]
-    return [Section(heading="No forecast", blocks=(because, *_notices(others), measured))]
+    return [Section(heading="No forecast", blocks=(because, *notices(others), measured))]
 
 
-def _notices(warnings: Iterable[ForecastWarning]) -> Iterator[Notice]:
+def notices(warnings: Iterable[ForecastWarning]) -> Iterator[Notice]:
     """Warnings about this patient, and as mere notes what holds of every forecast; intervals have theirs in place."""
     for one in sorted(warnings, key=lambda warning: warning.code in _ALWAYS):
         if one.code is not WarningCode.EXTRAPOLATION:

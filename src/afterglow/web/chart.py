@@ -19,7 +19,7 @@ from afterglow.usecases.charts import ChartPage, read_chart
 from afterglow.usecases.course_view import dose_words, scale_courses
 from afterglow.usecases.deciding import NextStep, decide_next
 from afterglow.usecases.desk import Desk
-from afterglow.usecases.forecast_report import parts_table
+from afterglow.usecases.forecast_report import notices, parts_table
 from afterglow.usecases.forecast_view import interval_data, key_figures, picture_data, relapse_data, sentences
 from afterglow.usecases.forecasting import ForecastAnswer
 from afterglow.usecases.jobs import ask_forecast
@@ -101,7 +101,8 @@ def _page(
         today=now.date(),
         refused=refused,
         typed=typed or {},
-        **{"figures": (), "lead": None, "parts": None, "outlook": (), "said": (), "due_day": None} | told,
+        **{"figures": (), "lead": None, "parts": None, "outlook": (), "said": (), "notices": (), "due_day": None}
+        | told,
     )
 
 
@@ -124,6 +125,7 @@ def _told(answer: ForecastAnswer | None) -> dict[str, Any]:
         "parts": parts_table(answer, trajectory),
         "outlook": outlook,
         "said": sentences(answer),
+        "notices": tuple(notices(answer.forecast.warnings)),
         "due_day": answer.due_day,
     }
 

@@ -7,7 +7,8 @@ leaves out the parts that have no fact).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import operator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,13 @@ Fact = bool | int | float | str
 Truth = bool | None
 
 _OPERATORS = ("==", "!=", "<", "<=", ">", ">=", "in")
+_ORDERINGS: Mapping[str, Callable[[float, float], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+_EQUALITIES = frozenset(_OPERATORS) - _ORDERINGS.keys()
 _COMBINERS = ("any", "all", "any_known")
 
 
@@ -114,15 +122,14 @@ def _compare(condition: Comparison, observed: Fact | None) -> Truth:
         return None
     op, value = condition.op, condition.value
     values = value if isinstance(value, tuple) else (value,)
-    if _kind(observed) not in {_kind(each) for each in values}:
+    if type(observed) is not type(value) and _kind(observed) not in map(_kind, values):
         # "yes" == True would be False without a word, and so a contraindication would be negative.
         raise InvalidData(f"Condition {condition} compares unlike things", observed=echo(observed))
-    if op in {"==", "!=", "in"}:
+    if op in _EQUALITIES:
         return (observed in values) == (op != "!=")
     if isinstance(value, tuple) or isinstance(observed, str) or isinstance(value, str):
         raise InvalidData(f"Condition {condition} orders something that has no order", observed=echo(observed))
-    below, equal = observed < value, observed == value
-    return {"<": below, "<=": below or equal, ">": not (below or equal), ">=": not below}[op]
+    return _ORDERINGS[op](observed, value)
 
 
 def _kind(value: Fact) -> str:

@@ -384,3 +384,51 @@ def test_a_failing_use_case_leaves_nothing(store: Store) -> None:
 def test_transactions_are_of_the_right_kind(store: Store) -> None:
     with transaction(store.engine, None, writing=False, busy_timeout_s=1) as connection:
         assert len(connection.execute(select(tables.clinics)).all()) == 2
+
+
+def test_what_was_read_is_given_again_only_for_the_same_bytes_and_the_same_key(store: Store) -> None:
+    anna = new_patient(store)
+    with store.write("north", by=BY) as tx:
+        facts.save(tx, Visit(started_at=AT), id="v1", version=0, patient_id=anna)
+        tx.event("visit.started", patient_id=anna)
+
+    def read() -> Visit | None:
+        with store.read("north") as tx:
+            return facts.load(tx, Visit, "v1").now
+
+    def put(body: bytes) -> None:
+        with store.write("north", by=BY) as tx:
+            tx.run(update(rows).where(*mine).values(body=body))
+
+    rows = tables.heads
+    mine = (rows.c.clinic_id == "north", rows.c.id == "v1")
+    assert read() is read()  # opened once
+    with store.read("north") as tx:
+        row = tx.one(select(rows.c.body).where(*mine))
+    assert row is not None
+    put(row["body"][:-1] + bytes([row["body"][-1] ^ 1]))
+    with pytest.raises(RecordsDamaged):
+        read()
+    put(row["body"])
+    assert read() == Visit(started_at=AT)
+    with store.write("north", by=BY) as tx:
+        patients.erase(tx, anna)
+        tx.event("patient.erased", patient_id=anna)
+    assert read() is None
+    assert not len(facts._KEPT)
+
+
+def test_many_patients_are_read_at_once(store: Store) -> None:
+    several = [new_patient(store, Identifiers(name=f"Patient {place}")) for place in range(3)]
+    for each in several:
+        write_pressure(store, each, 142)
+    with store.read("north") as tx:
+        found = patients.load_some(tx, [*several, "nobody"])
+        about = facts.standing(tx, Pressure, subjects=["s1", "s2"])
+        nothing = facts.standing(tx, Pressure, subjects=[])
+    assert {each: of.identifiers.name for each, of in found.items() if of.identifiers} == {
+        each: f"Patient {place}" for place, each in enumerate(several)
+    }
+    assert ({each.patient_id for each in about}, nothing) == (set(several), ())
+    with store.read("south") as tx:
+        assert patients.load_some(tx, several) == {}

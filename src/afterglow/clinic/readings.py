@@ -5,17 +5,19 @@ Readings are discrete and typed. Nothing is inferred from a missing one, and a r
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
+from itertools import chain
 from types import MappingProxyType
 
 from afterglow.clinic.acting import Act, Outcome, Role, login, minutes_between
 from afterglow.clinic.factbook import check_facts
 from afterglow.clinic.policy import SitePolicy
-from afterglow.clinic.rulebook import DATA, Group, Severity, rules_of, sources
-from afterglow.clinic.ruling import Finding, Verdict, check_open, judge_all
+from afterglow.clinic.rulebook import DATA, Group, Rule, Severity, rules_of, sources
+from afterglow.clinic.ruling import Facts, Finding, Verdict, check_open, condition_in, judge, judge_all, severity_in
 from afterglow.clinic.session import EmergencyAssessment, Reading, TreatmentSession, admit, standing_readings, step
 from afterglow.errors import (
     Conflict,
@@ -28,7 +30,7 @@ from afterglow.errors import (
     WrongOrder,
     echo,
 )
-from afterglow.predicates import Fact
+from afterglow.predicates import Fact, Truth, evaluate
 from afterglow.records import read_record
 
 _EARLIEST_BEFORE_ARRIVAL = timedelta(hours=1)  # Assumption: a set read in the waiting room before check-in
@@ -110,24 +112,7 @@ def reading_facts(session: TreatmentSession, reading: Reading, policy: SitePolic
     >>> facts["vitals.spo2"], facts["bp.systolic"] is None
     (93, True)
     """
-    found: dict[str, Fact | None] = {
-        "bp.systolic": reading.systolic_mmhg,
-        "bp.diastolic": reading.diastolic_mmhg,
-        "vitals.heart_rate": reading.heart_rate_per_min,
-        "vitals.spo2": reading.spo2_pct,
-        "vitals.respiratory_rate": reading.respiratory_rate_per_min,
-        "moaas.score": reading.moaas,
-        "readings.dissociated": reading.dissociated,
-        "bp.consecutive_readings_at_level": _at_level(session, reading, policy),
-    }
-    base = baseline(session)
-    after = session.dose_started_at is not None and reading.taken_at >= session.dose_started_at
-    if base is not None and after and reading.systolic_mmhg is not None and reading.diastolic_mmhg is not None:
-        before_s, before_d = base.systolic_mmhg or 0, base.diastolic_mmhg or 0
-        rise_s, rise_d = reading.systolic_mmhg - before_s, reading.diastolic_mmhg - before_d
-        found["bp.systolic_rise"], found["bp.diastolic_rise"] = rise_s, rise_d
-        found["bp.change_from_baseline_pct"] = round(max(100 * rise_s / before_s, 100 * rise_d / before_d), 6)
-    return dict(reading.symptoms) | found
+    return _Looking.back_on(session, policy).facts(reading)
 
 
 def latest_facts(
@@ -149,10 +134,10 @@ def latest_facts(
     {}
     """
     found: dict[str, Fact | None] = {}
-    for reading in standing_readings(session.readings):
+    looking = _Looking.back_on(session, policy)
+    for reading in looking.standing:
         if since is None or reading.taken_at >= since:
-            known = reading_facts(session, reading, policy).items()
-            found |= {name: value for name, value in known if value is not None}
+            found |= {name: value for name, value in looking.facts(reading).items() if value is not None}
     return found
 
 
@@ -191,13 +176,13 @@ def escalations(session: TreatmentSession, policy: SitePolicy) -> tuple[Finding,
     >>> [each.rule for each in escalations(session, demo_policy())]  # S044 is cleared, the emergency is not
     ['S045']
     """
-    standing: dict[str, Finding] = {}
-    for _, found in _judged(session, policy):
-        before = standing.get(found.rule)
-        stays = before is not None and before.verdict is Verdict.HIT and before.severity is Severity.EMERGENCY
-        if found.verdict is Verdict.HIT or (found.verdict is Verdict.CLEAR and not stays):
-            standing[found.rule] = found
-    return tuple(each for each in standing.values() if each.verdict is Verdict.HIT)
+    standing: dict[Rule, tuple[Facts, Truth]] = {}
+    asked = rules_of(Group.ESCALATION, delivery=session.delivery)
+    stays = {each for each in asked if severity_in(each, policy) is Severity.EMERGENCY}
+    for _, of, facts, met in _judged(session, policy):
+        if met or (met is False and not (of in stays and of in standing and standing[of][1])):
+            standing[of] = (facts, met)
+    return tuple(judge(of, facts, policy, delivery=session.delivery) for of, (facts, met) in standing.items() if met)
 
 
 def check_no_escalation(session: TreatmentSession, policy: SitePolicy, *, what: str) -> None:
@@ -301,13 +286,7 @@ def baseline(session: TreatmentSession) -> Reading | None:
     >>> baseline(session) is None
     True
     """
-    start = session.dose_started_at
-    before = [
-        each
-        for each in standing_readings(session.readings)
-        if each.systolic_mmhg is not None and (start is None or each.taken_at < start)
-    ]
-    return before[-1] if before else None
+    return _baseline(standing_readings(session.readings), session.dose_started_at)
 
 
 def check_values(reading: Reading) -> None:
@@ -381,19 +360,103 @@ def _check_may_clear(before: TreatmentSession, after: TreatmentSession, act: Act
         )
 
 
-def _judged(session: TreatmentSession, policy: SitePolicy) -> Iterator[tuple[Reading, Finding]]:
-    for reading in standing_readings(session.readings):
-        for found in judge_reading(session, reading, policy):
-            yield reading, found
+def _judged(session: TreatmentSession, policy: SitePolicy) -> Iterator[tuple[Reading, Rule, Facts, Truth]]:
+    """Every standing reading against every escalation rule: whether it is met on the facts; None where unknown."""
+    looking = _Looking.back_on(session, policy)
+    asked = rules_of(Group.ESCALATION, delivery=session.delivery)
+    for reading in looking.standing:
+        facts = looking.facts(reading)
+        for of, met in zip(asked, _truths(tuple(facts.items()), asked, policy), strict=True):
+            yield reading, of, facts, met
+
+
+@lru_cache(maxsize=20_000)  # a day's readings, that every look at a session judges again
+def _truths(facts: tuple[tuple[str, Fact | None], ...], asked: tuple[Rule, ...], policy: SitePolicy) -> list[Truth]:
+    known = dict(facts)
+    return [evaluate(condition_in(each, policy), known) for each in asked]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Looking:
+    """A session's standing readings, looked at once for the facts of each."""
+
+    standing: tuple[Reading, ...]
+    dose_started_at: datetime | None
+    baseline: Reading | None
+    level_mmhg: tuple[float, float]  # S042: two pressures at it, minutes apart, are a finding
+    apart_min: float
+
+    @classmethod
+    def back_on(cls, session: TreatmentSession, policy: SitePolicy) -> _Looking:
+        standing = standing_readings(session.readings)
+        return cls(
+            standing=standing,
+            dose_started_at=session.dose_started_at,
+            baseline=_baseline(standing, session.dose_started_at),
+            level_mmhg=(policy.number("S042.systolic"), policy.number("S042.diastolic")),
+            apart_min=policy.number("S042.minutes_apart"),
+        )
+
+    def facts(self, reading: Reading) -> dict[str, Fact | None]:
+        """What one reading says to the rules."""
+        systolic, diastolic = reading.systolic_mmhg, reading.diastolic_mmhg
+        found: dict[str, Fact | None] = {
+            "bp.systolic": systolic,
+            "bp.diastolic": diastolic,
+            "vitals.heart_rate": reading.heart_rate_per_min,
+            "vitals.spo2": reading.spo2_pct,
+            "vitals.respiratory_rate": reading.respiratory_rate_per_min,
+            "moaas.score": reading.moaas,
+            "readings.dissociated": reading.dissociated,
+            "bp.consecutive_readings_at_level": self._at_level(reading),
+        }
+        base, start = self.baseline, self.dose_started_at
+        after = start is not None and reading.taken_at >= start
+        if base is not None and after and systolic is not None and diastolic is not None:
+            before_s, before_d = base.systolic_mmhg or 0, base.diastolic_mmhg or 0
+            rise_s, rise_d = systolic - before_s, diastolic - before_d
+            found["bp.systolic_rise"], found["bp.diastolic_rise"] = rise_s, rise_d
+            found["bp.change_from_baseline_pct"] = round(max(100 * rise_s / before_s, 100 * rise_d / before_d), 6)
+        return dict(reading.symptoms) | found
+
+    def _at_level(self, reading: Reading) -> int | None:
+        """How many standing pressures in a row, the last being this one, are at the level, minutes apart."""
+        if reading.systolic_mmhg is None:
+            return None
+        count, counted_at = 0, None
+        for each in chain((reading,), self._pressures_before(reading.taken_at)):
+            systolic, diastolic = self.level_mmhg
+            if (each.systolic_mmhg or 0) < systolic and (each.diastolic_mmhg or 0) < diastolic:
+                break
+            if counted_at is None or minutes_between(each.taken_at, counted_at) >= self.apart_min:
+                count, counted_at = count + 1, each.taken_at
+        return count
+
+    def _pressures_before(self, at: datetime) -> Iterator[Reading]:
+        """Backwards in time."""
+        for place in range(bisect_left(self.standing, at, key=_taken_at) - 1, -1, -1):
+            if self.standing[place].systolic_mmhg is not None:
+                yield self.standing[place]
+
+
+def _taken_at(reading: Reading) -> datetime:
+    return reading.taken_at
+
+
+def _baseline(standing: tuple[Reading, ...], start: datetime | None) -> Reading | None:
+    for each in reversed(standing):
+        if each.systolic_mmhg is not None and (start is None or each.taken_at < start):
+            return each
+    return None
 
 
 def _over_at(session: TreatmentSession, rule_id: str, policy: SitePolicy) -> datetime | None:
     """When it was typed that a rule is clear, after the last reading that met it; None if it is not."""
     over_at = None
-    for reading, found in _judged(session, policy):
-        if found.rule == rule_id and found.verdict is Verdict.HIT:
+    for reading, of, _, met in _judged(session, policy):
+        if of.id == rule_id and met:
             over_at = None
-        elif found.rule == rule_id and found.verdict is Verdict.CLEAR and over_at is None:
+        elif of.id == rule_id and met is False and over_at is None:
             over_at = reading.entered_at
     return over_at
 
@@ -436,23 +499,3 @@ def _check_limit(limit: ReadingLimit, value: object) -> None:
             next_step="Correct the number",
             about=limit.name,
         )
-
-
-def _at_level(session: TreatmentSession, reading: Reading, policy: SitePolicy) -> int | None:
-    """How many standing pressures in a row, the last being this one, are at the level of S042, minutes apart."""
-    if reading.systolic_mmhg is None:
-        return None
-    apart = policy.number("S042.minutes_apart")
-    systolic, diastolic = policy.number("S042.systolic"), policy.number("S042.diastolic")
-    earlier = [
-        each
-        for each in standing_readings(session.readings)
-        if each.systolic_mmhg is not None and each.taken_at < reading.taken_at
-    ]
-    count, counted_at = 0, None
-    for each in [reading, *reversed(earlier)]:
-        if (each.systolic_mmhg or 0) < systolic and (each.diastolic_mmhg or 0) < diastolic:
-            break
-        if counted_at is None or minutes_between(each.taken_at, counted_at) >= apart:
-            count, counted_at = count + 1, each.taken_at
-    return count

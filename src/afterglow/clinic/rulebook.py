@@ -147,6 +147,9 @@ class Rule:
     figures: Mapping[str, float]
     branches: tuple[Branch, ...]
 
+    def __hash__(self) -> int:
+        return hash(self.id)  # its figures are a mapping, which has no hash
+
     @property
     def is_labelled(self) -> bool:
         """Whether it is a labelled contraindication somewhere."""
@@ -239,6 +242,7 @@ def rules() -> Mapping[str, Rule]:
     return MappingProxyType(by_id)
 
 
+@cache
 def rules_of(*groups: Group, delivery: Delivery) -> tuple[Rule, ...]:
     """The rules of some groups that apply to a delivery.
 

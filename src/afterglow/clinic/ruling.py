@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 
 from afterglow.clinic.acting import Act, Role, login
 from afterglow.clinic.factbook import fact_kinds, fact_label, say_clear, say_condition
@@ -14,7 +15,7 @@ from afterglow.clinic.rulebook import Delivery, Rule, Severity, rule
 from afterglow.clinic.thresholds import comparisons, with_values
 from afterglow.clinic.typed import as_word, typed
 from afterglow.errors import GateClosed, MissingValue, NotOverridable, SecondPerson, WrongOrder
-from afterglow.predicates import Fact, evaluate
+from afterglow.predicates import Condition, Fact, Truth, evaluate
 
 _COSIGNED_WITHIN = timedelta(days=1)  # Assumption: two people who answer together do so within a day
 Facts = Mapping[str, Fact | None]
@@ -174,6 +175,38 @@ class RuleAnswer:
             raise MissingValue("An answer names who gave it")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _InForce:
+    """A rule as it binds under a policy: all that does not hang on the facts."""
+
+    condition: Condition
+    facts: tuple[str, ...]
+    units: tuple[str | None, ...]
+    limit: str
+    severity: Severity
+    overridable: bool
+    cosigned: bool
+
+
+_VERDICTS: Mapping[Truth, Verdict] = {True: Verdict.HIT, False: Verdict.CLEAR, None: Verdict.UNKNOWN}
+
+
+@lru_cache(maxsize=4096)  # a few policies of some 150 rules
+def _in_force(of: Rule, policy: SitePolicy, delivery: Delivery | None) -> _InForce:
+    condition = with_values(of.when, of.settings, policy.own_values)
+    asked = {each.fact: each.unit for each in comparisons(condition)}
+    severity = severity_in(of, policy)
+    return _InForce(
+        condition=condition,
+        facts=tuple(asked),
+        units=tuple(asked.values()),
+        limit=say_condition(condition),
+        severity=severity,
+        overridable=is_overridable(of, delivery=delivery, policy=policy),
+        cosigned=severity is Severity.EXCLUDE and policy.flag("candidacy.cosign_exclude"),
+    )
+
+
 def judge(of: Rule, facts: Facts, policy: SitePolicy, *, delivery: Delivery | None = None) -> Finding:
     """One rule against facts under a policy; `delivery` decides what a prescriber may override.
 
@@ -182,24 +215,21 @@ def judge(of: Rule, facts: Facts, policy: SitePolicy, *, delivery: Delivery | No
     >>> found.verdict, found.values
     (<Verdict.HIT: 'hit'>, 'systolic pressure 152 mmHg, diastolic pressure 84 mmHg')
     """
-    condition = with_values(of.when, of.settings, policy.own_values)
-    truth = evaluate(condition, facts)
-    asked = {each.fact: each.unit for each in comparisons(condition)}
-    missing = tuple(fact_label(name) for name in asked if facts.get(name) is None) if truth is None else ()
-    severity = severity_in(of, policy)
+    law = _in_force(of, policy, delivery)
+    truth = evaluate(law.condition, facts)
     return Finding(
         rule=of.id,
-        verdict={True: Verdict.HIT, False: Verdict.CLEAR, None: Verdict.UNKNOWN}[truth],
-        severity=severity,
-        observed=tuple((name, facts.get(name)) for name in asked),
-        units=tuple(asked.values()),
-        limit=say_condition(condition),
-        settles=missing,
+        verdict=_VERDICTS[truth],
+        severity=law.severity,
+        observed=tuple([(name, facts.get(name)) for name in law.facts]),
+        units=law.units,
+        limit=law.limit,
+        settles=tuple(fact_label(name) for name in law.facts if facts.get(name) is None) if truth is None else (),
         proposals=tuple(each.propose for each in of.branches if truth and evaluate(each.when, facts)),
         policy_version=policy.version,
         delivery=delivery,
-        overridable=is_overridable(of, delivery=delivery, policy=policy),
-        cosigned=severity is Severity.EXCLUDE and policy.flag("candidacy.cosign_exclude"),
+        overridable=law.overridable,
+        cosigned=law.cosigned,
     )
 
 
@@ -211,6 +241,16 @@ def judge_all(rules: Iterable[Rule], facts: Facts, policy: SitePolicy, *, delive
     ['unknown']
     """
     return tuple(judge(each, facts, policy, delivery=delivery) for each in rules)
+
+
+def condition_in(of: Rule, policy: SitePolicy) -> Condition:
+    """When a rule is met at a site, with the site's own thresholds.
+
+    >>> from afterglow.clinic.policy import demo_policy
+    >>> str(condition_in(rule("S044"), demo_policy()))
+    'vitals.spo2 < 92 %'
+    """
+    return _in_force(of, policy, None).condition
 
 
 def severity_in(of: Rule, policy: SitePolicy) -> Severity:

@@ -195,7 +195,9 @@ def _figures(number: Any) -> float | None:
 def _array(data: Any) -> Any:
     if isinstance(data, Mapping):
         return np.empty(tuple(data["shape"]))
-    return np.array(data, dtype=np.float64)  # None becomes nan
+    made = np.array(data, dtype=np.float64)  # None becomes nan
+    made.flags.writeable = False  # what was read is given to whoever reads it next
+    return made
 
 
 def _tuple_reader(inner: tuple[Any, ...]) -> _Read:

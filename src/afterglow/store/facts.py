@@ -7,21 +7,23 @@ superseded by a mark that it was entered in error. What belongs to a patient is 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Select, select, update
 
 from afterglow.errors import Conflict, InvalidData, MissingValue, NotFound
 from afterglow.store.chain import Row
 from afterglow.store.codec import canonical, from_data, to_data
+from afterglow.store.kept import Kept
 from afterglow.store.records import Transaction, kind_name, new_id
 from afterglow.store.sealing import seal, unseal
 from afterglow.store.tables import facts, heads
 
 T = TypeVar("T")
+_KEPT = Kept(size=32 * 2**20)  # stored bytes; as objects some ten times that
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,17 +132,25 @@ def mark_in_error(tx: Transaction, fact_id: str, *, reason: str) -> str:
 
 
 def standing(
-    tx: Transaction, kind: type[T], *, patient_id: str | None = None, subject: str | None = None
+    tx: Transaction,
+    kind: type[T],
+    *,
+    patient_id: str | None = None,
+    subject: str | None = None,
+    subjects: Collection[str] | None = None,
 ) -> tuple[StoredFact[T], ...]:
     """The facts of a kind that hold now, by the time they happened.
 
-    Only this patient's with `patient_id`, only about this with `subject`; neither: the whole clinic's.
+    Only this patient's with `patient_id`, only about this with `subject` or one of `subjects`; none of them: the whole
+    clinic's.
 
     Raises: RecordsDamaged if a body does not open.
     """
-    rows = tx.rows(_query(tx, kind, patient_id, subject))
+    query = _query(tx, kind, patient_id, subject)
+    rows = tx.rows(query if subjects is None else query.where(facts.c.subject.in_(subjects)))
     over = {row["supersedes"] for row in rows}
     kept = [row for row in rows if row["id"] not in over and not row["entered_in_error"]]
+    tx.open_keys(row["patient_id"] for row in kept)
     return tuple(_fact_of(tx, kind, row) for row in kept)
 
 
@@ -225,6 +235,7 @@ def load_all(
     if due_until is not None:
         query = query.where(heads.c.due_at <= due_until)
     rows = tx.rows(query.order_by(heads.c.due_at.is_(None), heads.c.due_at, heads.c.id).limit(most))
+    tx.open_keys(row["patient_id"] for row in rows)
     return tuple(_head_of(tx, kind, row) for row in rows)
 
 
@@ -294,20 +305,51 @@ def opened(tx: Transaction, patient_id: str | None, place: str, body: bytes) -> 
 
     Raises: RecordsDamaged.
     """
-    if patient_id is not None:
-        key = tx.patient_key(patient_id)
-        if key is None:
-            return None
-        body = unseal(key, body, f"{tx.clinic_id}/{patient_id}/{place}")
-    data: dict[str, object] = json.loads(body)
+    key, sealed_for = _sealed_by(tx, patient_id, place)
+    if patient_id is not None and key is None:
+        return None
+    data: dict[str, object] = _open(key, sealed_for, body)
     return data
 
 
+def _sealed_by(tx: Transaction, patient_id: str | None, place: str) -> tuple[bytes | None, str]:
+    """Key and full place of a body; no key where there is no patient, and after an erasure."""
+    if patient_id is None:
+        return None, place
+    return tx.patient_key(patient_id), f"{tx.clinic_id}/{patient_id}/{place}"
+
+
+def forget_read() -> None:
+    """Drop what this process keeps of what it read: a patient was erased."""
+    _KEPT.forget()
+
+
+def _read_fact(kind: type[T], key: bytes | None, place: str, body: bytes) -> tuple[T | None, str | None]:
+    def read() -> tuple[T | None, str | None]:
+        data = _open(key, place, body)
+        reason, fact = data["reason"], data["fact"]
+        return None if fact is None else from_data(kind, fact), None if reason is None else str(reason)
+
+    found: tuple[T | None, str | None] = _KEPT.get((kind, key, place, body), read)
+    return found
+
+
+def _read_head(kind: type[T], key: bytes | None, place: str, body: bytes) -> T:
+    found: T = _KEPT.get((kind, key, place, body), lambda: from_data(kind, _open(key, place, body)))
+    return found
+
+
+def _open(key: bytes | None, place: str, body: bytes) -> Any:
+    return json.loads(body if key is None else unseal(key, body, place))
+
+
 def _fact_of(tx: Transaction, kind: type[T], row: Row) -> StoredFact[T]:
-    data = opened(tx, row["patient_id"], f"facts/{row['id']}", row["body"]) or {"fact": None, "reason": None}
+    key, place = _sealed_by(tx, row["patient_id"], f"facts/{row['id']}")
+    erased = row["patient_id"] is not None and key is None
+    fact, reason = (None, None) if erased else _read_fact(kind, key, place, row["body"])
     return StoredFact(
         id=row["id"],
-        fact=None if data["fact"] is None else from_data(kind, data["fact"]),
+        fact=fact,
         patient_id=row["patient_id"],
         subject=row["subject"],
         at=row["at"],
@@ -315,16 +357,17 @@ def _fact_of(tx: Transaction, kind: type[T], row: Row) -> StoredFact[T]:
         recorded_by=row["recorded_by"],
         supersedes=row["supersedes"],
         entered_in_error=row["entered_in_error"],
-        reason=None if data["reason"] is None else str(data["reason"]),
+        reason=reason,
         origin=row["origin"],
     )
 
 
 def _head_of(tx: Transaction, kind: type[T], row: Row) -> Head[T]:
-    data = opened(tx, row["patient_id"], f"heads/{row['kind']}/{row['id']}", row["body"])
+    key, place = _sealed_by(tx, row["patient_id"], f"heads/{row['kind']}/{row['id']}")
+    erased = row["patient_id"] is not None and key is None
     return Head(
         id=row["id"],
-        now=None if data is None else from_data(kind, data),
+        now=None if erased else _read_head(kind, key, place, row["body"]),
         version=row["version"],
         patient_id=row["patient_id"],
         state=row["state"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,6 +24,8 @@ from afterglow.store.keys import Keys, load_keys
 from afterglow.store.sealing import WrappedKey, unwrap
 
 _ID_RANDOM_BYTES = 8
+AT_ONCE = 1000
+"""Ids in one statement; SQLite takes 32,766."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,9 +211,21 @@ class Transaction:
             if row is None:
                 self._check_erased(patient_id)
                 return None
-            wrapped = WrappedKey(key_id=row["key_id"], wrapped=row["wrapped"])
-            self._keys[patient_id] = unwrap(self.store.keys.clinic, wrapped, self.clinic_id, patient_id)
+            self._open_key(row)
         return self._keys[patient_id]
+
+    def open_keys(self, patient_ids: Iterable[str | None]) -> None:
+        """Unwrap the keys of several patients at once, for what is read of all of them."""
+        wanted = {each for each in patient_ids if each is not None} - self._keys.keys()
+        keys, ids = tables.patient_keys, sorted(wanted) if len(wanted) > 1 else []
+        for begin in range(0, len(ids), AT_ONCE):
+            some = keys.c.patient_id.in_(ids[begin : begin + AT_ONCE])
+            for row in self.rows(select(keys).where(self.mine(keys), some)):
+                self._open_key(row)
+
+    def _open_key(self, row: Row) -> None:
+        wrapped, patient_id = WrappedKey(key_id=row["key_id"], wrapped=row["wrapped"]), row["patient_id"]
+        self._keys[patient_id] = unwrap(self.store.keys.clinic, wrapped, self.clinic_id, patient_id)
 
     def keep_key(self, patient_id: str, key: bytes) -> None:
         """The key of a patient who is new in this transaction."""

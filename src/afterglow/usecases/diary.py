@@ -20,7 +20,6 @@ from afterglow.clinic import (
     Finding,
     Outcome,
     Role,
-    SitePolicy,
     TreatmentCourse,
     TreatmentSession,
     block,
@@ -40,7 +39,7 @@ from afterglow.errors import NotFound, OutOfRange, WrongState
 from afterglow.store import facts, patients
 from afterglow.store.records import new_id
 from afterglow.usecases.desk import roles_of, use_case, view
-from afterglow.usecases.patients import known_facts_of
+from afterglow.usecases.patients import known_fact
 from afterglow.usecases.policies import DIARY
 from afterglow.usecases.work import CARE, Loaded, Work, Written
 
@@ -114,7 +113,7 @@ def book_session(
         )
     plan, policy = _plan(work), work.policy_or_defaults()
     diary = _diary(work, plan, wanted.starts_at, wanted.until)
-    enrolled = _enrolled(work, course.patient_id, policy)
+    enrolled = _enrolled(work, course.patient_id)
     outcome = book(diary, wanted, work.act(), policy=policy, enrolled=enrolled, zone=_zone(work))
     _keep(work, plan, None, outcome, wanted.id)
     others = _sessions(work, course)
@@ -143,7 +142,7 @@ def move(work: Work, booking_id: str, *, chair_id: str, starts_at: datetime, rea
     length = loaded.now.until - loaded.now.starts_at
     diary = _diary(work, plan, starts_at, starts_at + length, also=loaded.now)
     act, policy = work.act(reason), work.policy_or_defaults()
-    enrolled = _enrolled(work, loaded.now.patient_id, policy)
+    enrolled = _enrolled(work, loaded.now.patient_id)
     outcome = move_booking(
         diary,
         booking_id,
@@ -195,7 +194,7 @@ def list_conflicts(
     """What stands against a booking before it is made; empty if it fits."""
     course, wanted = _wanted(work, course_id, "wanted", chair_id, starts_at, dose_minutes)
     diary, policy = _diary(work, _plan(work), wanted.starts_at, wanted.until), work.policy_or_defaults()
-    enrolled = _enrolled(work, course.patient_id, policy)
+    enrolled = _enrolled(work, course.patient_id)
     return find_conflicts(diary, wanted, policy=policy, enrolled=enrolled, at=work.now, zone=_zone(work))
 
 
@@ -235,7 +234,7 @@ def find_free(
         until = soonest + (held.until - held.starts_at)
         wanted = replace(held, chair_id=chair_id, starts_at=soonest, until=until)
     diary = _diary(work, _plan(work), soonest, soonest + _AHEAD)
-    enrolled = _enrolled(work, wanted.patient_id, policy)
+    enrolled = _enrolled(work, wanted.patient_id)
     return next_free(diary, wanted, policy=policy, enrolled=enrolled, zone=_zone(work))
 
 
@@ -276,8 +275,10 @@ def list_bookable(work: Work) -> tuple[Bookable, ...]:
     coming = {each.id: each.now for each in held if each.now.starts_at >= work.now}
     courses = {each.id: each.now.course_id for each in work.every(TreatmentSession, states=("booked",))}
     found = []
-    for each in work.every(TreatmentCourse, states=_BOOKABLE):
-        course, known = each.now, patients.load(work.tx, each.now.patient_id).identifiers
+    bookable = work.every(TreatmentCourse, states=_BOOKABLE)
+    who = patients.load_some(work.tx, (each.now.patient_id for each in bookable))
+    for each in bookable:
+        course, known = each.now, who[each.now.patient_id].identifiers
         mine = [booking for id_, booking in coming.items() if courses.get(id_) == course.id]
         first = min(mine, key=lambda booking: booking.starts_at, default=None)
         found.append(
@@ -318,7 +319,7 @@ def undo_missed(work: Work, booking_id: str, *, reason: str, chair_id: str | Non
     loaded, session, plan = work.load(Booking, booking_id), work.load(TreatmentSession, booking_id), _plan(work)
     policy, act = work.policy_or_defaults(), work.act(reason)
     diary = _diary(work, plan, loaded.now.starts_at, loaded.now.until, also=loaded.now)
-    enrolled = _enrolled(work, loaded.now.patient_id, policy)
+    enrolled = _enrolled(work, loaded.now.patient_id)
     outcome = undo_no_show(
         diary, booking_id, act, policy=policy, enrolled=enrolled, chair_id=chair_id, zone=_zone(work)
     )
@@ -408,9 +409,9 @@ def _zone(work: Work) -> ZoneInfo:
     return ZoneInfo(next(each.time_zone for each in clinics if each.id == work.actor.clinic_id))
 
 
-def _enrolled(work: Work, patient_id: str, policy: SitePolicy) -> bool | None:
+def _enrolled(work: Work, patient_id: str) -> bool | None:
     """Whether the record says that the patient is enrolled in the risk programme."""
-    told = known_facts_of(work, patient_id, policy=policy).get("rems.patient_enrolled")
+    told = known_fact(work, patient_id, "rems.patient_enrolled")
     return told if isinstance(told, bool) else None
 
 

@@ -38,7 +38,7 @@ from afterglow.usecases.desk import roles_of, use_case, view
 from afterglow.usecases.messages import tell_owner
 from afterglow.usecases.passes import PassKind, purpose_of, spend
 from afterglow.usecases.patients import KnownFact
-from afterglow.usecases.work import CARE, Loaded, Work, Written
+from afterglow.usecases.work import CARE, Loaded, Noted, Work, Written
 
 _ENTER = (Role.COORDINATOR, Role.NURSE, Role.PRESCRIBER, Role.THERAPIST)
 OPEN_ALERTS = ("open", "seen", "acted")
@@ -329,29 +329,33 @@ def score_lines(work: Work, patient_id: str, *, name: str | None = None) -> tupl
 
 
 def due_of(
-    work: Work, course: TreatmentCourse, scores: Iterable[tuple[datetime, str]], *, next_at: datetime | None
+    work: Work,
+    course: TreatmentCourse,
+    scores: Iterable[tuple[datetime, str]],
+    *,
+    next_at: datetime | None,
+    moves: Iterable[Noted[Transitioned]] | None = None,
 ) -> tuple[DueMeasure, ...]:
-    """Scales that are due for a course, from when each was last done and when the next session is."""
+    """Scales that are due for a course, from when each was last done and when the next session is.
+
+    `moves` are the course's own, looked up where they are not given.
+    """
     if course.state is CourseState.STOPPED:
         return ()
+    if moves is None:
+        moves = work.standing(Transitioned, patient_id=course.patient_id, subject=course.id)
     last: dict[str, datetime] = {}
     for at, name in scores:
         last[name] = max(at, last.get(name, at))
     return due_measures(
         indication=course.indication,
         phase=course.state,
-        phase_since=_phase_since(work, course),
+        phase_since=max((each.at for each in moves if each.fact.machine == "course"), default=work.now),
         last_done=last,
         next_session_at=next_at,
         at=work.now,
         policy=work.policy_or_defaults(),
     )
-
-
-def _phase_since(work: Work, course: TreatmentCourse) -> datetime:
-    """When the course got to where it is."""
-    moves = work.standing(Transitioned, patient_id=course.patient_id, subject=course.id)
-    return max((each.at for each in moves if each.fact.machine == "course"), default=work.now)
 
 
 def _measured(

@@ -243,10 +243,9 @@ def known_facts_of(work: Work, patient_id: str, *, policy: SitePolicy) -> dict[s
     """
     found: dict[str, Fact | None] = {}
     for each in work.standing(KnownFact, patient_id=patient_id):
-        found[each.fact.name] = _aged(each.fact, work.now)
-    identity = patients.load(work.tx, patient_id).identifiers
-    if identity is not None and identity.born_on is not None:
-        found["age"] = age_years(identity.born_on, work.now.date())
+        found[each.fact.name] = aged_fact(each.fact, work.now)
+    if (age := age_of(work, patient_id)) is not None:
+        found["age"] = age
     medicines, allergies = work.find(MedicineList, patient_id), work.find(Allergies, patient_id)
     found |= medicine_facts(
         MedicineList() if medicines is None else medicines.now,
@@ -254,6 +253,18 @@ def known_facts_of(work: Work, patient_id: str, *, policy: SitePolicy) -> dict[s
     )
     history = work.find(TrialHistory, patient_id)
     return found | resistance_facts(None if history is None else history.now.trials, policy)
+
+
+def known_fact(work: Work, patient_id: str, name: str) -> Fact | None:
+    """One fact that was asked, in the name of the rules, as of today; None where it was not, or is not known."""
+    noted = work.standing(KnownFact, patient_id=patient_id, subject=name)
+    return aged_fact(noted[-1].fact, work.now) if noted else None
+
+
+def age_of(work: Work, patient_id: str) -> int | None:
+    """A patient's age in whole years; None where the birth date is not known."""
+    identity = patients.load(work.tx, patient_id).identifiers
+    return None if identity is None or identity.born_on is None else age_years(identity.born_on, work.now.date())
 
 
 def age_years(born_on: date, on: date) -> int:
@@ -276,7 +287,7 @@ def _kept(work: Work, loaded: Loaded[Any] | None, now: object, patient_id: str) 
     return work.change(loaded, now)
 
 
-def _aged(fact: KnownFact, now: datetime) -> Fact | None:
+def aged_fact(fact: KnownFact, now: datetime) -> Fact | None:
     """What a fact says today: what counts days or hours since something has grown."""
     value, name = fact.value, fact.name
     if isinstance(value, bool | str) or value is None:

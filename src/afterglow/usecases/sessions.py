@@ -56,7 +56,7 @@ from afterglow.store.records import new_id
 from afterglow.usecases.courses import candidacy_of
 from afterglow.usecases.desk import roles_of, use_case, view
 from afterglow.usecases.diary import arrived, released, vacated
-from afterglow.usecases.patients import known_facts_of
+from afterglow.usecases.patients import age_of
 from afterglow.usecases.policies import consent_version
 from afterglow.usecases.work import CARE, Actor, Loaded, Work, Written
 
@@ -341,13 +341,13 @@ def chart_of(work: Work, session: TreatmentSession, policy: SitePolicy) -> Chart
     course = work.load(TreatmentCourse, session.course_id).now
     medicines = work.find(MedicineList, session.patient_id)
     others = work.every(TreatmentSession, patient_id=session.patient_id)
-    age = known_facts_of(work, session.patient_id, policy=policy).get("age")
+    age = age_of(work, session.patient_id)
     return Chart(
         course=course,
         candidacy=_candidacy(work, session, course, policy),
         medicines=MedicineList() if medicines is None else medicines.now,
         sessions=tuple(e.now for e in others if e.now.course_id == course.id and e.id != session.id),
-        age_years=float(age) if isinstance(age, int | float) else None,
+        age_years=None if age is None else float(age),
         consent_version=consent_version(work, course.delivery),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -20,7 +21,7 @@ from afterglow.clinic import (
     escalations,
     owns_alert,
 )
-from afterglow.store import facts, patients
+from afterglow.store import facts
 from afterglow.usecases.desk import view
 from afterglow.usecases.measures import OPEN_ALERTS
 from afterglow.usecases.people import names_of
@@ -98,9 +99,11 @@ class Today:
 def read_today(work: Work, *, since: datetime, until: datetime) -> Today:
     """Chairs, arrivals between two times, and open alerts; a closed chart holds its chair without a name."""
     booked = facts.load_all(work.tx, Booking, states=(BookingState.BOOKED,), due_from=since, due_until=until)
+    coming = [each.now for each in booked if each.now is not None]
+    names = work.names(each.patient_id for each in coming)
     expected = tuple(
         sorted(
-            (_expected(work, each.now) for each in booked if each.now is not None),
+            (_expected(work, each, names) for each in coming),
             key=lambda each: (each.starts_at, each.chair_id),
         )
     )
@@ -114,16 +117,18 @@ def read_today(work: Work, *, since: datetime, until: datetime) -> Today:
         )
         for chair in (() if plan is None else plan.now.chairs)
     )
+    raised = work.every(ClinicAlert, states=OPEN_ALERTS)
+    about = work.names(each.now.patient_id for each in raised)
     alerts = tuple(
-        NamedAlert(alert=each, name=_name(work, each.now.patient_id), mine=owns_alert(each.now, work.actor.roles))
-        for each in work.every(ClinicAlert, states=OPEN_ALERTS)
+        NamedAlert(alert=each, name=about[each.now.patient_id], mine=owns_alert(each.now, work.actor.roles))
+        for each in raised
     )
     work.patient_id = None
     work.subject = None
     return Today(at=work.now, chairs=chairs, expected=expected, alerts=alerts, people=names_of(work))
 
 
-def _expected(work: Work, booking: Booking) -> Expected:
+def _expected(work: Work, booking: Booking, names: Mapping[str, str]) -> Expected:
     known = Expected(
         session_id=booking.id,
         chair_id=booking.chair_id,
@@ -137,7 +142,7 @@ def _expected(work: Work, booking: Booking) -> Expected:
     policy = work.policy_or_defaults()
     return replace(
         known,
-        name=_name(work, booking.patient_id),
+        name=names[booking.patient_id],
         number=session.number,
         gates=gates_of(work, session, chart_of(work, session, policy), policy),
     )
@@ -151,19 +156,21 @@ def _sitting(work: Work) -> dict[str, InChair]:
         for head in facts.load_all(work.tx, Booking, states=(BookingState.ARRIVED,))
         if head.now is not None
     }
-    for head in facts.load_all(work.tx, TreatmentSession, states=IN_ROOM):
-        if head.now is not None and head.id in arrived:
-            closed = head.patient_id in work.hidden
-            found[arrived[head.id]] = InChair(name=None) if closed else _in_chair(work, head.now)
+    here = [each.now for each in facts.load_all(work.tx, TreatmentSession, states=IN_ROOM) if each.now is not None]
+    names = work.names(each.patient_id for each in here)
+    for each in here:
+        if each.id in arrived:
+            name = names.get(each.patient_id)
+            found[arrived[each.id]] = InChair(name=None) if name is None else _in_chair(work, each, name)
     return found
 
 
-def _in_chair(work: Work, session: TreatmentSession) -> InChair:
+def _in_chair(work: Work, session: TreatmentSession, name: str) -> InChair:
     policy = policy_of(work, session)
     told = clocks(session, work.now, policy=policy)
     met = escalations(session, policy)
     return InChair(
-        name=_name(work, session.patient_id),
+        name=name,
         session_id=session.id,
         delivery=session.delivery,
         number=session.number,
@@ -174,8 +181,3 @@ def _in_chair(work: Work, session: TreatmentSession) -> InChair:
         priority=standing_priority(met, session),
         line=reading_line(session, work.now, told, policy),
     )
-
-
-def _name(work: Work, patient_id: str) -> str:
-    known = patients.load(work.tx, patient_id).identifiers
-    return "" if known is None else known.name

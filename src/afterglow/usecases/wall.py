@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -18,7 +19,7 @@ from afterglow.clinic import (
     escalations,
 )
 from afterglow.clinic import clocks as clocks_of
-from afterglow.store import facts, patients
+from afterglow.store import facts
 from afterglow.usecases.desk import view
 from afterglow.usecases.passes import Pass, PassKind
 from afterglow.usecases.policies import DIARY
@@ -73,6 +74,7 @@ def read_board(work: Work, *, until: datetime | None = None) -> tuple[WallChair,
     coming = () if until is None else _booked(work, BookingState.BOOKED, until=until)
     plan = work.find(Diary, DIARY)
     places = tuple(each.id for each in plan.now.chairs) if plan is not None else tuple(sorted(taken))
+    names = work.names([each.patient_id for each in sitting.values()] + [each.patient_id for each in coming])
     shown = []
     for chair_id in (each for each in places if not chairs or each in chairs):
         session = sitting.get(chair_id)
@@ -81,9 +83,9 @@ def read_board(work: Work, *, until: datetime | None = None) -> tuple[WallChair,
             WallChair(
                 chair_id=chair_id,
                 taken=chair_id in taken,
-                now=None if session is None else _line(work, session),
+                now=None if session is None else _line(work, session, names),
                 next_at=None if following is None else following.starts_at,
-                next_initials="" if following is None else _initials(work, following.patient_id),
+                next_initials="" if following is None else _initials(names.get(following.patient_id, "")),
             )
         )
     work.patient_id = None
@@ -96,11 +98,11 @@ def _booked(work: Work, state: BookingState, *, until: datetime | None = None) -
     return tuple(sorted((each.now for each in found if each.now is not None), key=lambda each: each.starts_at))
 
 
-def _line(work: Work, session: TreatmentSession) -> RoomLine:
+def _line(work: Work, session: TreatmentSession, names: Mapping[str, str]) -> RoomLine:
     policy = policy_of(work, session)
     told = clocks_of(session, work.now, policy=policy)
     return RoomLine(
-        initials=_initials(work, session.patient_id),
+        initials=_initials(names[session.patient_id]),
         delivery=session.delivery,
         state=session.state,
         clocks=told,
@@ -109,7 +111,6 @@ def _line(work: Work, session: TreatmentSession) -> RoomLine:
     )
 
 
-def _initials(work: Work, patient_id: str) -> str:
-    """A patient's initials: all that a room's screen shows of who it is; none for a chart open to its team alone."""
-    known = None if patient_id in work.hidden else patients.load(work.tx, patient_id).identifiers
-    return "" if known is None else " ".join(f"{word[0].upper()}." for word in known.name.split()[:3])
+def _initials(name: str) -> str:
+    """All that a room's screen shows of who a patient is; none for a chart open to its team alone."""
+    return " ".join(f"{word[0].upper()}." for word in name.split()[:3])

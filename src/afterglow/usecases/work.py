@@ -6,14 +6,15 @@ charts to their team and to who broke the glass.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 from afterglow.clinic import Act, Outcome, Role, SitePolicy, policy_at
 from afterglow.errors import Conflict, NotFound, NotPermitted, Outdated, PolicyUnsigned, SignAgain, echo
-from afterglow.store import facts
+from afterglow.store import facts, patients
 from afterglow.store.records import Transaction, new_id
 
 T = TypeVar("T")
@@ -229,6 +230,26 @@ class Work:
         self.open_patient(patient_id)
         found = facts.standing(self.tx, kind, patient_id=patient_id, subject=subject)
         return tuple(Noted(id=each.id, fact=each.fact, at=each.at) for each in found if each.fact is not None)
+
+    def standing_by_patient(
+        self, kind: type[T], *, subjects: Collection[str] | None = None
+    ) -> dict[str, tuple[Noted[T], ...]]:
+        """The facts of a kind that hold now of every patient that this person may see, read at once.
+
+        Raises: NotFound where a patient asks.
+        """
+        if self.actor.patient_id is not None:
+            raise NotFound("There is no such record", observed="every patient")
+        found: defaultdict[str, list[Noted[T]]] = defaultdict(list)
+        for each in facts.standing(self.tx, kind, subjects=subjects):
+            if each.patient_id is not None and each.fact is not None and each.patient_id not in self.hidden:
+                found[each.patient_id].append(Noted(id=each.id, fact=each.fact, at=each.at))
+        return {patient_id: tuple(of) for patient_id, of in found.items()}
+
+    def names(self, patient_ids: Iterable[str]) -> dict[str, str]:
+        """Names of patients by id, read at once; "" for one who is erased, none for a chart closed to this person."""
+        known = patients.load_some(self.tx, set(patient_ids) - self.hidden)
+        return {each: "" if of.identifiers is None else of.identifiers.name for each, of in known.items()}
 
     def add(
         self,

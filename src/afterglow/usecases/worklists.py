@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
@@ -16,6 +16,7 @@ from afterglow.clinic import (
     Indication,
     Role,
     Standing,
+    Transitioned,
     TreatmentCourse,
     TreatmentSession,
     WorkItem,
@@ -27,12 +28,12 @@ from afterglow.clinic.diary import Booking
 from afterglow.errors import GateClosed
 from afterglow.forecast import RelapseState
 from afterglow.scales import Change, reliable_change
-from afterglow.store import facts, patients
+from afterglow.store import facts
 from afterglow.usecases.desk import use_case, view
 from afterglow.usecases.forecast_queue import ForecastJob, JobState
-from afterglow.usecases.measures import OPEN_ALERTS, CheckIn, ScoreLine, due_of, score_lines
-from afterglow.usecases.patients import known_facts_of
-from afterglow.usecases.work import CARE, Loaded, Work, Written
+from afterglow.usecases.measures import OPEN_ALERTS, CheckIn, Measured, due_of
+from afterglow.usecases.patients import KnownFact, aged_fact
+from afterglow.usecases.work import CARE, Loaded, Noted, Work, Written
 
 T = TypeVar("T")
 _MAIN = {Indication.PTSD: "pcl5", Indication.ANXIETY: "gad7", Indication.PAIN: "peg"}
@@ -61,7 +62,7 @@ def read_worklist(work: Work, *, owner: Role | None = None) -> tuple[WorkLine, .
     """Everything there is to do, most pressing first; of one owner if one is named."""
     items = list_work(_standings(work), work.now, policy=work.policy_or_defaults())
     kept = [each for each in items if owner is None or each.owner is owner]
-    names = {each: _name(work, each) for each in {item.patient_id for item in kept}}
+    names = work.names(each.patient_id for each in kept)
     return tuple(WorkLine(item=each, name=names[each.patient_id]) for each in kept)
 
 
@@ -89,26 +90,44 @@ def main_scale(indication: Indication) -> str:
     return _MAIN.get(indication, _DEPRESSION)
 
 
-def _standings(work: Work) -> Iterable[Standing]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Read:
+    """What the worklist reads of the whole clinic, each kind at once, by patient; of courses that are not over."""
+
+    sessions: Mapping[str, list[TreatmentSession]]
+    alerts: Mapping[str, list[ClinicAlert]]
+    booked: Mapping[str, list[Booking]]
+    measured: Mapping[str, tuple[Noted[Measured], ...]]
+    known: Mapping[str, tuple[Noted[KnownFact], ...]]
+    moves: Mapping[str, tuple[Noted[Transitioned], ...]]
+    checked: frozenset[str | None]
+    sent: frozenset[str | None]
+
+
+def _standings(work: Work) -> Iterator[Standing]:
     open_courses = tuple(each for each in CourseState if each is not CourseState.STOPPED)
-    sessions = _by_patient(work.every(TreatmentSession))
-    alerts = _by_patient(work.every(ClinicAlert, states=OPEN_ALERTS))
-    booked = _by_patient(work.every(Booking, states=(BookingState.BOOKED,)))
-    checked = {each.subject for each in facts.standing(work.tx, CheckIn)}
-    sent = {each.subject for each in facts.standing(work.tx, FormSent)}
-    forecasts = {each.id: each for each in work.every(ForecastJob)}
     courses = work.every(TreatmentCourse, states=open_courses)
     stopped = work.every(TreatmentCourse, states=(CourseState.STOPPED,))
+    read = _Read(
+        sessions=_by_patient(work.every(TreatmentSession)),
+        alerts=_by_patient(work.every(ClinicAlert, states=OPEN_ALERTS)),
+        booked=_by_patient(work.every(Booking, states=(BookingState.BOOKED,))),
+        measured=work.standing_by_patient(Measured),
+        known=work.standing_by_patient(KnownFact, subjects=ASKED_LATER),
+        moves=work.standing_by_patient(Transitioned, subjects=[each.id for each in courses]),
+        checked=frozenset(each.subject for each in facts.standing(work.tx, CheckIn)),
+        sent=frozenset(each.subject for each in facts.standing(work.tx, FormSent)),
+    )
+    forecasts = {each.id: each for each in work.every(ForecastJob)}
     first: set[str] = set()
     for each in (*courses, *stopped):
         course = each.now
-        mine = tuple(s for s in sessions[course.patient_id] if s.course_id == course.id)
-        own_alerts = tuple(alerts[course.patient_id]) if course.patient_id not in first else ()  # told once
+        mine = tuple(s for s in read.sessions.get(course.patient_id, ()) if s.course_id == course.id)
+        own_alerts = tuple(read.alerts.get(course.patient_id, ())) if course.patient_id not in first else ()  # once
         first.add(course.patient_id)
         if course.state is CourseState.STOPPED and not own_alerts and not mine:
             continue
-        standing = _standing(work, course, mine, own_alerts, booked[course.patient_id], checked, sent)
-        yield _with_forecast(standing, forecasts.get(course.id))
+        yield _with_forecast(_standing(work, course, mine, own_alerts, read), forecasts.get(course.id))
 
 
 def _standing(
@@ -116,33 +135,32 @@ def _standing(
     course: TreatmentCourse,
     sessions: tuple[TreatmentSession, ...],
     alerts: tuple[ClinicAlert, ...],
-    booked: Iterable[Booking],
-    checked: set[str | None],
-    sent: set[str | None],
+    read: _Read,
 ) -> Standing:
-    lines = score_lines(work, course.patient_id)
-    main = [each for each in lines if each.measured.instrument == main_scale(course.indication)]
+    patient_id, policy = course.patient_id, work.policy_or_defaults()
+    measured = read.measured.get(patient_id, ())
+    main = [each for each in measured if each.fact.instrument == main_scale(course.indication)]
+    booked = read.booked.get(patient_id, ())
     next_at = min((each.starts_at for each in booked if each.starts_at >= work.now), default=None)
-    since, policy = course.induced_at, work.policy_or_defaults()
-    known = known_facts_of(work, course.patient_id, policy=policy)
+    moves = (each for each in read.moves.get(patient_id, ()) if each.fact.subject == course.id)
     return Standing(
-        patient_id=course.patient_id,
+        patient_id=patient_id,
         course=course,
         sessions=sessions,
         alerts=alerts,
-        measures=due_of(work, course, ((each.at, each.measured.instrument) for each in lines), next_at=next_at),
+        measures=due_of(work, course, ((e.at, e.fact.instrument) for e in measured), next_at=next_at, moves=moves),
         reviews=reviews_due(
             course,
             work.now,
             sessions_given=sessions_in_induction(course, sessions),
-            improvement_pct=_improvement_pct(main, since),
+            improvement_pct=_improvement_pct(main, course.induced_at),
             policy=policy,
         ),
         change=_last_change(main),
         next_session_at=next_at,
-        checked_in=tuple(s.id for s in sessions if s.id in checked),
-        forms_sent=tuple(s.id for s in sessions if s.id in sent),
-        asked=tuple((name, value) for name, value in known.items() if name in ASKED_LATER),
+        checked_in=tuple(s.id for s in sessions if s.id in read.checked),
+        forms_sent=tuple(s.id for s in sessions if s.id in read.sent),
+        asked=tuple({e.fact.name: aged_fact(e.fact, work.now) for e in read.known.get(patient_id, ())}.items()),
     )
 
 
@@ -160,9 +178,9 @@ def _with_forecast(standing: Standing, job: Loaded[ForecastJob] | None) -> Stand
     )
 
 
-def _improvement_pct(lines: list[ScoreLine], since: datetime | None) -> float | None:
+def _improvement_pct(lines: list[Noted[Measured]], since: datetime | None) -> float | None:
     """Of the main scale since before treatment; None where it cannot be told."""
-    totals = [(each.at, each.measured.total) for each in lines if each.measured.total is not None]
+    totals = [(each.at, each.fact.total) for each in lines if each.fact.total is not None]
     before = [total for at, total in totals if since is not None and at <= since]
     after = [total for at, total in totals if since is not None and at > since]
     if not before or not after or not before[-1]:
@@ -170,12 +188,12 @@ def _improvement_pct(lines: list[ScoreLine], since: datetime | None) -> float | 
     return 100.0 * (before[-1] - after[-1]) / before[-1]
 
 
-def _last_change(lines: list[ScoreLine]) -> Change | None:
+def _last_change(lines: list[Noted[Measured]]) -> Change | None:
     """Of the last two totals, beyond measurement error; None where it cannot be told."""
-    totals = [each for each in lines if each.measured.total is not None]
+    totals = [each for each in lines if each.fact.total is not None]
     if len(totals) < 2:
         return None
-    return reliable_change(totals[-2].measured.score(), totals[-1].measured.score()).verdict
+    return reliable_change(totals[-2].fact.score(), totals[-1].fact.score()).verdict
 
 
 def _by_patient(loaded: Iterable[Loaded[T]]) -> defaultdict[str, list[T]]:
@@ -183,8 +201,3 @@ def _by_patient(loaded: Iterable[Loaded[T]]) -> defaultdict[str, list[T]]:
     for each in loaded:
         found[each.patient_id or ""].append(each.now)
     return found
-
-
-def _name(work: Work, patient_id: str) -> str:
-    known = patients.load(work.tx, patient_id).identifiers
-    return "" if known is None else known.name

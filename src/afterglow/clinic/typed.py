@@ -15,7 +15,7 @@ from enum import StrEnum
 from functools import cache, wraps
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from afterglow.errors import InputError, OutOfRange, UnknownName, echo
+from afterglow.errors import InputError, OutOfRange, UnknownName, echo, kind_word
 
 C = TypeVar("C")
 W = TypeVar("W", bound=StrEnum)
@@ -108,8 +108,8 @@ def _fit(check: _Check, given: object, *, what: str, about: str | None) -> Any:
         return check(given)
     except _Unfit as unfit:
         value = unfit.value
-        plain = value is None or isinstance(value, bool | int | float | str)
-        observed = echo(value) if plain else type(value).__name__
+        plain = isinstance(value, bool | int | float | str)
+        observed = echo(value) if plain else kind_word(value)
         if unfit.word:
             raise UnknownName(
                 f"{what} is no word of its own",

@@ -21,7 +21,7 @@ import uvicorn
 from fastapi import FastAPI, Request
 
 from afterglow.errors import AfterglowError, InputError, UnreadableFile
-from afterglow.logs import gathering, say
+from afterglow.logs import Word, gathering, say
 from afterglow.logs import start as start_log
 from afterglow.settings import Settings
 from afterglow.store.audit import anchor, drain_spool
@@ -201,14 +201,13 @@ class RequestLog:
                     raise
                 await unexpected(Request(scope), fault)(scope, receive, answer)
             finally:
-                say(
-                    "request",
-                    method=scope["method"] if scope["method"] in _METHODS else "other",
-                    route=getattr(scope.get("route"), "path", "none"),
-                    status=status,
-                    milliseconds=round(1000 * (time.perf_counter() - began), 1),
-                    **about,
-                )
+                words: dict[str, Word] = {
+                    "method": scope["method"] if scope["method"] in _METHODS else "other",
+                    "route": getattr(scope.get("route"), "path", "none"),
+                    "status": status,
+                    "milliseconds": round(1000 * (time.perf_counter() - began), 1),
+                }
+                say("request", **(words | about))  # the API notes its own template
 
 
 class _Server(uvicorn.Server):

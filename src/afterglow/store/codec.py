@@ -283,9 +283,10 @@ def _dataclass_reader(kind: Any) -> _Read:
             other = [(name, one) for name, one in hints.items() if one is not _same]
             known = frozenset(hints)
         given = {**data}
+        if not known.issuperset(given):
+            strange = min(given.keys() - known)
+            raise InvalidData(f"A stored {kind.__name__} has an unknown field", observed=repr(strange))
         try:
-            if not known.issuperset(given):
-                raise KeyError(*sorted(given.keys() - known)[:1])
             for name, one in other:
                 if name in given:
                     given[name] = one(given[name])

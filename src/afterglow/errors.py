@@ -41,7 +41,10 @@ holds a name, a date of birth or free text of a patient. Edges map `code`, never
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from datetime import date, datetime
 from typing import ClassVar, Self
 
 _LONGEST_ECHO = 60
@@ -66,6 +69,30 @@ def echo(value: object) -> str:
     """
     text = repr(value)
     return text if len(text) <= _LONGEST_ECHO else text[:_LONGEST_ECHO] + "…"
+
+
+_KIND_WORDS: tuple[tuple[type, str], ...] = (
+    (type(None), "nothing"),
+    (bool, "true or false"),
+    (int, "a whole number"),
+    (float, "a number"),
+    (str, "a text"),
+    (bytes, "a file"),
+    (Mapping, "an object with named fields"),
+    (Sequence, "a list"),
+    (AbstractSet, "a list"),
+    (datetime, "a time"),
+    (date, "a day"),
+)
+
+
+def kind_word(value: object) -> str:
+    """What kind of thing a value is, in plain words and without the value.
+
+    >>> kind_word([1, 2]), kind_word(None), kind_word({"a": 1})
+    ('a list', 'nothing', 'an object with named fields')
+    """
+    return next((word for kind, word in _KIND_WORDS if isinstance(value, kind)), "something else")
 
 
 class AfterglowError(Exception):

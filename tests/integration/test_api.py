@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, get_args
 
 import httpx
 import numpy as np
@@ -22,6 +22,7 @@ import pytest
 from argon2 import PasswordHasher
 from argon2.profiles import CHEAPEST
 from pydantic import TypeAdapter
+from pydantic_core.core_schema import ErrorType
 from tests.integration import care
 from tests.integration.apis import NOWHERE, PREFIX, ask, asking, document_, everything, example, token
 from tests.integration.desks import at_work, desk, later
@@ -39,7 +40,7 @@ from afterglow.usecases import courses, login, measures, passes, people
 from afterglow.usecases.desk import CATALOGUE, Page
 from afterglow.usecases.jobs import run_jobs
 from afterglow.usecases.passes import Purpose
-from afterglow.web import api
+from afterglow.web import api, api_fields
 from afterglow.web.api import Limits
 from afterglow.web.api_document import _Schemas, api_markdown
 from afterglow.web.api_routes import BEARERS, _answer, routes
@@ -487,7 +488,7 @@ def test_every_error_has_its_status_and_is_a_problem(error: type[AfterglowError]
     ("name", "given", "says"),
     [
         ("measures.record", {"name": "PHQ-9", "answers": [1] * 9, "moood": 1}, "moood"),
-        ("measures.record", {"answers": [1] * 9}, "name: Field required"),
+        ("measures.record", {"answers": [1] * 9}, "name: a value, which this field needs"),
         ("measures.record", {"name": 9}, "name"),
         ("measures.record", {"name": "PHQ-9", "total": "9"}, "total"),
         ("measures.record", {"name": "PHQ-9", "total": 1e13}, ""),
@@ -503,6 +504,53 @@ def test_a_field_that_does_not_fit_is_named(nurse: httpx.Client, name: str, give
     answer = ask(nurse, name, None, **given)
     assert answer.status_code == 422
     assert says in json.dumps(answer.json())
+
+
+@pytest.mark.parametrize(
+    ("given", "observed", "allowed"),
+    [
+        ({"name": 9, "total": 4}, "name: a whole number", "name: a text"),
+        ({"total": 4}, "name: nothing", "name: a value, which this field needs"),
+        (
+            {"name": "PHQ-9", "total": "4", "answers": 3},
+            "answers: a whole number; total: a text",
+            None,
+        ),
+        ({"name": "PHQ-9", "mood": None}, "mood: nothing", "mood: no such field"),
+        ({"name": "PHQ-9", "answers": [1, {"x": 2}]}, "answers.1: an object with named fields", None),
+        ({"name": "PHQ-9", "at": ["now"]}, "at: a list", "at: a time with its zone, as in 2026-01-05T09:00:00Z"),
+    ],
+)
+def test_what_does_not_fit_is_said_in_plain_words(
+    nurse: httpx.Client, given: dict[str, Any], observed: str, allowed: str | None
+) -> None:
+    told = ask(nurse, "measures.record", None, **given).json()
+    assert told["observed"] == observed
+    assert allowed is None or told["allowed"] == allowed
+    assert told["about"] == observed.partition(":")[0]
+    assert "openapi.json" in told["next_step"]
+
+
+def test_every_fault_of_a_field_has_words_without_python() -> None:
+    python = re.compile(
+        r"\b(input|dict|tuple|str|int|bool|NoneType|None|instance|valid|dataclass|mapping|literal)\b", re.IGNORECASE
+    )
+    numbers = dict.fromkeys(("ge", "gt", "le", "lt", "multiple_of", "min_length", "max_length"), 3)
+    context = {**numbers, "expected": "'a', 'b' or 'c'"}
+    for fault in get_args(ErrorType):
+        said = api_fields._wanted(fault, context)
+        assert not python.search(said), fault
+        assert not {"{", "}", "'"} & set(said)
+    assert api_fields._wanted("enum", {}) == "another value, as the document says"
+    used = {"string_type", "int_from_float", "date_from_datetime_parsing", "time_delta_parsing", "too_long", "enum"}
+    assert [api_fields._wanted(each, context) for each in sorted(used)] == [
+        "a day, as in 2026-01-05",
+        "a, b or c",
+        "a whole number",
+        "a text",
+        "a duration, as in PT30M",
+        "a list of 3 at most",
+    ]
 
 
 def test_what_came_is_never_told_back(nurse: httpx.Client) -> None:

@@ -16,7 +16,10 @@ from argon2 import PasswordHasher
 from argon2.profiles import CHEAPEST
 
 from afterglow.cli import main
+from afterglow.settings import read_settings
+from afterglow.store import audit
 from afterglow.usecases import login
+from afterglow.usecases.upkeep import opened
 
 PASSWORD = "seven quiet rivers"
 
@@ -94,6 +97,21 @@ def test_people_from_the_first_administrator_to_leaving() -> None:
 def test_a_clinic_that_is_not_there_has_no_people(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AFTERGLOW_CLINIC", "west")
     assert "no such clinic" in run("user", "list", code=2)
+
+
+def test_a_clinic_is_renamed_and_moved_to_another_zone() -> None:
+    assert "north is now Harbour [2], with the time of UTC" in run("records", "change-clinic", "--name", "Harbour [2]")
+    assert "the time of Europe/Berlin" in run("records", "change-clinic", "--time-zone", "Europe/Berlin")
+    assert "Nothing is changed" in run("records", "change-clinic", code=2)
+    assert "time zone is unknown" in run("records", "change-clinic", "--time-zone", "Mars/Olympus", code=2)
+    assert "Everything verifies" in run("audit", "verify")
+    with opened(read_settings()) as store, store.read("north") as tx:
+        told = [each for each in audit.last_events(tx, after=0) if each.action == "policies.change_clinic"]
+        assert [(clinic.name, clinic.time_zone) for clinic in store.clinics()] == [("Harbour [2]", "Europe/Berlin")]
+    assert [dict(each.detail) for each in told] == [
+        {"renamed": True, "zone_before": "UTC", "zone": "UTC"},
+        {"renamed": False, "zone_before": "UTC", "zone": "Europe/Berlin"},
+    ]
 
 
 @pytest.mark.usefixtures("_any_step")

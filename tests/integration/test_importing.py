@@ -12,11 +12,11 @@ from afterglow.clinic import Role
 from afterglow.errors import UnwritableFile
 from afterglow.protocol import RecordedScore, RecordedSession
 from afterglow.protocol.history_file import parse_mapping, read_history
-from afterglow.scales import ScaleAnswers
 from afterglow.store import audit, facts, patients
+from afterglow.store.codec import encode
 from afterglow.store.records import Store
 from afterglow.usecases.desk import Desk
-from afterglow.usecases.importing import ImportReport, check_history, import_history, write_rejected
+from afterglow.usecases.importing import ImportReport, PastAnswers, check_history, import_history, write_rejected
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
 MAPPING = """
@@ -67,11 +67,12 @@ def test_a_history_comes_in_once(clinic: Store, tmp_path: Path) -> None:
     with clinic.read("north") as tx:
         (ann,) = patients.find_exact(tx, record_number="7")
         scores = [each.fact for each in facts.standing(tx, RecordedScore, patient_id=ann)]
-        (answers,) = facts.standing(tx, ScaleAnswers, patient_id=ann)
+        (answers,) = facts.standing(tx, PastAnswers, patient_id=ann)
         assert len(facts.standing(tx, RecordedSession)) == 1
         assert [each.action for each in audit.who(tx, ann)] == ["history.imported"]
     assert [(each.scale, each.points) for each in scores if each] == [("PHQ-9", 18), ("PEG", 4)]  # (3 + 4 + 5) / 3
     assert answers.fact is not None
+    assert (answers.fact.instrument, len(encode(answers.fact)) < 200) == ("PEG", True)
     assert dict(answers.fact.items) == {"1": 3, "2": 4, "3": 5}
     assert audit.verify(clinic, "north").faults == ()
 

@@ -79,6 +79,31 @@ def north(tmp_path: Path) -> Iterator[Store]:
     store.engine.dispose()
 
 
+def test_the_api_is_told_by_the_template_of_its_route(north: Store, stream: io.StringIO) -> None:
+    browser = Browser(make_app(north))
+    for method, path in (
+        ("POST", "/api/v1/sessions/quackenbush-7/enter_reading"),
+        ("GET", "/api/v1/worklist/read?who=Quackenbush"),
+        ("GET", "/api/v1/openapi.json"),
+        ("POST", "/api/v1/signatures"),
+        ("GET", "/api/v1/sessions/quackenbush-7/unknown"),
+        ("GET", "/api/v2/Quackenbush"),
+        ("DELETE", "/api/Quackenbush"),
+    ):
+        browser.request(method, path)
+    told = [(each["method"], each["route"], each["status"]) for each in lines(stream.getvalue())]
+    assert told == [
+        ("POST", "/api/v1/sessions/{session_id}/enter_reading", 401),
+        ("GET", "/api/v1/worklist/read", 401),
+        ("GET", "/api/v1/openapi.json", 200),
+        ("POST", "/api/v1/signatures", 401),
+        ("GET", "none", 401),
+        ("GET", "none", 401),
+        ("DELETE", "none", 401),
+    ]
+    assert "quackenbush" not in stream.getvalue().lower()
+
+
 def test_nothing_is_told_before_the_log_is_started(capfd: pytest.CaptureFixture[str]) -> None:
     logs.say("request", status=200)
     logs.note(actor="nurse-1")

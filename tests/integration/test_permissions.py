@@ -147,6 +147,7 @@ TABLE = (
     ("people.reset", "A", WRITES),
     ("people.restrict_chart", "DQ", WRITES),
     ("people.set_roles", "A", WRITES),
+    ("policies.change_clinic", "A", WRITES),
     ("policies.discard", "D", WRITES),
     ("policies.draft", "PDQ", WRITES),
     ("policies.list", "CPNTDQ", READS),

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import ssl
 import subprocess
 import sys
@@ -25,7 +26,8 @@ from cryptography.x509.oid import NameOID
 
 from afterglow.errors import InputError, UnreadableFile
 from afterglow.settings import Settings
-from afterglow.store.records import Clinic
+from afterglow.store import audit
+from afterglow.store.records import Clinic, Store
 from afterglow.usecases.upkeep import create_records, opened
 from afterglow.web import serving
 from afterglow.web.serving import Clocks, Listening, check_listening
@@ -172,6 +174,58 @@ def test_a_fault_of_one_round_ends_no_other(settings: Settings, monkeypatch: pyt
     with opened(settings) as store, Clocks(settings, store, every=timedelta(milliseconds=10)) as clocks:
         wait_for(clocks, 3)
     assert clocks.faults >= 3
+
+
+@contextmanager
+def held(settings: Settings) -> Iterator[None]:
+    """Another program writes, and does not end."""
+    other = sqlite3.connect(str(settings.url).removeprefix("sqlite:///"), isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    finally:
+        other.execute("ROLLBACK")
+        other.close()
+
+
+def spooled(store: Store) -> list[str]:
+    with store.read("clinic") as tx:
+        events = audit.last_events(tx, after=0)
+    return [str(each.detail["view"]) for each in events if each.action == "read.spooled"]
+
+
+def look(store: Store, view: str) -> None:
+    assert not audit.record_read(store, "clinic", by="nurse-1", view=view, may_spool=True)
+
+
+def test_reads_that_waited_are_told_once_as_soon_as_the_trail_can_be_written(settings: Settings) -> None:
+    quick = settings.model_copy(update={"busy_timeout_s": 0.1})
+    with opened(quick) as store, opened(quick) as other:
+        with Clocks(quick, store, every=timedelta(milliseconds=10)) as clocks:
+            with held(quick):
+                for view in ("rooms.board", "sessions.sheet"):
+                    look(store, view)
+                wait_for(clocks, clocks.rounds + 2)
+                assert spooled(store) == []
+            wait_for(clocks, clocks.rounds + 2)
+            assert spooled(store) == ["rooms.board", "sessions.sheet"]
+        assert clocks.faults >= 2
+        with held(quick):
+            look(store, "sessions.read")
+        one, two = (Clocks(quick, each, every=timedelta(hours=1)) for each in (store, other))
+        with one, two:  # at the start, and by two servers at once
+            until = time.monotonic() + 60
+            while len(spooled(store)) < 3 or waits(quick):
+                assert time.monotonic() < until
+                time.sleep(0.01)
+        assert spooled(store) == ["rooms.board", "sessions.sheet", "sessions.read"]
+        found = audit.verify(store, "clinic")
+    assert found.faults == ()
+    assert "reads wait in the spool" not in found.remarks
+
+
+def waits(settings: Settings) -> bool:
+    return any(each.suffix in {".jsonl", ".taken"} for each in settings.spool.iterdir())
 
 
 def anchored(settings: Settings) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
@@ -16,15 +17,16 @@ import pytest
 from sqlalchemy import delete, insert, select, update
 from tests.integration.stores import BY, Pressure, Visit
 
-from afterglow.errors import StoreUnavailable
+from afterglow.errors import InputError, NotFound, StoreUnavailable
 from afterglow.store import audit, facts, patients, tables
+from afterglow.store.chain import FIRST
 from afterglow.store.engine import open_engine
 from afterglow.store.keys import create_keys, load_keys, rotate_key
 from afterglow.store.patients import Identifiers
 from afterglow.store.records import Store, Transaction
 
 AT = datetime(2026, 1, 5, 8, 30, tzinfo=UTC)
-E, F, H, P = tables.audit_events, tables.facts, tables.heads, tables.patients
+C, E, F, H, P = tables.clinics, tables.audit_events, tables.facts, tables.heads, tables.patients
 
 
 @pytest.fixture
@@ -71,12 +73,96 @@ def mine(tx: Transaction, seq: int) -> tuple[Any, Any]:
 
 def test_an_honest_trail_verifies(filled: Store) -> None:
     found = audit.verify(filled, "north")
-    assert (found.events, found.rows, found.faults) == (7, 6, ())
+    assert (found.events, found.rows, found.faults) == (7, 7, ())
     assert found.remarks == ("there is no anchor yet: a tail that was cut off could not show",)
     audit.anchor(filled, "north")
     found = audit.verify(filled, "north")
     assert (found.anchored_seq, found.remarks) == (7, ())
     assert audit.verify(filled, "south").faults == ()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"name": "Clinic thief"}, {"time_zone": "UTC"}, {"synthetic": True}, {"created_at": AT}],
+    ids=str,
+)
+def test_an_edited_clinic_is_found(filled: Store, changed: dict[str, object]) -> None:
+    tamper(filled, lambda tx: tx.run(update(C).where(C.c.id == "north").values(**changed)))
+    (fault,) = audit.verify(filled, "north").faults
+    assert (fault.seq, fault.what) == (1, "a record differs from what its event tells")
+    assert fault.where == "clinics north"
+    assert audit.verify(filled, "south").faults == ()
+
+
+def test_a_renamed_clinic_verifies_and_an_older_name_put_back_does_not(filled: Store) -> None:
+    with filled.write("north", by=BY) as tx:
+        before, after = tx.change_clinic(name="Harbour", time_zone=None)
+        tx.event("clinic.changed")
+    assert (before.name, after.name, after.time_zone) == ("Clinic north", "Harbour", "Europe/Zurich")
+    assert {each.name for each in filled.clinics()} == {"Harbour", "Clinic south"}
+    assert faults(filled) == []
+    tamper(filled, lambda tx: tx.run(update(C).where(C.c.id == "north").values(name="Clinic north")))
+    assert faults(filled) == [(8, "a record differs from what its event tells")]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": ""},
+        {"time_zone": ""},
+        {"name": " x"},
+        {"name": "x" * 121},
+        {"name": "a\nb"},
+        {"time_zone": "Mars/Olympus"},
+    ],
+    ids=str,
+)
+def test_a_name_or_zone_that_nobody_can_use_changes_nothing(filled: Store, change: dict[str, str]) -> None:
+    with pytest.raises(InputError), filled.write("north", by=BY) as tx:
+        tx.change_clinic(**{"name": None, "time_zone": None, **change})
+    with pytest.raises(NotFound), filled.write("nowhere", by=BY) as tx:
+        tx.change_clinic(name="Harbour", time_zone=None)
+    assert [each.name for each in filled.clinics()] == ["Clinic north", "Clinic south"]
+    assert faults(filled) == []
+
+
+def test_a_clinic_that_the_database_has_forgotten_is_known_from_its_anchors(filled: Store) -> None:
+    assert audit.anchored_clinics(filled) == ()
+    audit.anchor(filled, "north")
+    audit.note_erasure(filled, "north", "somebody")
+    assert audit.anchored_clinics(filled) == ("north",)
+    stolen = "UPDATE clinics SET id = 'nord' WHERE id = 'north'"
+    if filled.engine.dialect.name == "sqlite":
+        thief = sqlite3.connect(str(filled.engine.url.database))  # a program that knows no foreign keys
+        thief.execute(stolen)
+        thief.commit()
+        thief.close()
+    else:
+        with filled.engine.connect().execution_options(afterglow_own_sql=True) as connection, connection.begin():
+            for table in ("patients", "audit_heads"):
+                connection.exec_driver_sql(f"ALTER TABLE {table} DROP CONSTRAINT fk_{table}_clinic_id")
+            connection.exec_driver_sql(stolen)
+    assert [each.id for each in filled.clinics()] == ["nord", "south"]
+    assert faults(filled) == [(1, "a record is missing")]
+    assert {each.where for each in audit.verify(filled, "nord").faults} == {"audit_heads"}
+
+
+def test_a_clinic_of_an_earlier_version_is_remarked_on_until_somebody_says_its_name(filled: Store) -> None:
+    def as_before(tx: Transaction) -> None:
+        tx.run(update(tables.audit_heads).where(tx.mine(tables.audit_heads)).values(seq=0, mac=FIRST))
+        for table in (H, F, tables.patient_keys, tables.search_index, P, E):
+            tx.run(delete(table).where(tx.mine(table)))
+
+    tamper(filled, as_before)
+    with filled.write("north", by="program") as tx:
+        tx.event("clinic.created")  # without its row: as it was told before
+    found = audit.verify(filled, "north")
+    assert found.faults == ()
+    assert any("no event tells of the clinic's own name" in remark for remark in found.remarks)
+    with filled.write("north", by=BY) as tx:
+        tx.change_clinic(name="Clinic north", time_zone=None)
+        tx.event("clinic.changed")
+    assert not any("no event tells" in remark for remark in audit.verify(filled, "north").remarks)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from afterglow.store.backup import back_up, check_backup, in_order, restore
 from afterglow.store.engine import open_engine, schema_of
 from afterglow.store.keys import create_keys
 from afterglow.store.patients import Identifiers
-from afterglow.store.records import Store
+from afterglow.store.records import Clinic, Store
 
 AT = datetime(2026, 1, 5, 8, 30, tzinfo=UTC)
 
@@ -124,6 +124,18 @@ def test_events_lost_by_a_restore_are_remarked_on(store: Store, tmp_path: Path) 
     found = restore(target, tmp_path / "backup.zip").verified[0]
     assert found.faults == ()
     assert "events 2 to 6 or later were lost" in found.remarks[0]
+    target.engine.dispose()
+
+
+def test_a_clinic_made_after_the_backup_is_known_to_be_lost(store: Store, tmp_path: Path) -> None:
+    fill(store)
+    back_up(store, tmp_path / "backup.zip")
+    store.add_clinic(Clinic(id="west", name="West", time_zone="UTC"), by="program")
+    audit.anchor(store, "west")
+    (tmp_path / "new").mkdir()
+    target = replace(store, engine=open_engine(new_url("sqlite", tmp_path / "new")), cache={})
+    restore(target, tmp_path / "backup.zip")
+    assert audit.anchored_clinics(target) == ("north", "south")
     target.engine.dispose()
 
 

@@ -61,6 +61,27 @@ def create_command(
     out.print("without them no record can be read, and no backup restored.")
 
 
+@records_app.command("change-clinic")
+def change_clinic_command(
+    name: Annotated[
+        str | None, typer.Option("--name", help="As staff know it; left out: as it is.", show_default=False)
+    ] = None,
+    time_zone: Annotated[
+        str | None, typer.Option("--time-zone", metavar="ZONE", help="IANA name, for display.", show_default=False)
+    ] = None,
+) -> None:
+    """Rename the clinic that AFTERGLOW_CLINIC names, or move it to another time zone; the audit trail tells of it.
+
+    Example: afterglow records change-clinic --time-zone Europe/Berlin
+    """
+    from afterglow.cli.clinic import operator
+    from afterglow.usecases.policies import change_clinic
+
+    with operator() as desk:
+        clinic = change_clinic(desk, name=name, time_zone=time_zone)
+    console().print(f"Clinic {clinic.id} is now {clinic.name}, with the time of {clinic.time_zone}.", markup=False)
+
+
 @records_app.command("upgrade")
 def upgrade_command() -> None:
     """Bring the database of an older version to this one, with its data; make a backup first."""

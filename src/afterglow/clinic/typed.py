@@ -10,12 +10,13 @@ import re
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import is_dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from functools import cache, wraps
+from operator import is_
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from afterglow.errors import InputError, OutOfRange, UnknownName, echo
+from afterglow.errors import AfterglowError, InputError, OutOfRange, UnknownName, echo, kind_word
 
 C = TypeVar("C")
 W = TypeVar("W", bound=StrEnum)
@@ -58,8 +59,15 @@ def typed(cls: type[C]) -> type[C]:
     def checked(self: C, **given: Any) -> None:
         checks = _checks(kind)
         for field, value in given.items():
-            if field in checks:
-                given[field] = _fit(checks[field], value, what=f"The {field.replace('_', ' ')} of {of}", about=field)
+            check = checks.get(field)
+            if check is None:
+                continue
+            try:
+                fitting = check(value)
+            except _Unfit as unfit:  # its words are made here, not for each of the thousands that fit
+                raise _refusal(unfit, what=f"The {field.replace('_', ' ')} of {of}", about=field) from None
+            if fitting is not value:
+                given[field] = fitting
         make(self, **given)
 
     cls.__init__ = checked  # type: ignore[method-assign,assignment]
@@ -107,24 +115,28 @@ def _fit(check: _Check, given: object, *, what: str, about: str | None) -> Any:
     try:
         return check(given)
     except _Unfit as unfit:
-        value = unfit.value
-        plain = value is None or isinstance(value, bool | int | float | str)
-        observed = echo(value) if plain else type(value).__name__
-        if unfit.word:
-            raise UnknownName(
-                f"{what} is no word of its own",
-                observed=observed,
-                allowed=unfit.allowed,
-                next_step="Choose one of the words",
-                about=about,
-            ) from None
-        if isinstance(value, datetime) and value.utcoffset() != timedelta(0) and unfit.allowed == "aware UTC":
-            raise InputError(
-                f"{what} must be aware UTC", observed=value.isoformat(), next_step="Convert it at the edge", about=about
-            ) from None
-        if isinstance(value, date):
-            observed = f"{value:%Y-%m-%d}"
-        raise OutOfRange(f"{what} is refused", observed=observed, allowed=unfit.allowed, about=about) from None
+        raise _refusal(unfit, what=what, about=about) from None
+
+
+def _refusal(unfit: _Unfit, *, what: str, about: str | None) -> AfterglowError:
+    value = unfit.value
+    plain = isinstance(value, bool | int | float | str)
+    observed = echo(value) if plain else kind_word(value)
+    if unfit.word:
+        return UnknownName(
+            f"{what} is no word of its own",
+            observed=observed,
+            allowed=unfit.allowed,
+            next_step="Choose one of the words",
+            about=about,
+        )
+    if isinstance(value, datetime) and value.utcoffset() != timedelta(0) and unfit.allowed == "aware UTC":
+        return InputError(
+            f"{what} must be aware UTC", observed=value.isoformat(), next_step="Convert it at the edge", about=about
+        )
+    if isinstance(value, date):
+        observed = f"{value:%Y-%m-%d}"
+    return OutOfRange(f"{what} is refused", observed=observed, allowed=unfit.allowed, about=about)
 
 
 @cache
@@ -137,7 +149,10 @@ def _check_of(hint: Any) -> _Check:
     """What looks at a value of a type and gives it back, its texts as words."""
     origin, inner = get_origin(hint), get_args(hint)
     if origin in {Union, types.UnionType}:
-        return _one_of(tuple(_check_of(each) for each in inner if each is not type(None)), none=type(None) in inner)
+        options = tuple(each for each in inner if each is not type(None))
+        exact = {each for each in options if isinstance(each, type) and not issubclass(each, date | tuple)}
+        as_it_is = frozenset(exact | ({type(None)} & set(inner)))
+        return _one_of(tuple(map(_check_of, options)), as_it_is)
     if origin is tuple:
         return _several(inner)
     if hint is datetime:
@@ -158,7 +173,7 @@ def _word(kind: type[StrEnum]) -> _Check:
     words = {each.value: each for each in kind}
 
     def check(value: Any) -> Any:
-        if isinstance(value, kind):
+        if type(value) is kind:
             return value
         if type(value) is not str or value not in words:
             raise _Unfit(value, ", ".join(words), word=True)
@@ -173,6 +188,8 @@ def _plain(kind: type) -> _Check:
     words = _WORDS.get(kind, thing)
 
     def check(value: Any) -> Any:
+        if type(value) is kind:  # nearly all: the checks below cost several times as much
+            return value
         if not isinstance(value, takes) or (isinstance(value, bool) and kind in {int, float}):
             raise _Unfit(value, words)
         return value
@@ -181,7 +198,7 @@ def _plain(kind: type) -> _Check:
 
 
 def _time(value: Any) -> Any:
-    if not isinstance(value, datetime) or value.utcoffset() != timedelta(0):
+    if not isinstance(value, datetime) or (value.tzinfo is not UTC and value.utcoffset() != timedelta(0)):
         raise _Unfit(value, "aware UTC")
     return _in_years(value)
 
@@ -198,10 +215,10 @@ def _in_years(value: Any) -> Any:
     return value
 
 
-def _one_of(checks: tuple[_Check, ...], *, none: bool) -> _Check:
+def _one_of(checks: tuple[_Check, ...], as_it_is: frozenset[type]) -> _Check:
     def check(value: Any) -> Any:
-        if none and value is None:
-            return None
+        if type(value) in as_it_is:
+            return value
         unfit: list[_Unfit] = []
         for each in checks:
             try:
@@ -229,11 +246,11 @@ def _several(inner: tuple[Any, ...]) -> _Check:
     def fixed(value: Any) -> Any:
         if not isinstance(value, tuple) or len(value) != len(parts):
             raise _Unfit(value, f"{len(parts)} values, as a tuple")
-        return _kept(value, tuple(check(each) for check, each in zip(parts, value, strict=True)))
+        return _kept(value, tuple([check(each) for check, each in zip(parts, value, strict=True)]))
 
     return fixed
 
 
 def _kept(given: tuple[Any, ...], checked: tuple[Any, ...]) -> tuple[Any, ...]:
     """The tuple that was given where nothing in it changed."""
-    return given if all(a is b for a, b in zip(given, checked, strict=True)) else checked
+    return given if all(map(is_, given, checked)) else checked

@@ -95,6 +95,10 @@ def restore(store: Store, file: Path) -> Restored:
     finally:
         backup.close()
     erased = 0
+    here = {clinic.id for clinic in store.clinics()}
+    for clinic_id in audit.anchored_clinics(store):
+        if clinic_id not in here:  # made after the backup: lost with the database that it replaces
+            audit.anchor(store, clinic_id, restored=True)
     for clinic in store.clinics():
         audit.anchor(store, clinic.id, restored=True)
         with store.write(clinic.id, by="program") as tx:

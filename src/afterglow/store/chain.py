@@ -26,6 +26,7 @@ FIRST = b"afterglow"
 """The MAC before the first event."""
 
 DIGESTED: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "clinics": (("id",), ("name", "time_zone", "synthetic", "created_at")),
     "facts": (
         ("id",),
         (

@@ -272,15 +272,25 @@ def _by_json(options: list[Any]) -> _Read:
 
 
 def _dataclass_reader(kind: Any) -> _Read:
-    hints: dict[str, _Read] | None = None
+    known: frozenset[str] = frozenset()
+    other: list[tuple[str, _Read]] = []  # what is not as it is written
 
     def read(data: Any) -> Any:
-        nonlocal hints
-        if hints is None:  # found at first use, so that a class may hold its own kind
+        nonlocal known, other
+        if not known:  # found at first use, so that a class may hold its own kind
             found = get_type_hints(kind)
             hints = {each.name: _reader(found[each.name]) for each in fields(kind) if each.init}
+            other = [(name, one) for name, one in hints.items() if one is not _same]
+            known = frozenset(hints)
+        given = {**data}
+        if not known.issuperset(given):
+            strange = min(given.keys() - known)
+            raise InvalidData(f"A stored {kind.__name__} has an unknown field", observed=repr(strange))
         try:
-            return kind(**{name: hints[name](each) for name, each in data.items()})
+            for name, one in other:
+                if name in given:
+                    given[name] = one(given[name])
+            return kind(**given)
         except KeyError as fault:
             raise InvalidData(f"A stored {kind.__name__} has an unknown field", observed=str(fault)) from None
 

@@ -26,6 +26,7 @@ from afterglow.store.sealing import WrappedKey, unwrap
 _ID_RANDOM_BYTES = 8
 AT_ONCE = 1000
 """Ids in one statement; SQLite takes 32,766."""
+_LONGEST_NAME = 120  # Assumption: what fits the head of a page
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,14 +102,9 @@ class Store:
     def add_clinic(self, clinic: Clinic, *, by: str) -> None:
         """A new clinic, whose audit trail starts here.
 
-        Raises: InputError for a zone nobody knows; Conflict if the clinic is there already.
+        Raises: InputError for a name or zone that is refused; Conflict if the clinic is there already.
         """
-        try:
-            ZoneInfo(clinic.time_zone)
-        except (ZoneInfoNotFoundError, ValueError):
-            raise InputError(
-                "The clinic's time zone is unknown", observed=repr(clinic.time_zone), allowed="as in Europe/Zurich"
-            ) from None
+        check_clinic(clinic)
         if any(each.id == clinic.id for each in self.clinics()):
             raise Conflict("The clinic is there already", observed=clinic.id)
         with self.write(clinic.id, by=by) as tx:
@@ -137,9 +133,27 @@ class Transaction:
 
     def start_clinic(self, clinic: Clinic) -> None:
         """The rows of a new clinic, whose chain starts here."""
-        values = {"id": clinic.id, "name": clinic.name, "time_zone": clinic.time_zone}
-        self.run(insert(tables.clinics).values(**values, synthetic=clinic.synthetic, created_at=self.now))
+        row = {"id": clinic.id, "name": clinic.name, "time_zone": clinic.time_zone, "synthetic": clinic.synthetic}
+        self.run(insert(tables.clinics).values(**row, created_at=self.now))
+        self._tell(tables.clinics, {**row, "created_at": self.now})
         self.run(insert(tables.audit_heads).values(clinic_id=clinic.id, seq=0, mac=chain.FIRST))
+
+    def change_clinic(self, *, name: str | None, time_zone: str | None) -> tuple[Clinic, Clinic]:
+        """Another name or time zone for the clinic, told in the next audit event; the clinic before and after.
+
+        What is None stays as it is: the row is locked, so that of two changes at once none is lost.
+        Raises: InputError for one that is refused; NotFound.
+        """
+        table = tables.clinics
+        row = self.one(select(table).where(self.mine(table)).with_for_update())
+        if row is None:
+            raise NotFound("There is no such clinic", observed=self.clinic_id)
+        asked = {"name": name, "time_zone": time_zone}
+        new = {column: row[column] if value is None else value for column, value in asked.items()}
+        before, after = _clinic_of(row), _clinic_of({**row, **new})
+        check_clinic(after)
+        self.change(update(table).where(self.mine(table)).values(**new), table, {**row, **new}, what="The clinic")
+        return before, after
 
     def rows(self, statement: Executable) -> Sequence[Row]:
         """Every row that a statement finds."""
@@ -160,7 +174,7 @@ class Transaction:
 
     def mine(self, table: Table) -> Any:
         """The condition that holds a table to this clinic; every statement needs it."""
-        return table.c.clinic_id == self.clinic_id
+        return (table.c.id if table is tables.clinics else table.c.clinic_id) == self.clinic_id
 
     def insert(self, table: Table, row: Row) -> None:
         """A new row, told in the next audit event."""
@@ -325,6 +339,29 @@ def kind_name(store: Store, kind: type) -> str:
         if known is kind:
             return name
     raise InvalidData(f"{kind.__name__} is no kind of record", next_step="Add it to the kinds of the store")
+
+
+def check_clinic(clinic: Clinic) -> None:
+    """Refuse a name that no page can show and a time zone that nobody knows.
+
+    Raises: InputError.
+
+    >>> check_clinic(Clinic(id="north", name="North clinic", time_zone="Europe/Zurich"))
+    """
+    try:
+        ZoneInfo(clinic.time_zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # a folder of zones is no zone either
+        raise InputError(
+            "The clinic's time zone is unknown", observed=repr(clinic.time_zone[:64]), allowed="as in Europe/Zurich"
+        ) from None
+    name = clinic.name
+    if not 1 <= len(name) <= _LONGEST_NAME or name != name.strip() or not name.isprintable():
+        raise InputError(
+            "The clinic's name is refused",
+            observed=f"{len(name)} characters",
+            allowed=f"1 to {_LONGEST_NAME} on one line, without blanks around them",
+            next_step="Give a name as staff know it",
+        )
 
 
 def _check_id(text: str, *, what: str) -> None:

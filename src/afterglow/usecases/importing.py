@@ -26,6 +26,19 @@ Event = RecordedScore | RecordedSession
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PastAnswers:
+    """Answers of a form of long ago by item number; the instrument by name alone, as its records stay the same.
+
+    Args:
+        instrument: its short name.
+        items: item number and answer, of the items that were answered.
+    """
+
+    instrument: str
+    items: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rejected:
     """A row that was not taken, and why."""
 
@@ -262,7 +275,8 @@ def _write(work: Work, chart: _Chart) -> None:
         origin = _origin(patient_id, _what(event), event.at)
         facts.write(work.tx, event, at=event.at, patient_id=patient_id, origin=origin, new=True)
         if isinstance(said, PastScore) and said.answers is not None:
-            facts.write(work.tx, said.answers, at=event.at, patient_id=patient_id, subject=f"history/{_what(event)}")
+            answers = PastAnswers(instrument=_what(event), items=tuple(said.answers.items.items()))
+            facts.write(work.tx, answers, at=event.at, patient_id=patient_id, subject=f"history/{_what(event)}")
     work.tx.event("history.imported", patient_id=patient_id, rows=len(chart.new))
 
 

@@ -48,6 +48,7 @@ from afterglow.store.patients import Identifiers
 from afterglow.usecases.contacts import Contact
 from afterglow.usecases.deciding import NextDecision
 from afterglow.usecases.forecast_queue import ForecastJob
+from afterglow.usecases.importing import PastAnswers
 from afterglow.usecases.jobs import ForecastPicture, ForecastRecord
 from afterglow.usecases.measures import Answering, CheckIn, Measured
 from afterglow.usecases.messages import OutgoingMessage, Route
@@ -113,9 +114,10 @@ KINDS: Mapping[str, type] = MappingProxyType(
         "course": TreatmentCourse,
         "session": TreatmentSession,
         "patient_access": PatientAccess,
+        "past_answers": PastAnswers,
         "past_score": RecordedScore,
         "past_session": RecordedSession,
-        "scale_answers": ScaleAnswers,
+        "scale_answers": ScaleAnswers,  # of imports before "past_answers": each held its whole instrument
         "scale_score": ScaleScore,
     }
 )

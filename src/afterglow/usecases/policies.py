@@ -22,7 +22,7 @@ from afterglow.clinic import (
 from afterglow.clinic.thresholds import SettingValue
 from afterglow.errors import Conflict, MissingValue, OutOfRange, PolicyUnsigned, WrongOrder, echo
 from afterglow.store import facts
-from afterglow.store.records import Store
+from afterglow.store.records import Clinic, Store
 from afterglow.usecases.desk import use_case, view
 from afterglow.usecases.people import Person
 from afterglow.usecases.work import STAFF, Work, Written
@@ -95,6 +95,19 @@ class PolicyLine:
     default: SettingValue
     value: SettingValue
     unit: str | None
+
+
+@use_case("policies.change_clinic", roles=(Role.ADMINISTRATOR,))
+def change_clinic(work: Work, *, name: str | None = None, time_zone: str | None = None) -> Clinic:
+    """The clinic's name or time zone; records are kept in UTC, so a zone changes what is shown and nothing else.
+
+    Raises: MissingValue; InputError for a name or zone that is refused.
+    """
+    if name is None and time_zone is None:
+        raise MissingValue("Nothing is changed", allowed="a name, a time zone or both", next_step="Give one of them")
+    before, after = work.tx.change_clinic(name=name, time_zone=time_zone)
+    work.about(renamed=before.name != after.name, zone_before=before.time_zone, zone=after.time_zone)
+    return after
 
 
 @use_case("policies.draft", roles=(Role.MEDICAL_DIRECTOR, Role.COMPLIANCE, Role.PRESCRIBER))

@@ -38,7 +38,7 @@ from afterglow.errors import (
     UnknownName,
     echo,
 )
-from afterglow.logs import say_fault
+from afterglow.logs import note, say_fault
 from afterglow.store.codec import canonical, to_data
 from afterglow.store.logins import keyed_digest
 from afterglow.store.records import Store
@@ -47,6 +47,7 @@ from afterglow.usecases.login import Proof, open_token
 from afterglow.usecases.signing import sign_by_token, signed_by
 from afterglow.usecases.work import Actor
 from afterglow.web.api_document import SIGNATURES, SIGNING, Sign, openapi
+from afterglow.web.api_fields import refused_fields
 from afterglow.web.api_routes import PREFIX, Listed, Route, find_route
 from afterglow.web.pages import status_of
 
@@ -124,6 +125,7 @@ class _Api:
 
     async def answer(self, request: Request) -> Response:
         """The answer to any request below `/api`."""
+        note(route=_template(str(request.scope["path"])))
         try:
             asked = _Asked(
                 method=request.method,
@@ -277,6 +279,14 @@ class _Buckets:
             )
 
 
+def _template(path: str) -> str:
+    """The address without what stands in it; `none` where nothing answers."""
+    if path in {f"{PREFIX}/openapi.json", f"{PREFIX}{SIGNATURES}"}:
+        return path
+    route, _ = find_route(path.removeprefix(PREFIX)) if path.startswith(f"{PREFIX}/") else (None, None)
+    return "none" if route is None else route.path
+
+
 def _document(asked: _Asked) -> Response:
     _check_method(asked, "GET")
     return Response(openapi(), media_type="application/json")
@@ -322,7 +332,7 @@ def _read_body(model: type[M], asked: _Asked) -> M:
     try:
         return model.model_validate_json(asked.body or b"{}", strict=True)
     except ValidationError as fault:
-        raise _refused_fields(fault) from None
+        raise refused_fields(fault, asked.body or b"{}") from None
 
 
 def _read_query(model: type[BaseModel], query: Sequence[tuple[str, str]]) -> BaseModel:
@@ -330,7 +340,7 @@ def _read_query(model: type[BaseModel], query: Sequence[tuple[str, str]]) -> Bas
     try:
         return model.model_validate_strings(dict(query), strict=False)
     except ValidationError as fault:
-        raise _refused_fields(fault) from None
+        raise refused_fields(fault, dict(query)) from None
 
 
 def _split_part(query: Sequence[tuple[str, str]]) -> tuple[_Part, tuple[tuple[str, str], ...]]:
@@ -363,20 +373,6 @@ def _seen_version(asked: _Asked) -> int:
             "The version is refused", observed=echo(said), allowed='one number, as in "3"', about="If-Match"
         )
     return int(found[1])
-
-
-def _refused_fields(fault: ValidationError) -> InputError:
-    """What does not fit, by field; never the value, which may be a patient's."""
-    said = []
-    for each in fault.errors(include_url=False, include_input=False, include_context=False)[:5]:
-        where = ".".join(str(step)[:40] for step in each["loc"]) or "the body"
-        said.append(f"{where}: {each['msg']}")
-    return InputError(
-        "The fields are refused",
-        observed="; ".join(said),
-        next_step=f"See {PREFIX}/openapi.json",
-        about=".".join(str(step)[:40] for step in fault.errors()[0]["loc"]) or None,
-    )
 
 
 def _check_sense(value: Any, where: tuple[str, ...]) -> None:

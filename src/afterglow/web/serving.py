@@ -21,10 +21,10 @@ import uvicorn
 from fastapi import FastAPI, Request
 
 from afterglow.errors import AfterglowError, InputError, UnreadableFile
-from afterglow.logs import gathering, say
+from afterglow.logs import Word, gathering, say
 from afterglow.logs import start as start_log
 from afterglow.settings import Settings
-from afterglow.store.audit import anchor
+from afterglow.store.audit import anchor, drain_spool
 from afterglow.store.records import Store
 from afterglow.usecases.post import run_due
 from afterglow.usecases.upkeep import opened
@@ -201,14 +201,13 @@ class RequestLog:
                     raise
                 await unexpected(Request(scope), fault)(scope, receive, answer)
             finally:
-                say(
-                    "request",
-                    method=scope["method"] if scope["method"] in _METHODS else "other",
-                    route=getattr(scope.get("route"), "path", "none"),
-                    status=status,
-                    milliseconds=round(1000 * (time.perf_counter() - began), 1),
-                    **about,
-                )
+                words: dict[str, Word] = {
+                    "method": scope["method"] if scope["method"] in _METHODS else "other",
+                    "route": getattr(scope.get("route"), "path", "none"),
+                    "status": status,
+                    "milliseconds": round(1000 * (time.perf_counter() - began), 1),
+                }
+                say("request", **(words | about))  # the API notes its own template
 
 
 class _Server(uvicorn.Server):
@@ -267,15 +266,30 @@ class Clocks:
 
     def _run(self) -> None:
         anchored = self._store.clock()
+        self._safely(self._drain)  # of a server that ended while the trail could not be written
         while not self._end.wait(self._every.total_seconds()):
-            try:
-                self._beside()
-                run_due(self._store, self._settings)
-                if self._store.clock() - anchored >= ANCHOR_EVERY:
-                    for clinic in self._store.clinics():
-                        anchor(self._store, clinic.id)
-                    anchored = self._store.clock()
-            except AfterglowError as fault:
-                self.faults += 1  # the database is away: the next round tries again
-                say("clocks.failed", code=fault.code)
+            self._safely(self._beside)
+            self._safely(self._drain)
+            self._safely(lambda: run_due(self._store, self._settings))
+            if self._store.clock() - anchored >= ANCHOR_EVERY and self._safely(self._anchor):
+                anchored = self._store.clock()
             self.rounds += 1
+
+    def _safely(self, work: Callable[[], object]) -> bool:
+        """Whether it could be done; where the database is away the next round tries again."""
+        try:
+            work()
+        except AfterglowError as fault:
+            self.faults += 1
+            say("clocks.failed", code=fault.code)
+            return False
+        return True
+
+    def _drain(self) -> None:
+        for clinic in self._store.clinics():
+            if moved := drain_spool(self._store, clinic.id):
+                say("spool.drained", events=moved)
+
+    def _anchor(self) -> None:
+        for clinic in self._store.clinics():
+            anchor(self._store, clinic.id)

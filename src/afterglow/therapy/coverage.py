@@ -84,6 +84,34 @@ COVERED: dict[Condition, dict[tuple[DrugForm, Route], CoveredTreatment]] = {
 """Derived from the arms that were fitted; a test compares them with `arm_designs`."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoveredPeople:
+    """The people and the length of follow-up that a condition's calibration figures are of.
+
+    Args:
+        until_days: the latest figure, after the first session.
+        baseline: lowest and highest mean of an arm before treatment, as a share of its scale's range.
+        mildest: an arm's mean less two standard deviations, the lowest of them, in the same share.
+        arms: patients in the smallest and in the largest arm.
+    """
+
+    until_days: float
+    baseline: tuple[float, float]
+    mildest: float
+    arms: tuple[int, int]
+
+
+COVERED_PEOPLE: dict[Condition, CoveredPeople] = {
+    Condition.DEPRESSION: CoveredPeople(until_days=385, baseline=(0.518, 0.668), mildest=0.332, arms=(11, 90)),
+    Condition.SUICIDAL_IDEATION: CoveredPeople(until_days=1, baseline=(0.247, 0.268), mildest=0, arms=(25, 47)),
+    Condition.PTSD: CoveredPeople(until_days=14, baseline=(0.525, 0.525), mildest=0.3, arms=(15, 15)),
+    Condition.PAIN: CoveredPeople(until_days=7, baseline=(0.71, 0.71), mildest=0.41, arms=(30, 30)),
+}
+"""Derived from the arms that were fitted, as `COVERED`; none of anxiety and cognition."""
+_OTHER_LEVEL = 0.05  # Assumption: of a scale's range; 3 points of MADRS make no other people
+_OLD_YEARS = 65.0  # The age groups of the esketamine label (spravato label, section 8.5).
+
+
 RELAPSE_MISSED = (
     "Relapse is predicted too early and too often where it could be checked: 73 % by day 49 and 87 % by day 77 in a "
     "cohort of a clinic, against 20 % and 40 % observed; 2 of 4 such figures lie inside their 90 % interval."
@@ -132,6 +160,69 @@ def outside_calibration(condition: Condition, regimen: Regimen, *, weight_kg: fl
                 *_schedule(_name(*one), sessions, known[one]),
             ]
     return tuple(said)
+
+
+def outside_people(
+    condition: Condition,
+    *,
+    until_h: float,
+    level: tuple[float, float] | None = None,
+    one_patient: bool = False,
+    age_years: float | None = None,
+    smallest_arm: int | None = None,
+) -> tuple[str, ...]:
+    """Sentences on who and how long no calibration figure covers, each with the range that is covered.
+
+    Args:
+        condition: what is treated; one without figures has no ranges, which `outside_calibration` says.
+        until_h: the latest time asked about, h since the first session.
+        level: score before treatment above the scale's lowest, and the scale's range, in points; None when unknown.
+        one_patient: whether the level is one patient's instead of an arm's mean. A trial lets in nobody mild, but
+            anybody severe, so then only a low level lies outside.
+        age_years: of the patient, or the mean age; None when unknown.
+        smallest_arm: patients of a trial's smallest arm; None for one patient.
+
+    >>> outside_people(Condition.PAIN, until_h=14 * 24.0)
+    ('Day 14 lies beyond the calibrated follow-up, up to day 7 after the first session: an extrapolation.',)
+    """
+    found, said = COVERED_PEOPLE.get(condition), []
+    if found is None:
+        return ()
+    if until_h / HOURS_PER_DAY > found.until_days + 1.0:
+        said.append(
+            f"Day {until_h / HOURS_PER_DAY:,.0f} lies beyond the calibrated follow-up, up to day "
+            f"{found.until_days:g} after the first session: an extrapolation."
+        )
+    if level is not None:
+        said += _level(*level, found, one_patient=one_patient)
+    if smallest_arm is not None and smallest_arm < found.arms[0]:
+        of = "patient" if smallest_arm == 1 else "patients"
+        said.append(
+            f"An arm of {smallest_arm} {of} lies outside the calibrated range, {found.arms[0]:g} to {found.arms[1]:g} "
+            "patients an arm: its effect and its interval are extrapolations."
+        )
+    if age_years is not None and age_years >= _OLD_YEARS:
+        said.append(
+            f"No calibration figure tells what an age of {_OLD_YEARS:g} or over changes: at {age_years:g} years the "
+            "drug's effect is that of younger adults with more doubt, an assumption."
+        )
+    return tuple(said)
+
+
+def _level(above: float, span: float, found: CoveredPeople, *, one_patient: bool) -> Iterator[str]:
+    """Whether a level before treatment lies outside."""
+    share, (low, high) = above / span, found.baseline
+    if one_patient and share < found.mildest:
+        yield (
+            f"A level before treatment of {100 * share:.0f} % of the scale's range is milder than the people of the "
+            f"calibration figures, {100 * found.mildest:.0f} % or more: an extrapolation."
+        )
+    elif not one_patient and not low - _OTHER_LEVEL <= share <= high + _OTHER_LEVEL:
+        covered = _range(round(100 * low), round(100 * high))
+        yield (
+            f"A mean baseline of {100 * share:.0f} % of the scale's range lies outside the calibrated range, {covered} "
+            "%: an extrapolation."
+        )
 
 
 def _name(drug: DrugForm, route: Route) -> str:

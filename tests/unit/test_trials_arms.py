@@ -248,7 +248,10 @@ SPRAYS = "{drug: esketamine, route: intranasal, dose: 84 mg, days: "
             ),
             [],
         ),
-        ("{drug: esketamine, route: intranasal, dose: 14 mg, days: [0]}", ["28 to 84 mg"]),
+        (
+            "{drug: esketamine, route: intranasal, dose: 14 mg, days: [0]}",
+            ["28 to 84 mg.*that the dose does nothing"],
+        ),
         (SPRAYS + "[0, 3, 17]}", []),
         (SPRAYS + "[0, 1]}", [r"sessions 1 days apart \(3 to 14\)"]),
         (SPRAYS + "[0, 7, 35]}", [r"sessions 28 days apart \(3 to 14\)"]),
@@ -259,6 +262,10 @@ SPRAYS = "{drug: esketamine, route: intranasal, dose: 84 mg, days: "
         ),
         ("{drug: racemic_ketamine, route: oral, dose: 100 mg, days: [0]}", ["No calibration figure of depression"]),
         (SPRAYS + "[0], condition: anxiety}", ["No calibration figure is of anxiety"]),
+        (
+            SPRAYS + "[0], condition: cognition}",
+            ["No calibration figure is of cognition", "helps or harms cognition is left out.*narrow is no knowledge"],
+        ),
         (
             (
                 "{drug: racemic_ketamine, route: iv, dose: 0.5 mg/kg, infusion: 40 min, days: [0, 3], "

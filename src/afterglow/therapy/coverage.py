@@ -122,6 +122,16 @@ DIFFERENCE_MISSED = (
 )
 """What validation on held-out figures of depression found (docs/validation/model.md, which a test compares)."""
 
+FIRST_HOURS = "Expectancy has no onset in this model: the first hours after a session are not to be read."
+COGNITION_LEAVES_OUT = (
+    "Whether the drug helps or harms cognition is left out: a drug effect of zero is assumed, without doubt, so a "
+    "difference between arms holds chance and error of measurement alone. That its band is narrow is no knowledge."
+)
+_WEAK = (
+    " Under it the effect fades along a curve whose shape is assumed: that little is predicted does not show that the "
+    "dose does nothing."
+)
+
 
 def outside_calibration(condition: Condition, regimen: Regimen, *, weight_kg: float | None = None) -> tuple[str, ...]:
     """Sentences on what of a treatment no calibration figure covers, each with the range that is covered.
@@ -138,7 +148,8 @@ def outside_calibration(condition: Condition, regimen: Regimen, *, weight_kg: fl
     """
     words, known = condition.words, COVERED[condition]
     if not known:
-        return (f"No calibration figure is of {words}: its values are assumed, and its bands say little.",)
+        left_out = (COGNITION_LEAVES_OUT,) if condition is Condition.COGNITION else ()
+        return (f"No calibration figure is of {words}: its values are assumed, and its bands say little.", *left_out)
     treatments: dict[tuple[DrugForm, Route], list[DoseAdministration]] = {}
     for given in regimen.administrations:
         treatments.setdefault((given.drug, given.route), []).append(given)
@@ -240,7 +251,8 @@ def _dose(sessions: list[DoseAdministration], found: CoveredTreatment, weight_kg
     if outside:
         worst = max(outside, key=lambda dose: max(dose / high, low / dose if dose else math.inf))
         unit = "mg/kg" if found.per_kg else "mg"
-        yield f"The dose of {worst:.3g} {unit} lies outside the calibrated range, {found.doses}: an extrapolation."
+        said = f"The dose of {worst:.3g} {unit} lies outside the calibrated range, {found.doses}: an extrapolation."
+        yield said + _WEAK if min(doses) < low else said
 
 
 def _infusion(sessions: list[DoseAdministration], found: CoveredTreatment) -> Iterator[str]:

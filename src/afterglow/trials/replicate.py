@@ -23,7 +23,13 @@ from afterglow.protocol import (
 )
 from afterglow.quantities import DrugForm, format_duration
 from afterglow.scales import Direction
-from afterglow.therapy.coverage import DIFFERENCE_MISSED, RELAPSE_MISSED, outside_calibration, outside_people
+from afterglow.therapy.coverage import (
+    DIFFERENCE_MISSED,
+    FIRST_HOURS,
+    RELAPSE_MISSED,
+    outside_calibration,
+    outside_people,
+)
 from afterglow.therapy.kinetics import FloatArray
 from afterglow.therapy.population import Circumstances, belief, load_population
 from afterglow.therapy.regimen import Regimen, Route
@@ -391,7 +397,7 @@ def _notes(protocol: TrialProtocol, evidence: str, status: str) -> tuple[str, ..
         notes.append(DIFFERENCE_MISSED)
     if protocol.condition is Condition.DEPRESSION and protocol.observe and protocol.observe.relapse:
         notes.append(RELAPSE_MISSED)
-    notes.append("Expectancy has no onset in this model: the first hours after a session are not to be read.")
+    notes.append(FIRST_HOURS)
     if protocol.dropout:
         basis = protocol.dropout.source
         notes.append(

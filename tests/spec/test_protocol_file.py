@@ -186,7 +186,7 @@ MISTAKES = {
     ("racemic_ketamine", "ketamine"): ":4: drug is not known; found 'ketamine'; allowed: racemic_ketamine, esketamine.",
     ("route: iv", "route: inhaled"): ":5: route is not known; found 'inhaled'; allowed: iv, intranasal, im, sc",
     ("scale: MADRS, ", "scale: MADRX, "): ":12: population.scale is not known; found 'MADRX'; allowed: MADRS",
-    ("  scale: MADRS\n", "  scale: MADRX\n"): "scales: {MADRX: [0, 80]}",
+    ("  scale: MADRS\n", "  scale: MADRX\n"): "scales: {MADRX: [LOWEST, HIGHEST]}",
     ("murrough2013_ajp", "murrough2013_apj"): ":26: No trial has this key; found 'murrough2013_apj'",
     ("ket05", "ket5"): ":26: murrough2013_ajp has no arm of this name; found 'ket5'; allowed: ket05, midaz.",
     # quantities

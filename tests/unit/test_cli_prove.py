@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from afterglow.render.proof import (
     rank_chart,
 )
 from afterglow.render.report import report_html
+from afterglow.render.text import text_width
 from afterglow.usecases import proving
 from afterglow.usecases.proof_report import proof_charts, proof_document, proof_page, proof_report
 from afterglow.usecases.proving import SETTINGS, ProofAnswer, Size, prove_forecast
@@ -158,7 +160,7 @@ def test_the_command_says_it_and_writes_what_is_asked_for(
     assert (tmp_path / "proof.html").exists()
     assert json.loads(CliRunner().invoke(app, ["prove", "--json"]).output)["schema"] == "afterglow.prove/1"
     assert asked == [proving.QUICK, proving.FULL]
-    with pytest.raises(UnwritableFile, match="cannot be written"):
+    with pytest.raises(UnwritableFile, match="The place of the file is refused"):
         raise (
             CliRunner().invoke(app, ["prove", "--page", str(tmp_path / "no" / "where" / "x.md")]).exception or KeyError
         )
@@ -196,8 +198,30 @@ def test_ranks_name_the_most_uneven_panel() -> None:
         RankPanel(name="odd", counts=(9, 1), unevenness=6.4),
     )
     found = rank_chart(RankData(title="T", panels=panels))
-    assert "Most uneven of those as modelled: odd, chi-squared 6.4 on 1 degrees of freedom." in found.summary
+    assert "Most uneven of those drawn: odd, chi-squared 6.4 on 1 degrees of freedom." in found.summary
     assert found.table.rows[1] == ("odd", "6.4", "9 1")
+    assert found.summary.endswith("degrees of freedom.")
+    more = rank_chart(RankData(title="T", panels=panels, beyond="Over all leads: odd after 1 day, 7.0."))
+    assert more.summary.endswith("degrees of freedom. Over all leads: odd after 1 day, 7.0.")
+
+
+def test_no_label_of_a_policy_covers_another() -> None:
+    """As the shipped proof found them where sessions add up much: 50 % stood over 2-weekly."""
+    places = (("weekly", 13.0, 19.1), ("2-weekly", 6.5, 22.7), ("4-weekly", 3.0, 27.9))
+    points = [
+        *(PolicyPoint(name=a, short=a, sessions=b, days=c, days_se=1.0, kind="calendar") for a, b, c in places),
+        *(
+            PolicyPoint(name=a, short=a, sessions=b, days=c, days_se=1.0, kind="forecast")
+            for a, b, c in (("10 %", 9.28, 19.5), ("20 %", 8.45, 20.0), ("50 %", 6.34, 22.2))
+        ),
+        PolicyPoint(name="scale", short="", sessions=3.0, days=38.3, days_se=1.0, kind="reactive"),
+    ]
+    found = policy_chart(PolicyData(title="T", worlds=tuple((name, tuple(points)) for name in ("a", "b", "c"))))
+    pattern = r'<text x="([0-9.]+)" y="([0-9.]+)"[^>]*paint-order="stroke">([^<]+)<'
+    labels = [(float(x), float(y), text_width(words, 12.5)) for x, y, words in re.findall(pattern, str(found.svg))]
+    assert len(labels) == 18
+    for (x, y, width), (other_x, other_y, other_width) in combinations(labels, 2):
+        assert abs(y - other_y) >= 12.5 or x + width <= other_x or other_x + other_width <= x
 
 
 def test_policies_name_the_fewest_and_the_most_days() -> None:

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from afterglow.cli.app import app
-from afterglow.errors import InputError, UnknownName
+from afterglow.errors import InputError, UnknownName, UnwritableFile
 from afterglow.provenance import Role
 from afterglow.render.report import report_html
 from afterglow.therapy.calibrated import read_calibrated
@@ -61,6 +61,31 @@ def run(*words: str) -> str:
     result = CliRunner().invoke(app, list(words), catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return result.output
+
+
+@pytest.mark.parametrize(
+    ("words", "place"),
+    [
+        (("calibrate", "--out"), "no/such/folder/population.json"),
+        (("calibrate", "--page"), "."),
+        (("validate", "--page"), "no/such/folder/model.md"),
+        (("prove", "--page"), "no/such/folder/forecast.md"),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_refused_before_the_work(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, words: tuple[str, ...], place: str
+) -> None:
+    def never(**_: object) -> None:
+        raise AssertionError("it was computed")
+
+    for work in (
+        "trials.calibration_report.calibrate_all",
+        "usecases.validating.validate_model",
+        "usecases.proving.prove_forecast",
+    ):
+        monkeypatch.setattr(f"afterglow.{work}", never)
+    with pytest.raises(UnwritableFile, match="The place of the file is refused"):
+        CliRunner().invoke(app, [*words, str(tmp_path / place)], catch_exceptions=False)
 
 
 @pytest.mark.usefixtures("quick")

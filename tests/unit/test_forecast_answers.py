@@ -379,6 +379,21 @@ def test_a_search_that_does_not_settle_gets_no_forecast(monkeypatch: pytest.Monk
             WarningCode.UNUSUAL_DOSE,
             "1.2 mg/kg",
         ),
+        (
+            course(scores((-1, 8)), Regimen((INFUSION,)), now_h=1.0),
+            WarningCode.OUT_OF_RANGE,
+            "level before treatment of 30 % of the scale's range is milder",
+        ),
+        (
+            replace(course(scores((-1, 20)), Regimen((INFUSION,)), now_h=1.0), age_years=75.0),
+            WarningCode.OUT_OF_RANGE,
+            "at 75 years",
+        ),
+        (
+            course(scores((-1, 20), (9_600, 9)), Regimen((INFUSION,)), now_h=9_600.0),
+            WarningCode.OUT_OF_RANGE,
+            "Day 400 lies beyond the calibrated follow-up, up to day 385",
+        ),
     ],
 )
 def test_a_reader_is_warned(given: ForecastInput, code: WarningCode, words: str) -> None:

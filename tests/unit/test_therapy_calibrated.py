@@ -1,13 +1,26 @@
 """The population file is sealed, and fits one version of the model and its priors."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
-from afterglow.errors import InvalidData
+from afterglow.errors import AfterglowError, Conflict, InvalidData, UnreadableFile
 from afterglow.therapy import calibrated
-from afterglow.therapy.calibrated import SHIPPED, Learnt, read_calibrated, shipped_calibration, write_calibrated
+from afterglow.therapy.calibrated import (
+    SHIPPED,
+    Learnt,
+    calibration_in_use,
+    choose_calibration,
+    load_calibrated,
+    read_calibrated,
+    shipped_calibration,
+    write_calibrated,
+)
 from afterglow.therapy.population import (
     BETWEEN,
     Belief,
@@ -175,3 +188,76 @@ def test_deviates_of_the_shipped_population_have_its_covariance() -> None:
     after = load_population(Condition.DEPRESSION)
     deviates = np.random.default_rng(7).standard_normal((20_000, len(after.uncertain)))
     assert after.shifts(deviates).std(axis=0) == pytest.approx(after.doubt_sds, rel=0.025)
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "words"),
+    [
+        (None, UnreadableFile, "No such file"),
+        (b"\xff\xfe\x00population", UnreadableFile, "no text in UTF-8"),
+        (b"[" * 100_000, InvalidData, "truncated or not one"),
+        (b"", InvalidData, "truncated or not one"),
+    ],
+)
+def test_a_file_that_is_no_population_is_refused(
+    tmp_path: Path, content: bytes | None, kind: type[AfterglowError], words: str
+) -> None:
+    file = tmp_path / "population.json"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(kind, match=words) as caught:
+        load_calibrated(file)
+    assert "--population" in str(caught.value)
+
+
+def test_a_shift_that_is_no_number_is_refused() -> None:
+    learnt = json.loads(SHIPPED.read_text())["learnt"]
+    learnt["depression"]["shift"][0] = float("nan")
+    with pytest.raises(InvalidData, match="finite"):
+        read_calibrated(sealed(learnt=learnt), file="population.json")
+
+
+def test_another_population_is_chosen_once_and_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(calibrated, "_chosen", [])
+    assert calibration_in_use() is shipped_calibration()
+    (tmp_path / "population.json").write_text(sealed(seed=7))
+    other = load_calibrated(tmp_path / "population.json")
+    choose_calibration(other)
+    choose_calibration(other)
+    assert calibration_in_use() is other
+    assert other.version == f"{shipped_calibration().version}+{other.digest[:8]}"
+    with pytest.raises(Conflict, match="in use already"):
+        choose_calibration(shipped_calibration())
+
+
+def test_commands_rest_on_a_population_file(tmp_path: Path) -> None:
+    """In processes of their own, as a person runs them; two cores, so that the workers rest on it too."""
+    learnt = json.loads(SHIPPED.read_text())["learnt"]
+    at = learnt["depression"]["names"].index("largest_drug_relief")
+    learnt["depression"]["shift"][at] -= 3.0
+    file, plan = tmp_path / "population.json", tmp_path / "plan.yaml"
+    file.write_text(sealed(learnt=learnt))
+    plan.write_text(
+        "{drug: racemic_ketamine, route: iv, dose: 0.5 mg/kg, infusion: 40 min, days: [0], control: midazolam, "
+        "arm: both, population: {scale: MADRS, baseline_mean: 32, baseline_sd: 6}, observe: {times: [24 h]}, "
+        "design: {sizes: [20]}}"
+    )
+
+    def asked(*options: str | Path) -> dict[str, Any]:
+        words = ["design", str(plan), "--trials", "250", "--cores", "2", "--json", *map(str, options)]
+        return cast("dict[str, Any]", json.loads(afterglow(*words).stdout))
+
+    shipped, other = asked(), asked("--population", file)
+    assert shipped["model"].endswith(shipped_calibration().version)
+    assert other["model"] == f"{shipped['model']}+{json.loads(file.read_text())['digest'][:8]}"
+    assert (
+        other["comparisons"][0]["estimate"] > shipped["comparisons"][0]["estimate"] + 1.0
+    )  # less of the drug, a smaller fall
+    refused = afterglow("replicate", str(plan), "--population", str(tmp_path / "none.json"))
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "The population file cannot be read" in refused.stderr
+
+
+def afterglow(*words: str) -> subprocess.CompletedProcess[str]:
+    program = "from afterglow.cli import main; main()"
+    return subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, check=False)

@@ -12,7 +12,7 @@ from afterglow.protocol import AtRisk, parse_protocol
 from afterglow.provenance import Role, Verified
 from afterglow.quantities import DrugForm
 from afterglow.records import Record
-from afterglow.therapy.coverage import COVERED, outside_calibration
+from afterglow.therapy.coverage import COVERED, COVERED_PEOPLE, outside_calibration, outside_people
 from afterglow.therapy.population import Belief
 from afterglow.therapy.regimen import Regimen, Route, repeat
 from afterglow.therapy.setting import Condition, Setting
@@ -193,6 +193,43 @@ def test_what_is_covered_is_what_was_fitted() -> None:
             assert ((min(gaps), max(gaps)) if gaps else None) == covered.gaps_days
 
 
+def test_the_people_covered_are_those_of_what_was_fitted() -> None:
+    fitted = [f for f in scored_figures() if f.trial.role is Role.CALIBRATION and f.control is None]
+    assert {f.condition for f in fitted} == set(COVERED_PEOPLE)
+    for condition, covered in COVERED_PEOPLE.items():
+        some = [f for f in fitted if f.condition is condition]
+        levels = []
+        for f in some:
+            (mean, sd), bounds = f.arm.baseline[f.scale], scale_rule(f.scale, f.arm).bounds
+            levels.append([(x - bounds.lowest) / (bounds.highest - bounds.lowest) for x in (mean, mean - 2 * sd)])
+        means, mildest = zip(*levels, strict=True)
+        assert (min(means), max(means)) == pytest.approx(covered.baseline, abs=5e-4)
+        assert max(0.0, min(mildest)) == pytest.approx(covered.mildest, abs=5e-4)
+        assert max(f.time_h for f in some) == covered.until_days * 24.0
+        sizes = [f.arm.n for f in some if f.arm.n is not None]
+        assert (min(sizes), max(sizes)) == covered.arms
+
+
+def test_people_and_follow_up_outside_are_said_with_the_range() -> None:
+    depression = Condition.DEPRESSION
+    assert outside_people(depression, until_h=386 * 24.0, level=(35, 60), age_years=64.0, smallest_arm=11) == ()
+    found = outside_people(depression, until_h=3_650 * 24.0, level=(8, 60), age_years=75.0, smallest_arm=2)
+    expected = [
+        "Day 3,650 lies beyond .* up to day 385",
+        "mean baseline of 13 % .*, 52 to 67 %:",
+        "An arm of 2 patients .*, 11 to 90 patients",
+        "an age of 65 or over changes: at 75 years",
+    ]
+    assert len(found) == len(expected)
+    assert all(re.search(part, sentence) for part, sentence in zip(expected, found, strict=True))
+    assert "An arm of 1 patient lies" in outside_people(depression, until_h=0.0, smallest_arm=1)[0]
+    assert len(outside_people(depression, until_h=0.0, level=(43.5, 60))) == 1
+    # One patient: trials let in nobody mild, but anybody severe.
+    assert outside_people(depression, until_h=0.0, level=(58, 60), one_patient=True) == ()
+    assert "33 % or more" in outside_people(depression, until_h=0.0, level=(19, 60), one_patient=True)[0]
+    assert outside_people(Condition.COGNITION, until_h=1e6, level=(0, 60), age_years=90.0) == ()
+
+
 SPRAYS = "{drug: esketamine, route: intranasal, dose: 84 mg, days: "
 
 
@@ -211,7 +248,10 @@ SPRAYS = "{drug: esketamine, route: intranasal, dose: 84 mg, days: "
             ),
             [],
         ),
-        ("{drug: esketamine, route: intranasal, dose: 14 mg, days: [0]}", ["28 to 84 mg"]),
+        (
+            "{drug: esketamine, route: intranasal, dose: 14 mg, days: [0]}",
+            ["28 to 84 mg.*that the dose does nothing"],
+        ),
         (SPRAYS + "[0, 3, 17]}", []),
         (SPRAYS + "[0, 1]}", [r"sessions 1 days apart \(3 to 14\)"]),
         (SPRAYS + "[0, 7, 35]}", [r"sessions 28 days apart \(3 to 14\)"]),
@@ -222,6 +262,10 @@ SPRAYS = "{drug: esketamine, route: intranasal, dose: 84 mg, days: "
         ),
         ("{drug: racemic_ketamine, route: oral, dose: 100 mg, days: [0]}", ["No calibration figure of depression"]),
         (SPRAYS + "[0], condition: anxiety}", ["No calibration figure is of anxiety"]),
+        (
+            SPRAYS + "[0], condition: cognition}",
+            ["No calibration figure is of cognition", "helps or harms cognition is left out.*narrow is no knowledge"],
+        ),
         (
             (
                 "{drug: racemic_ketamine, route: iv, dose: 0.5 mg/kg, infusion: 40 min, days: [0, 3], "

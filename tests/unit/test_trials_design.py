@@ -15,6 +15,8 @@ from scipy import stats
 
 from afterglow.errors import Conflict, InputError, MissingValue, NotFound, UnwritableFile
 from afterglow.protocol import Analysis, Dropout, Endpoint, MaintenanceArm, TrialDesign, TrialProtocol, parse_protocol
+from afterglow.therapy import calibrated
+from afterglow.therapy.calibrated import shipped_calibration
 from afterglow.trials import Basis, DesignChunk, DesignTask, Masking, design_tasks, here, on_cluster, run_design
 from afterglow.trials import simulate_trials as simulate
 from afterglow.trials.running import Runner, Work
@@ -416,8 +418,10 @@ def test_a_protocol_already_masked_is_not_masked_again() -> None:
 
 
 def test_processes_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    from afterglow.trials.running import _one_thread  # noqa: PLC0415
+    from afterglow.trials.running import _begin  # noqa: PLC0415
 
     monkeypatch.setenv("NUMBA_NUM_THREADS", "8")
-    _one_thread()
+    monkeypatch.setattr(calibrated, "_chosen", [])
+    _begin(shipped_calibration())
+    assert calibrated.calibration_in_use() is shipped_calibration()
     assert os.environ["NUMBA_NUM_THREADS"] == "1"

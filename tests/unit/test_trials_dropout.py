@@ -134,3 +134,20 @@ def test_the_command_shows_both(tmp_path: Path) -> None:
 def test_a_prediction_says_whose_scores_count() -> None:
     found: list[Prediction] = list(predicted(LEAVING).predictions)
     assert all((p.analysis is None) == (p.statistic is Statistic.STAYING_PCT) for p in found)
+
+
+def test_completers_flatter_in_a_cohort_of_a_clinic_too() -> None:
+    """With 30 % of the unimproved leaving after each visit a third is gone by day 12."""
+    cohort = parse_protocol(
+        "{drug: racemic_ketamine, route: iv, dose: 0.5 mg/kg, infusion: 40 min, days: [0, 2, 4, 7, 9, 11], "
+        "population: {scale: MADRS, n: 50, baseline_mean: 32, baseline_sd: 6, enrolment: clinic}, "
+        "observe: {times: [2 d, 4 d, 7 d, 12 d, 28 d], response: 50 %}, "
+        "dropout: {unimproved: 30 %, recovered: 3 %, source: assumed}}"
+    )
+    found = replicate(cohort, n_draws=32, patients_per_draw=32)
+    response = {
+        (p.time_h / 24.0, p.analysis): p.value for p in found.predictions if p.statistic is Statistic.RESPONSE_PCT
+    }
+    for day in (12.0, 28.0):
+        gain = response[day, Analysis.COMPLETERS] - response[day, Analysis.INTENTION_TO_TREAT]
+        assert 2.0 < gain < 12.0

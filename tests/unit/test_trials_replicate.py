@@ -126,6 +126,14 @@ def test_what_a_replication_rests_on() -> None:
     assert "Relapse is judged among those at risk at 24 h after the first session." in text
 
 
+def test_people_and_follow_up_beyond_calibration_are_said() -> None:
+    asked = protocol(who=", n_control: 2", times="24 h, 3650 d")
+    text = " ".join(predicted(asked).notes)
+    assert "Day 3,650 lies beyond the calibrated follow-up" in text
+    assert "An arm of 2 patients lies outside" in text
+    assert "calibrated range" not in " ".join(predicted(protocol(observe=WEEKS)).notes)
+
+
 def test_a_control_arm_alone_credits_no_drug() -> None:
     found = predicted(protocol(arm="control"))
     assert "upper bound" not in " ".join(found.notes)

@@ -105,6 +105,27 @@ def test_relief_that_a_few_sessions_bring_is_lost_by_more_people_later() -> None
     assert PREDICTED["C26"].value < PREDICTED["C27"].value
 
 
+@pytest.mark.parametrize(
+    ("claim", "words"),
+    [
+        ("C06", "the first hours after a session are not to be read"),
+        ("C24", "the first hours after a session are not to be read"),
+        ("C12", "Differences from control are predicted too large"),
+        ("C26", "Relapse is predicted too early"),
+        ("C29", "helps or harms cognition is left out"),
+        ("C32", "any of several sessions"),
+        ("C33", "predicted too slowly"),
+    ],
+)
+def test_what_counts_against_a_number_stands_beside_it(claim: str, words: str) -> None:
+    assert words in claim_sentence(PREDICTED[claim])
+
+
+def test_only_the_first_hours_are_said_to_be_unreadable() -> None:
+    said = {claim for claim, found in PREDICTED.items() if "first hours" in claim_sentence(found)}
+    assert said == {claim for claim, one in ASKED.items() if isinstance(one, AskedOfTrial) and one.time_h < 24.0}
+
+
 def test_verdict_and_model_stand_together_in_text_document_report_and_page() -> None:
     sentences = {claim: claim_sentence(found) for claim, found in claim_predictions().items()}
     text = " ".join(CliRunner().invoke(app, ["evidence", "claims"]).output.split())

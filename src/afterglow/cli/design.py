@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from afterglow.cli.modelling import AsJson, ProtocolFile, Seed
+from afterglow.cli.modelling import AsJson, PopulationFile, ProtocolFile, Seed
 from afterglow.cli.output import Report, console, named, print_json, print_table, progress, write_report
 from afterglow.protocol import read_protocol, require_design
 
@@ -39,6 +39,7 @@ def design_command(
             show_default=False,
         ),
     ] = None,
+    population: PopulationFile = None,
     seed: Seed = 0,
     as_json: AsJson = False,
     report: Report = None,
@@ -47,6 +48,7 @@ def design_command(
 
     Example: afterglow design examples/maintenance_trial.yaml --results out/plan.jsonl --report out/plan.html
     """
+    del population  # its reader put it to use
     from afterglow.trials import here, on_cluster  # noqa: PLC0415
     from afterglow.usecases.designing import design  # noqa: PLC0415
 

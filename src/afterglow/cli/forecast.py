@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from afterglow.cli.modelling import AsJson, Seed
+from afterglow.cli.modelling import AsJson, PopulationFile, Seed
 from afterglow.cli.output import Report, console, named, print_facts, print_json, print_table, progress, write_report
 from afterglow.errors import InputError, OutOfRange, echo
 from afterglow.protocol import CourseRecord, place_in_protocol, read_course, read_protocol, read_time
@@ -57,6 +57,7 @@ def forecast_command(
             show_default=False,
         ),
     ] = None,
+    population: PopulationFile = None,
     seed: Seed = 0,
     as_json: AsJson = False,
     report: Report = None,
@@ -65,6 +66,7 @@ def forecast_command(
 
     Example: afterglow forecast examples/course.csv --limit "20 %" --report out/course.html
     """
+    del population  # its reader put it to use
     read = read_course(course)
     planned = None if plan is None else read_protocol(plan)
     fraction = _limit(limit)

@@ -25,6 +25,28 @@ Seed = Annotated[int, typer.Option("--seed", min=0, help="Same seed, same virtua
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON (a versioned schema) instead of text.")]
 
 
+def _use_population(path: Path | None) -> Path | None:
+    """Let the command rest on a population file, read and checked before anything is computed."""
+    if path is not None:
+        from afterglow.therapy.calibrated import choose_calibration, load_calibrated  # noqa: PLC0415  --help is light
+
+        choose_calibration(load_calibrated(path))
+    return path
+
+
+PopulationFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--population",
+        metavar="FILE",
+        help="Rest on a population file that `afterglow calibrate --out` wrote, instead of the shipped one.",
+        callback=_use_population,
+        show_default=False,
+    ),
+]
+"""The option of every command that predicts relief; its callback puts the file to use."""
+
+
 def expose_command(
     protocol: ProtocolFile,
     site: Annotated[
@@ -68,11 +90,18 @@ def expose_command(
         _print_exposure(answer)
 
 
-def replicate_command(protocol: ProtocolFile, seed: Seed = 0, as_json: AsJson = False, report: Report = None) -> None:
+def replicate_command(
+    protocol: ProtocolFile,
+    population: PopulationFile = None,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+    report: Report = None,
+) -> None:
     """Predict what a trial would report, beside what was published.
 
     Example: afterglow replicate examples/murrough2013.yaml --report out/murrough2013.html
     """
+    del population  # its reader put it to use
     from afterglow.usecases.contracts import replicate_document  # noqa: PLC0415
     from afterglow.usecases.modelling import replicate_beside_published, trajectories  # noqa: PLC0415
 

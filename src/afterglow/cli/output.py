@@ -91,6 +91,31 @@ def _problem(path: Path) -> str | None:
     """What is wrong with the place of a report; one missing folder is made later."""
     if path.suffix.lower() not in {".html", ".htm"}:
         return "which does not end in .html"
+    problem = _place_problem(path)
+    if problem is not None or not path.exists():
+        return problem
+    with path.open(encoding="utf-8", errors="replace") as old:
+        ours = f'name="generator" content="{reporting.GENERATOR}"' in old.read(_REPORT_HEAD)
+    return None if ours else "which exists and is no report of Afterglow"
+
+
+def checked_place(path: Path | None) -> Path | None:
+    """Refuse a place for a file before the minutes that it takes to compute what is written there.
+
+    Raises: UnwritableFile.
+    """
+    problem = None if path is None else _place_problem(path)
+    if problem is not None:
+        raise UnwritableFile(
+            "The place of the file is refused",
+            observed=f"{str(path)!r}, {problem}",
+            next_step="Choose a file in a folder that you may write to",
+        )
+    return path
+
+
+def _place_problem(path: Path) -> str | None:
+    """What is wrong with the place of a file; one missing folder is made later."""
     if path.is_dir():
         return "which is a folder"
     folder = path.parent if path.parent.exists() else path.parent.parent
@@ -98,13 +123,9 @@ def _problem(path: Path) -> str | None:
         return "whose folder does not exist"
     if not os.access(folder, os.W_OK):
         return "whose folder may not be written to"
-    if not path.exists():
-        return None
-    if not path.is_file() or not os.access(path, os.R_OK | os.W_OK):
+    if path.exists() and not (path.is_file() and os.access(path, os.R_OK | os.W_OK)):
         return "which may not be written to"
-    with path.open(encoding="utf-8", errors="replace") as old:
-        ours = f'name="generator" content="{reporting.GENERATOR}"' in old.read(_REPORT_HEAD)
-    return None if ours else "which exists and is no report of Afterglow"
+    return None
 
 
 Report = Annotated[

@@ -7,8 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from afterglow.cli.modelling import AsJson
-from afterglow.cli.output import Report, console, print_json, print_table, progress, write_report, write_text
+from afterglow.cli.modelling import AsJson, PopulationFile
+from afterglow.cli.output import (
+    Report,
+    checked_place,
+    console,
+    print_json,
+    print_table,
+    progress,
+    write_report,
+    write_text,
+)
 
 if TYPE_CHECKING:  # --help must not load the model
     from afterglow.usecases.proving import ProofAnswer
@@ -23,9 +32,11 @@ def prove_command(
             "--page",
             metavar="FILE.md",
             help="Also write the page of the documentation; its pictures go to ../images beside it.",
+            callback=checked_place,
             show_default=False,
         ),
     ] = None,
+    population: PopulationFile = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Same seed, same simulated patients.")] = 1,
     as_json: AsJson = False,
     report: Report = None,
@@ -34,6 +45,7 @@ def prove_command(
 
     Example: afterglow prove --report out/proof.html
     """
+    del population  # its reader put it to use
     from afterglow.usecases.proof_report import proof_document, proof_page, proof_report  # noqa: PLC0415
     from afterglow.usecases.proving import FULL, QUICK, prove_forecast  # noqa: PLC0415
 

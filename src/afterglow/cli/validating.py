@@ -9,8 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from afterglow.cli.modelling import AsJson, Seed
-from afterglow.cli.output import Report, console, print_json, print_table, progress, write_report, write_text
+from afterglow.cli.modelling import AsJson, PopulationFile, Seed
+from afterglow.cli.output import (
+    Report,
+    checked_place,
+    console,
+    print_json,
+    print_table,
+    progress,
+    write_report,
+    write_text,
+)
 from afterglow.errors import InputError
 from afterglow.therapy.setting import Condition
 
@@ -23,6 +32,7 @@ Page = Annotated[
         "--page",
         metavar="OUT.md",
         help="Also write the page of the documentation; pictures of a validation go to ../images beside it.",
+        callback=checked_place,
         show_default=False,
     ),
 ]
@@ -31,7 +41,13 @@ Page = Annotated[
 def calibrate_command(
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="FILE", help="Write the population file (JSON).", show_default=False),
+        typer.Option(
+            "--out",
+            metavar="FILE",
+            help="Write the population file (JSON), which --population of other commands reads.",
+            callback=checked_place,
+            show_default=False,
+        ),
     ] = None,
     page: Page = None,
     leave_out: Annotated[
@@ -138,11 +154,18 @@ def _value(text: str) -> tuple[str, float]:
     return name, value
 
 
-def validate_command(page: Page = None, seed: Seed = 0, as_json: AsJson = False, report: Report = None) -> None:
+def validate_command(
+    page: Page = None,
+    population: PopulationFile = None,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+    report: Report = None,
+) -> None:
     """Predict every applicable published figure; takes some minutes.
 
     Example: afterglow validate --report out/validation.html --page model.md
     """
+    del population  # its reader put it to use
     from afterglow.usecases.validating import validate_document, validate_model  # noqa: PLC0415
     from afterglow.usecases.validation_charts import validation_page, validation_report  # noqa: PLC0415
 

@@ -10,7 +10,7 @@ from afterglow.forecast.linking import LinkedScale
 from afterglow.forecast.update import Posterior
 from afterglow.quantities import HOURS_PER_DAY
 from afterglow.scales import reliable_change, score_total
-from afterglow.therapy.coverage import RELAPSE_MISSED, outside_calibration
+from afterglow.therapy.coverage import RELAPSE_MISSED, outside_calibration, outside_people
 from afterglow.therapy.exposure import check_doses
 from afterglow.therapy.setting import Condition
 
@@ -79,6 +79,16 @@ def _of_sessions(case: Case) -> Iterator[tuple[WarningCode, str]]:
     if given.condition is not Condition.DEPRESSION:
         yield WarningCode.OUT_OF_RANGE, f"{given.condition.heading}: {case.population.evidence}"
     for text in outside_calibration(given.condition, case.sessions, weight_kg=given.weight_kg):
+        yield WarningCode.OUT_OF_RANGE, text
+    scale, starts_h = case.scales[-1], case.sessions.starts_h
+    known = scale.measured and not scale.percent
+    for text in outside_people(
+        given.condition,
+        until_h=max(given.now_h, *starts_h) - starts_h[0] if starts_h else 0.0,
+        level=(scale.level, scale.highest - scale.lowest) if known else None,
+        one_patient=True,
+        age_years=given.age_years,
+    ):
         yield WarningCode.OUT_OF_RANGE, text
     weight_kg = _REFERENCE_WEIGHT_KG if given.weight_kg is None else given.weight_kg
     for text in check_doses(case.sessions, weight_kg=weight_kg):

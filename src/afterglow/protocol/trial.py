@@ -504,7 +504,7 @@ def _check_scale_name(protocol: TrialProtocol, part: Population | ObservationPla
             f"{about} is not known",
             observed=repr(part.scale),
             allowed=fault.allowed,
-            next_step=f"For another scale give its lowest and highest score: scales: {{{part.scale}: [0, 80]}}",
+            next_step=f"For another scale give both ends of its range: scales: {{{part.scale}: [LOWEST, HIGHEST]}}",
             about=about,
         ) from None
     except NoModel as fault:

@@ -77,10 +77,11 @@ class RankPanel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RankData:
-    """Rank histograms side by side."""
+    """Rank histograms side by side; `beyond` is a sentence on those that are not drawn."""
 
     title: str
     panels: tuple[RankPanel, ...]
+    beyond: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +102,9 @@ class PolicyData:
 
     title: str
     worlds: tuple[tuple[str, tuple[PolicyPoint, ...]], ...]
+
+
+_LABELS_APART = 13.0  # px between two labels of 12.5 px
 
 
 # Marks in rows
@@ -202,8 +206,8 @@ def rank_chart(data: RankData) -> Chart:
     worst = max(data.panels, key=lambda panel: panel.unevenness)
     sentence = (
         f"Where the next score lay in its prediction, in {len(worst.counts)} equal bins: flat where it is right. "
-        f"Most uneven of those as modelled: {worst.name}, chi-squared {worst.unevenness:.1f} on "
-        f"{len(worst.counts) - 1} degrees of freedom."
+        f"Most uneven of those drawn: {worst.name}, chi-squared {worst.unevenness:.1f} on "
+        f"{len(worst.counts) - 1} degrees of freedom.{data.beyond and f' {data.beyond}'}"
     )
     table = Table(
         caption=f"{data.title}: patients by bin",
@@ -366,7 +370,7 @@ def _policy_label(
         (
             y
             for y in places
-            if not any(x < end and start < x + width and abs(y - other) < 14 for start, end, other in taken)
+            if not any(x < end and start < x + width and abs(y - other) < _LABELS_APART for start, end, other in taken)
         ),
         places[0],
     )

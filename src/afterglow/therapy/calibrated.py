@@ -10,14 +10,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from afterglow.errors import InvalidData, Place
+from afterglow.errors import Conflict, InvalidData, Place, UnreadableFile
 from afterglow.therapy.kinetics import FloatArray
 
 MODEL = "afterglow relief 2"
@@ -26,7 +26,7 @@ MODEL = "afterglow relief 2"
 PRIORS = Path(__file__).parent / "data" / "population.yaml"
 SHIPPED = Path(__file__).parent / "data" / "population.json"
 _FIRST = "depression"  # every file has it: the other conditions start from it
-_AGAIN = "Make it again with `afterglow calibrate`, or put the shipped file back"
+_AGAIN = "Make one with `afterglow calibrate --out FILE` and name it with --population, or install Afterglow again"
 _DIGITS = 6  # written, so that the file does not depend on the last bits of a machine
 
 
@@ -121,7 +121,7 @@ def read_calibrated(text: str, *, file: str) -> Calibrated:
         content = json.loads(text)
         digest = content.pop("digest")
         computed = _digest(content)
-    except (ValueError, AttributeError, KeyError, TypeError):
+    except (ValueError, AttributeError, KeyError, TypeError, RecursionError):
         raise InvalidData(
             "The population file is truncated or not one", place=Place(file=file), next_step=_AGAIN
         ) from None
@@ -162,6 +162,27 @@ def read_calibrated(text: str, *, file: str) -> Calibrated:
         ) from None
 
 
+def load_calibrated(path: Path) -> Calibrated:
+    """A population file from where it lies; the version of one that is not the shipped one tells its digest.
+
+    Raises: UnreadableFile if it cannot be read or is no text; InvalidData as `read_calibrated`.
+
+    >>> load_calibrated(SHIPPED).digest == shipped_calibration().digest
+    True
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as fault:
+        raise UnreadableFile(
+            "The population file cannot be read",
+            observed=fault.strerror if isinstance(fault, OSError) else "it is no text in UTF-8",
+            place=Place(file=path.name),
+            next_step=_AGAIN,
+        ) from None
+    found = read_calibrated(text, file=path.name)
+    return found if path == SHIPPED else replace(found, version=f"{found.version}+{found.digest[:8]}")
+
+
 @cache
 def shipped_calibration() -> Calibrated:
     """The population file of this package.
@@ -169,7 +190,39 @@ def shipped_calibration() -> Calibrated:
     >>> shipped_calibration().seed
     0
     """
-    return read_calibrated(SHIPPED.read_text(encoding="utf-8"), file=SHIPPED.name)
+    return load_calibrated(SHIPPED)
+
+
+_chosen: list[Calibrated] = []
+
+
+def choose_calibration(found: Calibrated) -> None:
+    """Let this process rest on another population file.
+
+    Call it before any population is loaded, which is kept: numbers of one process must not rest on two files.
+
+    Args:
+        found: what `load_calibrated` read; the one chosen before changes nothing.
+
+    Raises: Conflict if another one was chosen before.
+    """
+    if _chosen and _chosen[0].digest != found.digest:
+        raise Conflict(
+            "Another population file is in use already",
+            observed=found.digest[:12],
+            allowed=_chosen[0].digest[:12],
+            next_step="Start Afterglow again with the other file",
+        )
+    _chosen[:] = [found]
+
+
+def calibration_in_use() -> Calibrated:
+    """The chosen population file, else the shipped one.
+
+    >>> calibration_in_use().version == shipped_calibration().version
+    True
+    """
+    return _chosen[0] if _chosen else shipped_calibration()
 
 
 @cache
@@ -189,6 +242,8 @@ def _learnt(content: Mapping[str, Any]) -> Learnt:
         raise ValueError("names, shift and factor differ in length")
     for i, row in enumerate(rows):
         factor[i, : i + 1] = row
+    if not (np.isfinite(shift).all() and np.isfinite(factor).all()):
+        raise ValueError("shift and factor must be finite")
     return Learnt(names=names, shift=shift, factor=factor)
 
 

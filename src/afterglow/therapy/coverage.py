@@ -84,6 +84,34 @@ COVERED: dict[Condition, dict[tuple[DrugForm, Route], CoveredTreatment]] = {
 """Derived from the arms that were fitted; a test compares them with `arm_designs`."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoveredPeople:
+    """The people and the length of follow-up that a condition's calibration figures are of.
+
+    Args:
+        until_days: the latest figure, after the first session.
+        baseline: lowest and highest mean of an arm before treatment, as a share of its scale's range.
+        mildest: an arm's mean less two standard deviations, the lowest of them, in the same share.
+        arms: patients in the smallest and in the largest arm.
+    """
+
+    until_days: float
+    baseline: tuple[float, float]
+    mildest: float
+    arms: tuple[int, int]
+
+
+COVERED_PEOPLE: dict[Condition, CoveredPeople] = {
+    Condition.DEPRESSION: CoveredPeople(until_days=385, baseline=(0.518, 0.668), mildest=0.332, arms=(11, 90)),
+    Condition.SUICIDAL_IDEATION: CoveredPeople(until_days=1, baseline=(0.247, 0.268), mildest=0, arms=(25, 47)),
+    Condition.PTSD: CoveredPeople(until_days=14, baseline=(0.525, 0.525), mildest=0.3, arms=(15, 15)),
+    Condition.PAIN: CoveredPeople(until_days=7, baseline=(0.71, 0.71), mildest=0.41, arms=(30, 30)),
+}
+"""Derived from the arms that were fitted, as `COVERED`; none of anxiety and cognition."""
+_OTHER_LEVEL = 0.05  # Assumption: of a scale's range; 3 points of MADRS make no other people
+_OLD_YEARS = 65.0  # The age groups of the esketamine label (spravato label, section 8.5).
+
+
 RELAPSE_MISSED = (
     "Relapse is predicted too early and too often where it could be checked: 73 % by day 49 and 87 % by day 77 in a "
     "cohort of a clinic, against 20 % and 40 % observed; 2 of 4 such figures lie inside their 90 % interval."
@@ -93,6 +121,16 @@ DIFFERENCE_MISSED = (
     "in two trials of the spray, against -3.8 and -3.9 observed; 3 of 7 such figures lie inside their 90 % interval."
 )
 """What validation on held-out figures of depression found (docs/validation/model.md, which a test compares)."""
+
+FIRST_HOURS = "Expectancy has no onset in this model: the first hours after a session are not to be read."
+COGNITION_LEAVES_OUT = (
+    "Whether the drug helps or harms cognition is left out: a drug effect of zero is assumed, without doubt, so a "
+    "difference between arms holds chance and error of measurement alone. That its band is narrow is no knowledge."
+)
+_WEAK = (
+    " Under it the effect fades along a curve whose shape is assumed: that little is predicted does not show that the "
+    "dose does nothing."
+)
 
 
 def outside_calibration(condition: Condition, regimen: Regimen, *, weight_kg: float | None = None) -> tuple[str, ...]:
@@ -110,7 +148,8 @@ def outside_calibration(condition: Condition, regimen: Regimen, *, weight_kg: fl
     """
     words, known = condition.words, COVERED[condition]
     if not known:
-        return (f"No calibration figure is of {words}: its values are assumed, and its bands say little.",)
+        left_out = (COGNITION_LEAVES_OUT,) if condition is Condition.COGNITION else ()
+        return (f"No calibration figure is of {words}: its values are assumed, and its bands say little.", *left_out)
     treatments: dict[tuple[DrugForm, Route], list[DoseAdministration]] = {}
     for given in regimen.administrations:
         treatments.setdefault((given.drug, given.route), []).append(given)
@@ -134,6 +173,69 @@ def outside_calibration(condition: Condition, regimen: Regimen, *, weight_kg: fl
     return tuple(said)
 
 
+def outside_people(
+    condition: Condition,
+    *,
+    until_h: float,
+    level: tuple[float, float] | None = None,
+    one_patient: bool = False,
+    age_years: float | None = None,
+    smallest_arm: int | None = None,
+) -> tuple[str, ...]:
+    """Sentences on who and how long no calibration figure covers, each with the range that is covered.
+
+    Args:
+        condition: what is treated; one without figures has no ranges, which `outside_calibration` says.
+        until_h: the latest time asked about, h since the first session.
+        level: score before treatment above the scale's lowest, and the scale's range, in points; None when unknown.
+        one_patient: whether the level is one patient's instead of an arm's mean. A trial lets in nobody mild, but
+            anybody severe, so then only a low level lies outside.
+        age_years: of the patient, or the mean age; None when unknown.
+        smallest_arm: patients of a trial's smallest arm; None for one patient.
+
+    >>> outside_people(Condition.PAIN, until_h=14 * 24.0)
+    ('Day 14 lies beyond the calibrated follow-up, up to day 7 after the first session: an extrapolation.',)
+    """
+    found, said = COVERED_PEOPLE.get(condition), []
+    if found is None:
+        return ()
+    if until_h / HOURS_PER_DAY > found.until_days + 1.0:
+        said.append(
+            f"Day {until_h / HOURS_PER_DAY:,.0f} lies beyond the calibrated follow-up, up to day "
+            f"{found.until_days:g} after the first session: an extrapolation."
+        )
+    if level is not None:
+        said += _level(*level, found, one_patient=one_patient)
+    if smallest_arm is not None and smallest_arm < found.arms[0]:
+        of = "patient" if smallest_arm == 1 else "patients"
+        said.append(
+            f"An arm of {smallest_arm} {of} lies outside the calibrated range, {found.arms[0]:g} to {found.arms[1]:g} "
+            "patients an arm: its effect and its interval are extrapolations."
+        )
+    if age_years is not None and age_years >= _OLD_YEARS:
+        said.append(
+            f"No calibration figure tells what an age of {_OLD_YEARS:g} or over changes: at {age_years:g} years the "
+            "drug's effect is that of younger adults with more doubt, an assumption."
+        )
+    return tuple(said)
+
+
+def _level(above: float, span: float, found: CoveredPeople, *, one_patient: bool) -> Iterator[str]:
+    """Whether a level before treatment lies outside."""
+    share, (low, high) = above / span, found.baseline
+    if one_patient and share < found.mildest:
+        yield (
+            f"A level before treatment of {100 * share:.0f} % of the scale's range is milder than the people of the "
+            f"calibration figures, {100 * found.mildest:.0f} % or more: an extrapolation."
+        )
+    elif not one_patient and not low - _OTHER_LEVEL <= share <= high + _OTHER_LEVEL:
+        covered = _range(round(100 * low), round(100 * high))
+        yield (
+            f"A mean baseline of {100 * share:.0f} % of the scale's range lies outside the calibrated range, {covered} "
+            "%: an extrapolation."
+        )
+
+
 def _name(drug: DrugForm, route: Route) -> str:
     return f"{drug.replace('_', ' ')} {route}"
 
@@ -149,7 +251,8 @@ def _dose(sessions: list[DoseAdministration], found: CoveredTreatment, weight_kg
     if outside:
         worst = max(outside, key=lambda dose: max(dose / high, low / dose if dose else math.inf))
         unit = "mg/kg" if found.per_kg else "mg"
-        yield f"The dose of {worst:.3g} {unit} lies outside the calibrated range, {found.doses}: an extrapolation."
+        said = f"The dose of {worst:.3g} {unit} lies outside the calibrated range, {found.doses}: an extrapolation."
+        yield said + _WEAK if min(doses) < low else said
 
 
 def _infusion(sessions: list[DoseAdministration], found: CoveredTreatment) -> Iterator[str]:

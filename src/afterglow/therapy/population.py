@@ -19,7 +19,7 @@ from afterglow.markdown import table
 from afterglow.provenance import Provenance
 from afterglow.quantities import rate_from_half_life
 from afterglow.records import Record, parse_record
-from afterglow.therapy.calibrated import PRIORS, Calibrated, shipped_calibration
+from afterglow.therapy.calibrated import PRIORS, Calibrated, calibration_in_use
 from afterglow.therapy.exposure import PK_DEVIATIONS, PkVariation
 from afterglow.therapy.kinetics import FloatArray
 from afterglow.therapy.plasticity import Plasticity
@@ -244,14 +244,14 @@ class VirtualPatients:
 
 @functools.cache
 def load_population(condition: Condition) -> Population:
-    """The shipped population of a condition: the priors as the shipped calibration updates them.
+    """The population of a condition: the priors as the calibration in use, usually the shipped one, updates them.
 
     Raises: InvalidData if a file breaks its schema, was edited, or is of another version.
 
     >>> load_population(Condition.DEPRESSION).status
     'calibrated'
     """
-    return updated_population(prior_population(condition), shipped_calibration())
+    return updated_population(prior_population(condition), calibration_in_use())
 
 
 @functools.cache

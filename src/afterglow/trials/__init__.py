@@ -2,7 +2,14 @@
 
 from afterglow.trials.cohort import ArmPlan, CohortChunk, simulate_cohort
 from afterglow.trials.moments import Statistic
-from afterglow.trials.replicate import Parts, Prediction, Replication, arm_plan, replicate
+from afterglow.trials.replicate import (
+    Parts,
+    Prediction,
+    Replication,
+    arm_plan,
+    outside_calibrated_people,
+    replicate,
+)
 from afterglow.trials.running import Runner, here, on_cluster, run_design, spread
 from afterglow.trials.trajectory import ArmTrajectory, simulate_trajectory
 from afterglow.trials.virtual import (
@@ -36,6 +43,7 @@ __all__ = [
     "design_tasks",
     "here",
     "on_cluster",
+    "outside_calibrated_people",
     "planned_arms",
     "replicate",
     "run_design",

@@ -6,7 +6,7 @@ parameter uncertainty. A prediction of a figure the model was calibrated on is a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,7 +23,13 @@ from afterglow.protocol import (
 )
 from afterglow.quantities import DrugForm, format_duration
 from afterglow.scales import Direction
-from afterglow.therapy.coverage import DIFFERENCE_MISSED, RELAPSE_MISSED, outside_calibration
+from afterglow.therapy.coverage import (
+    DIFFERENCE_MISSED,
+    FIRST_HOURS,
+    RELAPSE_MISSED,
+    outside_calibration,
+    outside_people,
+)
 from afterglow.therapy.kinetics import FloatArray
 from afterglow.therapy.population import Circumstances, belief, load_population
 from afterglow.therapy.regimen import Regimen, Route
@@ -342,9 +348,41 @@ def _relapse_prediction(asked: Asked, moments: Moments, arm: Arm, k: int, interv
     )
 
 
+def outside_calibrated_people(protocol: TrialProtocol, *, sizes: Sequence[int] = ()) -> tuple[str, ...]:
+    """What of a protocol's people and follow-up no calibration figure covers; see `outside_people`.
+
+    Args:
+        protocol: the trial.
+        sizes: of its arms; none takes those of its population.
+
+    >>> from afterglow.protocol import parse_protocol
+    >>> mild = "{drug: esketamine, route: intranasal, dose: 84 mg, days: [0], population: {scale: MADRS, n: 50, %s}}"
+    >>> outside_calibrated_people(parse_protocol(mild % "baseline_mean: 8, baseline_sd: 3"))
+    ("A mean baseline of 13 % of the scale's range lies outside the calibrated range, 52 to 67 %: an extrapolation.",)
+    """
+    found, observe, scale = protocol.population, protocol.observe, protocol.scale()
+    times_h = [*protocol.session_h, *(observe.times_h if observe else ())]
+    if observe and observe.relapse:
+        times_h += observe.relapse.at_h
+    level = None
+    if found is not None and found.baseline_mean is not None and scale is not None:
+        level = found.baseline_mean - scale.lowest, scale.highest - scale.lowest
+    arms = [n for n in (found.n, found.n_control) if n is not None] if found is not None else []
+    return outside_people(
+        protocol.condition,
+        until_h=max(times_h),
+        level=level,
+        age_years=found.age_mean if found else None,
+        smallest_arm=min(sizes or arms, default=None),
+    )
+
+
 def _notes(protocol: TrialProtocol, evidence: str, status: str) -> tuple[str, ...]:
     weight_kg = protocol.population.weight_kg if protocol.population else None
-    outside = outside_calibration(protocol.condition, protocol.regimen(), weight_kg=weight_kg)
+    outside = (
+        *outside_calibration(protocol.condition, protocol.regimen(), weight_kg=weight_kg),
+        *outside_calibrated_people(protocol),
+    )
     notes = [f"Model status: {status}. {evidence}", *outside]
     if Arm.ACTIVE in protocol.arms:
         notes.append(
@@ -359,7 +397,7 @@ def _notes(protocol: TrialProtocol, evidence: str, status: str) -> tuple[str, ..
         notes.append(DIFFERENCE_MISSED)
     if protocol.condition is Condition.DEPRESSION and protocol.observe and protocol.observe.relapse:
         notes.append(RELAPSE_MISSED)
-    notes.append("Expectancy has no onset in this model: the first hours after a session are not to be read.")
+    notes.append(FIRST_HOURS)
     if protocol.dropout:
         basis = protocol.dropout.source
         notes.append(

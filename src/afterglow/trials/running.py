@@ -21,6 +21,7 @@ import numpy as np
 
 from afterglow.errors import Conflict, MissingValue, NotFound, UnwritableFile
 from afterglow.protocol import TrialProtocol
+from afterglow.therapy.calibrated import Calibrated, calibration_in_use, choose_calibration
 from afterglow.trials.virtual import (
     Basis,
     DesignChunk,
@@ -105,7 +106,9 @@ def spread(work: Callable[[S], T], tasks: Sequence[S], *, cores: int) -> Iterato
     if cores <= 1 or len(tasks) <= 1:
         yield from ((task, work(task)) for task in tasks)
         return
-    with ProcessPoolExecutor(min(cores, len(tasks)), mp_context=get_context("spawn"), initializer=_one_thread) as pool:
+    with ProcessPoolExecutor(
+        min(cores, len(tasks)), mp_context=get_context("spawn"), initializer=_begin, initargs=(calibration_in_use(),)
+    ) as pool:
         waiting = {pool.submit(work, task): task for task in tasks}
         try:
             while waiting:
@@ -179,9 +182,10 @@ def _simulate(protocol: TrialProtocol, seed: int, task: DesignTask) -> DesignChu
     return simulate_trials(protocol, task, seed=seed)
 
 
-def _one_thread() -> None:
-    """Processes share the cores, so that each kernel needs one thread; read when the kernel is first loaded."""
+def _begin(found: Calibrated) -> None:
+    """Start a process: on the same population, and one thread for each kernel, read when it is loaded."""
     os.environ["NUMBA_NUM_THREADS"] = "1"
+    choose_calibration(found)
 
 
 class _Kept:

@@ -14,10 +14,11 @@ import numpy as np
 
 from afterglow.evidence import claims
 from afterglow.protocol import TrialProtocol, parse_protocol
+from afterglow.quantities import HOURS_PER_DAY
 from afterglow.render.text import format_number, format_percent, format_points, format_range
-from afterglow.therapy.coverage import DIFFERENCE_MISSED, RELAPSE_MISSED
+from afterglow.therapy.coverage import COGNITION_LEAVES_OUT, DIFFERENCE_MISSED, FIRST_HOURS, RELAPSE_MISSED
 from afterglow.therapy.population import load_population
-from afterglow.therapy.setting import Arm
+from afterglow.therapy.setting import Arm, Condition
 from afterglow.trials import Statistic, replicate
 from afterglow.trials.predictive import proportion_interval
 from afterglow.usecases.modelling import expose
@@ -64,6 +65,11 @@ class NotAsked:
 
 Asked = AskedOfTrial | AskedOfSession | NotAsked
 _DISSOCIATED = "dissociated_pct"
+_SLOW_FADE = "The fade of dissociation is predicted too slowly (docs/validation/acute.md)."
+_WORST_SESSION = (
+    "The label's 61 to 84 % count whoever was dissociated in any of several sessions, so they are no figure of one "
+    "session (docs/validation/acute.md)."
+)
 
 
 def _no(reason: str) -> NotAsked:
@@ -173,14 +179,14 @@ ASKED: Mapping[str, Asked] = {
         arm=Arm.CONTRAST,
         statistic=Statistic.MEAN_CHANGE,
         time_h=18 * 24.0,
-        says="a week after six infusions, cognitive deficit (0 to 100 points) against midazolam: none by construction",
+        says="a week after six infusions, cognitive deficit (0 to 100 points) against midazolam",
     ),
     "C30": _no("about memories, which no scale of the model measures; for PTSD symptoms see C16"),
     "C31": _no("about misuse, which the model does not hold"),
     "C32": AskedOfSession(
         protocol=_SPRAY,
         at_h=None,
-        says="share of people dissociated at any time of a session of 84 mg esketamine spray",
+        says="share of people dissociated at any time of one session of 84 mg esketamine spray",
     ),
     "C33": AskedOfSession(
         protocol=_SPRAY,
@@ -243,13 +249,26 @@ def claim_sentence(found: ClaimPrediction | NotAsked) -> str:
 
 def _missed(found: ClaimPrediction) -> str:
     """What validation says against a number of this kind; it stands with the number."""
+    if found.statistic == _DISSOCIATED:
+        return f" {_SLOW_FADE if found.time_h is not None else _WORST_SESSION}"
     if found.statistic == Statistic.RELAPSE_PCT:
         return f" {RELAPSE_MISSED}"
-    if found.difference:
-        return f" {DIFFERENCE_MISSED}"
-    if found.statistic == _DISSOCIATED and found.time_h is not None:
-        return " The fade of dissociation is predicted too slowly (docs/validation/acute.md)."
-    return ""
+    if not found.difference:
+        return ""
+    if asked_condition(found.claim) is Condition.COGNITION:
+        return f" {COGNITION_LEAVES_OUT}"
+    early = found.time_h is not None and found.time_h < HOURS_PER_DAY
+    return f" {FIRST_HOURS} {DIFFERENCE_MISSED}" if early else f" {DIFFERENCE_MISSED}"
+
+
+def asked_condition(claim: str) -> Condition | None:
+    """What the protocol behind a claim's number treats; None where no number is given.
+
+    >>> asked_condition("C29")
+    <Condition.COGNITION: 'cognition'>
+    """
+    asked = ASKED[claim]
+    return None if isinstance(asked, NotAsked) else asked_protocol(asked).condition
 
 
 def _number(found: ClaimPrediction, value: float) -> str:

@@ -21,6 +21,7 @@ from afterglow.trials import (
     arm_names,
     design_digest,
     here,
+    outside_calibrated_people,
     planned_arms,
     run_design,
 )
@@ -234,6 +235,7 @@ def _notes(protocol: TrialProtocol, comparisons: int, evidence: str, status: str
     notes = [
         f"Model status: {status}. {evidence}",
         *_outside(protocol),
+        *outside_calibrated_people(protocol, sizes=planned.sizes),
         f"Significant: two-sided p under {100 * planned.alpha:g} %{shared}, by {_TEST_NAMES[planned.compared_on]}.",
         (
             "Power takes the model's typical values for true; assurance is the same chance over all that they might be "

@@ -274,7 +274,15 @@ def _rank_picture(answer: ProofAnswer) -> Chart:
         for one in answer.settings
         if one.setting.world is World.AS_MODELLED
     ]
-    return rank_chart(RankData(title="Ranks of the next score, a week ahead", panels=tuple(panels)))
+    rows = [
+        (row.unevenness, one.setting.name, row.lead_days)
+        for one in answer.settings
+        if one.setting.world is World.AS_MODELLED
+        for row in one.leads
+    ]
+    worst, name, lead = max(rows)
+    beyond = f"Over all leads: {name} after {_days(lead)}, {worst:.1f}."
+    return rank_chart(RankData(title="Ranks of the next score, a week ahead", panels=tuple(panels), beyond=beyond))
 
 
 def _crps_picture(answer: ProofAnswer) -> Chart:
@@ -362,8 +370,8 @@ def _worlds_said(answer: ProofAnswer) -> list[str]:
 
 def _chain_table(answer: ProofAnswer) -> Table:
     return Table(
-        caption="Largest difference of any quantile of the expected score 1, 7 and 28 days ahead, points of PHQ-9",
-        columns=(Column(heading="Patient"), Column(heading="Largest difference", numeric=True)),
+        caption="Largest difference of any quantile of the expected score 1, 7 and 28 days ahead",
+        columns=(Column(heading="Patient"), Column(heading="Largest difference, points of PHQ-9", numeric=True)),
         rows=tuple((name, format_number(found, 2)) for name, found in answer.chains),
     )
 

@@ -1,6 +1,7 @@
 // What a session's page adds when scripts run: clocks tick, others' entries appear, rules show as one types, a set goes
 // in by keyboard alone, and readings and events are kept on this device while there is no network.
 import { discard, keep, keepSight, lastSight, lock, markRefused, othersWait, send, unlock, waiting } from "/static/offline.js";
+import { placeOf } from "/static/place.js";
 
 const POLL_MS = 15000;
 const board = document.getElementById("session");
@@ -60,7 +61,7 @@ async function refresh() {
 }
 
 function merge(fresh) {
-  const focused = document.activeElement?.id;
+  const focused = board.contains(document.activeElement) ? document.activeElement : null;
   const opened = new Set([...board.querySelectorAll("details[open] > summary")].map(nameOf));
   const closed = new Set([...board.querySelectorAll("details:not([open]) > summary")].map(nameOf));
   const typing = [...board.querySelectorAll("[data-part]")].filter(isTyping);
@@ -80,7 +81,7 @@ function merge(fresh) {
   board.replaceChildren(...fresh.childNodes);
   const met = [...board.querySelectorAll(".alarm.high h2")].filter((each) => !before.has(each.id));
   if (met.length) document.getElementById("met").textContent = met.map((each) => each.textContent).join(". ");
-  if (focused && document.activeElement?.id !== focused) document.getElementById(focused)?.focus({ preventScroll: true });
+  if (focused && document.activeElement !== focused) placeOf(focused, board)?.focus({ preventScroll: true });
   tick();
   showNeeds();
 }

@@ -16,9 +16,10 @@ __all__ = ["staffed"]
 
 _STOPS = 400  # more than any page has
 _HERE = """() => {
-  const e = document.activeElement, box = e.getBoundingClientRect(), seen = e.type === "radio" ? e.nextElementSibling : e;
-  const of = e.form ?? e.closest("form");
-  return {form: of?.id || new URL(of?.action ?? location).pathname, kind: e.localName === "input" ? e.type : e.localName,
+  const e = document.activeElement, box = e.getBoundingClientRect(), of = e.form ?? e.closest("form");
+  const seen = e.type === "radio" ? e.nextElementSibling : e;
+  return {form: of?.id || new URL(of?.action ?? location).pathname,
+    kind: e.localName === "input" ? e.type : e.localName,
     name: e.name ?? "", value: e.value ?? "", text: (e.innerText ?? "").trim(), path: e.getAttribute("href") ?? "",
     ring: getComputedStyle(seen).outlineStyle, on: box.bottom > 0 && box.top < innerHeight};
 }"""
@@ -94,7 +95,7 @@ class Keys:
     def second(self, served: Served, form: str, login: str) -> None:
         self.type(form, second_login=login, second_password=PASSWORD, second_code=served.code(login))
 
-    def open(self, served: Served, session_id: str) -> None:
+    def open(self, session_id: str) -> None:
         """The session's page as it is now, from Today."""
         self.page.keyboard.press("Escape")
         self.page.goto("/today")
@@ -103,7 +104,7 @@ class Keys:
             self.page.keyboard.press("Enter")
         self.page.wait_for_selector("html[data-ready]")
 
-    def reading(self, served: Served, session_id: str, *, first: bool = False) -> int:
+    def reading(self, served: Served, session_id: str) -> int:
         """A full set; how many keys it took, once its first field has the focus."""
         before = len(now_of(served, session_id).readings)
         self.to(form="reading", name="systolic_mmhg")
@@ -120,7 +121,7 @@ def test_a_whole_session_by_keyboard_alone(opened: Open, staffed: Served) -> Non
     nora, paul = Keys(opened()), Keys(opened())
     nora.log_in(staffed, "nora")
     paul.log_in(staffed, "paul")
-    nora.open(staffed, session_id)
+    nora.open(session_id)
     nora.send("arrive")
     nora.send("medicines")
     nora.page.wait_for_selector("html[data-ready]")
@@ -135,12 +136,12 @@ def test_a_whole_session_by_keyboard_alone(opened: Open, staffed: Served) -> Non
     nora.send("screen")
     assert now_of(staffed, session_id).state is SessionState.SCREENED
 
-    paul.open(staffed, session_id)
+    paul.open(session_id)
     paul.type("order", dose_mg_per_kg="0.5", infusion_min="40")
     paul.sign(staffed, "order", "paul")
     paul.send("order", "Sign the order")
 
-    nora.open(staffed, session_id)
+    nora.open(session_id)
     nora.type("prepare", weight_kg="80")
     nora.choose("prepare", "concentration_mg_per_ml", "50")
     nora.choose("prepare", "diluted", "yes")
@@ -150,12 +151,12 @@ def test_a_whole_session_by_keyboard_alone(opened: Open, staffed: Served) -> Non
     nora.send("second_check")
     assert now_of(staffed, session_id).second_check.by == "bea"
 
-    paul.open(staffed, session_id)
+    paul.open(session_id)
     paul.choose("decide", "decision", "go")
     paul.sign(staffed, "decide", "paul")
     paul.send("decide")
 
-    nora.open(staffed, session_id)
+    nora.open(session_id)
     nora.pick("take", "container_id", "v1")
     nora.type("take", amount_mg="50")
     nora.send("take")
@@ -163,19 +164,19 @@ def test_a_whole_session_by_keyboard_alone(opened: Open, staffed: Served) -> Non
     assert now_of(staffed, session_id).state is SessionState.DOSING
     for minutes in (10, 10, 10, 11):
         later(staffed, minutes)
-        nora.open(staffed, session_id)
+        nora.open(session_id)
         nora.reading(staffed, session_id)
     nora.type("finish_dose", given_v1="40")
     nora.send("finish_dose")
     for _ in range(5):
         later(staffed, 14)
-        nora.open(staffed, session_id)
+        nora.open(session_id)
         nora.reading(staffed, session_id)
     nora.to(form="event", text="Nausea")
     nora.page.keyboard.press("Enter")
     nora.page.wait_for_selector("#told-events >> text=Nausea")
 
-    nora.open(staffed, session_id)
+    nora.open(session_id)
     for name in care.LEAVING:
         if name != "signed":
             nora.choose("leave", name, "yes")
@@ -213,7 +214,7 @@ def test_the_focus_stays_while_others_write(opened: Open, staffed: Served) -> No
     room.read_vitals(desk(staffed.store, Role.NURSE), session_id, care.quiet(spo2_pct=88))
     nora.page.wait_for_selector(".chair.high")
     assert nora.page.evaluate(_HERE)["path"] == f"/sessions/{session_id}"
-    nora.open(staffed, session_id)
+    nora.open(session_id)
     nora.to(form="event", text="Dizziness")
     room.read_vitals(desk(staffed.store, Role.NURSE), session_id, care.quiet(systolic_mmhg=171))
     nora.page.wait_for_selector(".alarm:has-text('171')")

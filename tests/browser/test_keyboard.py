@@ -1,11 +1,12 @@
-"""A whole session by keyboard alone: nothing is clicked, and no field is reached but by the keys that people have."""
+"""By keyboard alone: a whole session in which nothing is clicked; the focus while others write; a set while typed."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from tests.browser.conftest import PASSWORD, Open, Served
-from tests.browser.test_session import GOOD, HOURS, booked, later, now_of, running, staffed
+from tests.browser.test_session import GOOD, HOURS, booked, enter, later, now_of, running, staffed
 from tests.integration import care
 from tests.integration.desks import desk
 
@@ -219,3 +220,33 @@ def test_the_focus_stays_while_others_write(opened: Open, staffed: Served) -> No
     room.read_vitals(desk(staffed.store, Role.NURSE), session_id, care.quiet(systolic_mmhg=171))
     nora.page.wait_for_selector(".alarm:has-text('171')")
     assert nora.page.evaluate(_HERE)["text"] == "Dizziness"
+
+
+def test_a_set_stands_hollow_on_the_sheet_while_it_is_typed(opened: Open, staffed: Served) -> None:
+    session_id = running(staffed)
+    page = opened()
+    enter(page, staffed, session_id)
+    page.wait_for_selector("html[data-ready]")
+    in_lane = "#sheet svg.wide .draft-marks[data-lane='{}'] > *"
+    page.fill("#reading-systolic_mmhg", "138")
+    assert page.locator(in_lane.format("pressure")).count() == 1  # a V; the stem comes with the other
+    page.fill("#reading-diastolic_mmhg", "84")
+    assert page.locator(in_lane.format("pressure")).count() == 3
+    page.fill("#reading-heart_rate_per_min", "80")
+    page.fill("#reading-spo2_pct", "97")
+    dot = page.locator(in_lane.format("heart rate"))
+    grid = page.locator("#sheet svg.wide .draft-marks[data-lane='heart rate']")
+    low, high, top, bottom = (float(grid.get_attribute(f"data-{each}")) for each in ("low", "high", "top", "bottom"))
+    assert float(dot.get_attribute("cy")) == pytest.approx(
+        bottom + (80 - low) / (high - low) * (top - bottom), abs=0.01
+    )
+    assert dot.get_attribute("fill") == "none"
+    room.read_vitals(desk(staffed.store, Role.NURSE), session_id, care.quiet(systolic_mmhg=171))
+    page.wait_for_selector(".alarm:has-text('171')")
+    assert page.locator(in_lane.format("pressure")).count() == 3  # others' entries leave it standing
+    page.fill("#reading-heart_rate_per_min", "800")
+    assert dot.count() == 0  # no axis holds it
+    page.fill("#reading-heart_rate_per_min", "80")
+    page.click("#reading button.action")
+    page.wait_for_selector("#said:has-text('Saved')", state="attached")
+    assert page.locator("#sheet .draft-marks > *").count() == 0

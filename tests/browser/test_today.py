@@ -129,3 +129,36 @@ def _sessions(served: Served) -> tuple[str, ...]:
     now = served.store.clock()
     shown = read_today(nurse, since=now - timedelta(days=1), until=now + timedelta(days=1)).shown
     return tuple(each.now.session_id for each in shown.chairs if each.now is not None and each.now.session_id)
+
+
+def test_an_overdue_reading_has_one_priority(opened: Open, served: Served) -> None:
+    """On the chair, in the chair's foot and on the session's page, though a rule of lower priority is met too."""
+    store, clock = served.store, served.store.clock
+    assert isinstance(clock, RunningClock)
+    page = opened()
+    log_in(page, served)
+    page.wait_for_url("**/today")
+    session = page.locator(".chair header a").first
+    session_id = str(session.get_attribute("href")).rsplit("/", 1)[1]
+    room.read_vitals(desk(store, Role.NURSE), session_id, care.quiet(systolic_mmhg=171))
+    page.wait_for_selector(".chair.medium")
+    assert "Medium" in page.text_content(".chair.medium footer")
+    clock.now += timedelta(minutes=14)
+    page.reload()
+    assert "4 min overdue" in page.text_content(".chair.high footer")
+    assert "Medium" not in page.text_content(".chair.high footer")
+    page.click(".chair.high header a")
+    assert "High, S033" in page.text_content("[data-part=answers]")
+    assert "Medium, S03" not in page.text_content("[data-part=answers]")
+
+
+def test_a_phone_shows_alerts_then_chairs_as_rows(opened: Open, served: Served) -> None:
+    page = opened(viewport={"width": 390, "height": 844})
+    log_in(page, served)
+    page.wait_for_selector(".chair")
+    tops = [page.locator(each).first.bounding_box()["y"] for each in (".alerts", ".chairs", ".arrivals", ".due")]
+    assert tops == sorted(tops)
+    for each in page.locator(".chair").all():
+        assert each.bounding_box()["height"] <= 190
+    page.click("a[href='#chairs']")
+    assert page.locator(".chair").first.bounding_box()["y"] < 844

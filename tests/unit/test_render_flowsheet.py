@@ -218,3 +218,9 @@ def test_the_rules_label_stays_on_the_picture() -> None:
 def test_dots_without_times_are_refused() -> None:
     with pytest.raises(InvalidData, match="no time"):
         ready_chart(ready(ready_h=()))
+
+
+def test_lanes_say_their_scale_while_there_is_a_now() -> None:
+    drawn = flow_sheet_chart(sheet()).svg
+    assert re.findall(r'data-lane="([^"]+)"', drawn) == ["pressure", "heart rate", "oxygen"]
+    assert "data-lane" not in flow_sheet_chart(sheet(now_h=None)).svg

@@ -257,7 +257,24 @@ def _pressure_lane(on: Sheet, y: float) -> Drawing:
         _axis(box, values, ticks),
         _limits(on, "pressure", values, box),
         *stems,
+        _scale(on, "pressure", values),
     ), room + 8 + 190.0 + 12
+
+
+def _scale(on: Sheet, lane: Lane, values: Scale) -> Markup:
+    """An empty group with a lane's scale and the place of now, for a page that draws a set while it is typed."""
+    if on.sheet.now_h is None:
+        return join()
+    return element(
+        "g",
+        class_="draft-marks",
+        data_lane=lane,
+        data_now=on.times(on.sheet.now_h),
+        data_low=values.low,
+        data_high=values.high,
+        data_top=values.end_px,
+        data_bottom=values.start_px,
+    )
 
 
 def _stem(on: Sheet, values: Scale, reading: FlowReading) -> Markup:
@@ -356,6 +373,7 @@ def _line_lane(
         *(curve(run, "ink", 1.25) for run in _runs(on, points) if len(run) > 1),
         *(mark(x, at) for _, (x, at) in points),
         *drafts,
+        _scale(on, lane, values),
     ), room + 6 + height + 12
 
 

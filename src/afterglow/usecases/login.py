@@ -12,7 +12,7 @@ import re
 import secrets
 import unicodedata
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from hashlib import sha256
 from threading import Semaphore
@@ -140,6 +140,17 @@ def finish_set_up(store: Store, token: str, *, password: str, secret: str, code:
         save_credentials(tx, login, made, version=0)
         tx.event("login.set_up", subject=login)
     return words
+
+
+def unspent_code_at(store: Store, clinic_id: str, login: str) -> datetime:
+    """A time whose code this login has not used: now, or the start of the 30 s after the last code that was used.
+
+    A code of up to 30 s ahead is taken; one of later waits until then.
+    """
+    with store.read(clinic_id) as tx:
+        (kept, _), here = load_credentials(tx, login), int(tx.now.timestamp()) // _STEP_S
+    step = here if kept is None else max(here, kept.last_step + 1)
+    return datetime.fromtimestamp(step * _STEP_S, UTC)
 
 
 def log_in(store: Store, clinic_id: str, proof: Proof) -> LoggedIn:

@@ -6,15 +6,18 @@ opens it for any other server.
 
 from __future__ import annotations
 
+from math import ceil
+
 from fastapi import APIRouter, FastAPI, Request, Response
 
 from afterglow.demo import Sheet, code_of
 from afterglow.errors import InputError
+from afterglow.usecases.login import unspent_code_at
 from afterglow.web.pages import PageRoute, page, store_of
 from afterglow.web.serving import Listening, is_loopback
 
 PATH = "/demo"
-_REFRESH_S = 15
+_REFRESH_S, _STEP_S = 15, 30
 
 
 def check_door(where: Listening) -> None:
@@ -43,8 +46,13 @@ def add_door(app: FastAPI, sheet: Sheet) -> None:
     @router.get(PATH)
     def door(request: Request) -> Response:
         store = store_of(request)
-        code = code_of(sheet, store.clock())
-        answer = page(request, "demo.html", sheet=sheet, code=code, made_up=store.clinics()[0])
+        clinic, now = store.clinics()[0], store.clock()
+        people = []
+        for login, name, roles in sheet.people:
+            at = unspent_code_at(store, clinic.id, login)
+            wait_s = (at - now).total_seconds() - _STEP_S  # a code is taken from one step ahead
+            people.append((login, name, roles, code_of(sheet, at), max(0, ceil(wait_s))))
+        answer = page(request, "demo.html", sheet=sheet, people=people, made_up=clinic)
         answer.headers["Refresh"] = str(_REFRESH_S)
         return answer
 

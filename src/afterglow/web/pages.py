@@ -72,6 +72,7 @@ _STATIC = {
     "room.css": "text/css",
     "session.js": "text/javascript",
     "offline.js": "text/javascript",
+    "place.js": "text/javascript",
     "locked.js": "text/javascript",
     "patient.css": "text/css",
     "link.js": "text/javascript",

@@ -1,4 +1,6 @@
 // What Today adds when scripts run: the board stays live.
+import { placeOf } from "/static/place.js";
+
 const POLL_MS = 15000;
 
 const live = document.getElementById("live");
@@ -17,9 +19,9 @@ function follow(board) {
       const answer = await fetch(board.dataset.board, { redirect: "manual" });
       if (answer.type === "opaqueredirect") return location.assign(board.dataset.home ?? "/login?ended=1");
       if (!answer.ok) throw new Error(String(answer.status));
-      const focused = focusKey(document.activeElement);
+      const focused = board.contains(document.activeElement) ? document.activeElement : null;
       board.innerHTML = await answer.text();
-      restoreFocus(board, focused);
+      placeOf(focused, board)?.focus({ preventScroll: true });
       mark(false);
     } catch {
       mark(true);
@@ -52,13 +54,4 @@ function follow(board) {
 
 function isTyping(board) {
   return [...board.querySelectorAll("input:not([type=hidden])")].some((each) => each.value || each === document.activeElement);
-}
-
-function focusKey(element) {
-  const form = element?.closest?.("#live form");
-  return form ? `${form.getAttribute("action")} ${form.querySelector("[name=alert_id], [name=session_id]")?.value}` : null;
-}
-
-function restoreFocus(board, key) {
-  if (key) [...board.querySelectorAll("form")].find((form) => focusKey(form.querySelector("button")) === key)?.querySelector("button").focus();
 }

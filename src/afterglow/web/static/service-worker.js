@@ -1,8 +1,8 @@
 // Keeps the shell of a session's page: the page without any patient in it, and the files that it needs. What was
 // seen and typed lies sealed in the page's own store, never here.
 const SHELL = "/offline/session";
-const KEPT = "afterglow-shell-1";
-const FILES = [SHELL, "/static/tokens.css", "/static/page.css", "/static/session.css", "/static/session.js", "/static/offline.js", "/static/mark.svg", "/static/inter-latin-wght-normal.woff2"];
+const KEPT = "afterglow-shell-2";
+const FILES = [SHELL, "/static/tokens.css", "/static/page.css", "/static/session.css", "/static/session.js", "/static/offline.js", "/static/place.js", "/static/mark.svg", "/static/inter-latin-wght-normal.woff2"];
 
 addEventListener("install", (event) => {
   event.waitUntil(caches.open(KEPT).then((kept) => kept.addAll(FILES)).then(() => skipWaiting()));

@@ -1,6 +1,7 @@
 // What a session's page adds when scripts run: clocks tick, others' entries appear, rules show as one types, a set goes
 // in by keyboard alone, and readings and events are kept on this device while there is no network.
 import { discard, keep, keepSight, lastSight, lock, markRefused, othersWait, send, unlock, waiting } from "/static/offline.js";
+import { placeOf } from "/static/place.js";
 
 const POLL_MS = 15000;
 const board = document.getElementById("session");
@@ -60,7 +61,7 @@ async function refresh() {
 }
 
 function merge(fresh) {
-  const focused = document.activeElement?.id;
+  const focused = board.contains(document.activeElement) ? document.activeElement : null;
   const opened = new Set([...board.querySelectorAll("details[open] > summary")].map(nameOf));
   const closed = new Set([...board.querySelectorAll("details:not([open]) > summary")].map(nameOf));
   const typing = [...board.querySelectorAll("[data-part]")].filter(isTyping);
@@ -80,9 +81,10 @@ function merge(fresh) {
   board.replaceChildren(...fresh.childNodes);
   const met = [...board.querySelectorAll(".alarm.high h2")].filter((each) => !before.has(each.id));
   if (met.length) document.getElementById("met").textContent = met.map((each) => each.textContent).join(". ");
-  if (focused && document.activeElement?.id !== focused) document.getElementById(focused)?.focus({ preventScroll: true });
+  if (focused && document.activeElement !== focused) placeOf(focused, board)?.focus({ preventScroll: true });
   tick();
   showNeeds();
+  drawDraft();
 }
 
 const nameOf = (summary) => `${summary.closest("[data-part]")?.dataset.part} ${summary.querySelector("h2")?.textContent ?? summary.textContent}`;
@@ -159,9 +161,39 @@ function choose(form, name, value) {
 board.addEventListener("input", (event) => {
   const form = event.target.closest?.("#reading");
   if (!form) return;
+  drawDraft();
   clearTimeout(drafting);
   drafting = setTimeout(() => judge(form), 350);
 });
+
+// A set that is typed and not saved yet: hollow marks at now, on the scales that the sheet's lanes say of themselves.
+function drawDraft() {
+  const form = document.getElementById("reading");
+  for (const lane of board.querySelectorAll(".draft-marks")) {
+    lane.replaceChildren();
+    if (!form || form.elements.taken.value) continue;
+    const { now, low, high, top, bottom } = Object.fromEntries(Object.entries(lane.dataset).map(([name, value]) => [name, Number(value)]));
+    const at = (name) => {
+      const typed = form.elements[name].value.trim();
+      if (!/^\d{2,3}$/.test(typed) || typed < low || typed > high) return null; // what no axis holds is told by the rules
+      return bottom + ((typed - low) / (high - low)) * (top - bottom);
+    };
+    const mark = (tag, attributes) => {
+      const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+      for (const [name, value] of Object.entries({ fill: "none", stroke: "var(--ink)", ...attributes })) made.setAttribute(name, value);
+      lane.append(made);
+    };
+    if (lane.dataset.lane === "pressure") {
+      const [above, below] = [at("systolic_mmhg"), at("diastolic_mmhg")];
+      if (above !== null && below !== null) mark("path", { d: `M${now} ${above}V${below}`, "stroke-dasharray": "2 3", "stroke-width": 1.2 });
+      if (above !== null) mark("path", { d: `M${now - 6} ${above - 5}L${now} ${above}L${now + 6} ${above - 5}Z` });
+      if (below !== null) mark("path", { d: `M${now - 6} ${below + 5}L${now} ${below}L${now + 6} ${below + 5}Z` });
+    } else {
+      const y = at(lane.dataset.lane === "oxygen" ? "spo2_pct" : "heart_rate_per_min");
+      if (y !== null) mark("circle", { cx: now, cy: y, r: 4.6, "stroke-dasharray": "2 2" });
+    }
+  }
+}
 
 async function judge(form) {
   const typed = new URLSearchParams(new FormData(form));
@@ -229,6 +261,7 @@ board.addEventListener("submit", async (event) => {
   }
   fail(form, "");
   form.reset();
+  drawDraft();
   document.getElementById("draft")?.replaceChildren();
   if (form.id === "reading") form.elements.systolic_mmhg.focus();
   else form.closest("details")?.removeAttribute("open");

@@ -11,6 +11,10 @@ for (const each of document.querySelectorAll("[data-print]")) {
   each.addEventListener("click", (event) => { event.preventDefault(); print(); });
 }
 
+// What is being computed is looked for again, unless somebody reads on by keyboard meanwhile.
+const again = document.querySelector("[data-again-s]");
+if (again) setInterval(() => { if (document.activeElement === document.body) location.reload(); }, Number(again.dataset.againS) * 1000);
+
 function watchIdle(idleS) {
   const box = document.getElementById("idle");
   const lock = document.getElementById("lock");

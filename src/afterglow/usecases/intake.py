@@ -45,8 +45,8 @@ from afterglow.usecases.work import CARE, Loaded, Work, Written
 
 _OFFICE = (Role.COORDINATOR, Role.PRESCRIBER, Role.NURSE)
 _LONGEST = 500  # characters of a text
-SCORED = ("phq9.", "madrs.", "hamd17.", "qids_sr16.", "audit_c.", "dast10.")
-"""Starts of facts that are totals of scales, which are recorded as scores."""
+ELSEWHERE = ("phq9.", "madrs.", "hamd17.", "qids_sr16.", "audit_c.", "dast10.", "workup.w13.")
+"""Starts of facts that come from scores and from the history of medicines, and are asked there."""
 
 
 class Referrer(StrEnum):
@@ -285,7 +285,7 @@ def _assessment(work: Work, course: TreatmentCourse) -> Assessment:
     asked = asked_for(course.delivery)
     return Assessment(
         candidacy=candidacy_of(work, course, policy=policy),
-        asked=frozenset(each for each in asked if not is_held(each) and not each.startswith(SCORED)),
+        asked=frozenset(each for each in asked if not is_held(each) and not each.startswith(ELSEWHERE)),
         noted={each.fact.name: each.fact for each in work.standing(KnownFact, patient_id=patient_id)},
         facts=known_facts_of(work, patient_id, policy=policy),
         medicines=None if medicines is None else medicines.now,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from tests.integration.desks import desk
 
 from afterglow.clinic import Allergies, AllergyStatus, Delivery, Role
 from afterglow.usecases import courses, measures, patients, policies
+from afterglow.usecases.intake import read_intake
 from afterglow.usecases.policies import Prices
 
 
@@ -40,6 +42,10 @@ def known(served: Served, patient: str) -> None:
     patients.reconcile_medicines(nurse, patient, (), visit="intake")
     patients.note_trials(nurse, patient, care.TRIALS)
     measures.record(nurse, patient, "PHQ-9", answers=[2, 2, 3, 2, 2, 2, 2, 2, 0])
+
+
+def later(served: Served, minutes: float) -> None:
+    served.store.clock.now += timedelta(minutes=minutes)  # type: ignore[attr-defined]
 
 
 def sign(page: Any, served: Served, form: str, login: str = "petra") -> None:
@@ -73,12 +79,19 @@ def test_an_inquiry_becomes_a_signed_plan_and_treatment(opened: Open, served: Se
     page.fill("#plan-induction_sessions", "6")
     page.fill("#plan-interval_days", "3.5")
     page.wait_for_selector("#verdict >> text=2,700.00 USD")
-    page.click("text=Check and compare")
+    page.click("button:has-text('Check and compare')")
     assert page.locator("#ways tbody tr").count() == 4
     assert "no trial has compared intervals" in words(page, "#ways")
     page.fill("#plan-endpoint", "PHQ-9 halved")
-    sign(page, served, "courses.set_plan".replace(".", "\\."))
+    later(served, 6)  # the password given at log-in stands for no signature any more
+    page.click("button:has-text('Check and compare')")
+    page.fill("#plan-again_password", "a wrong password")
+    page.fill("#plan-again_code", served.code("petra"))
     page.click("text=Sign the plan")
+    assert page.locator("#plan").count() == 0
+    page.fill("#again_password", PASSWORD)
+    page.fill("#again_code", served.code("petra"))
+    page.click("button:has-text('and send')")
     assert "0.5 mg/kg, over 40 min, judged for 80 kg" in words(page, "#plan")
     assert "petra" in words(page, "#plan")
 
@@ -109,9 +122,9 @@ def test_an_inquiry_becomes_a_signed_plan_and_treatment(opened: Open, served: Se
     desk_page.click("text=Record authorisation")
     assert "6 of 6 sessions left, from 5 Jan 2026 until 30 Apr 2026" in words(desk_page, "#cover")
     desk_page.click("text=On to cover")
+    later(served, 6)
     page.reload()
-    if page.locator("#start-again_code").count():
-        sign(page, served, "start")
+    sign(page, served, "start")
     page.click("text=Start treatment")
     assert words(page, ".facts .phase") == "Induction"
     page.click(".tools-line >> text=Chart")
@@ -122,7 +135,8 @@ def test_the_rules_answer_as_one_types_and_the_same_without_scripts(opened: Open
     patient = take(opened_as(opened, served, "carl"))
     page = opened_as(opened, served, "nora")
     page.goto(f"/patients/{patient}/candidacy")
-    page.click("[id='interview-hx.avm'] + span")
+    page.focus("[id='interview-hx.avm']")
+    page.keyboard.press("Space")
     page.wait_for_selector("#rules >> text=C002")
     page.fill("[id='interview-hx.nyha_class']", "9")
     page.wait_for_selector("#rules >> text=Allowed: 0 to 4")
@@ -135,23 +149,23 @@ def test_the_rules_answer_as_one_types_and_the_same_without_scripts(opened: Open
 
     plain = opened_as(opened, served, "nora", java_script_enabled=False)
     plain.goto(f"/patients/{patient}/candidacy")
-    plain.check("[id='interview-hx.avm']", force=True)
+    plain.focus("[id='interview-hx.avm']")
+    plain.keyboard.press("Space")
     plain.fill("[id='interview-hx.nyha_class']", "0")
     plain.click("text=Check without saving")
     assert words(plain, "#rules") == by_script
     assert plain.is_checked("[id='interview-hx.avm']")
     plain.click("button:has-text('Save') >> nth=0")
     assert "As typed" not in words(plain, "#rules")
-    noted = dict_of(served, patient)
+    noted = noted_of(served, patient)
     assert noted == {"hx.avm": True, "hx.nyha_class": 0.0}  # what nobody touched is not written
-    plain.check("[id='interview-hx.avm-3']", force=True)
+    plain.focus("[id='interview-hx.avm-3']")
+    plain.keyboard.press("Space")
     plain.click("button:has-text('Save') >> nth=0")
-    assert dict_of(served, patient)["hx.avm"] is None  # not known again
+    assert noted_of(served, patient)["hx.avm"] is None  # not known again
 
 
-def dict_of(served: Served, patient: str) -> dict[str, Any]:
-    from afterglow.usecases.intake import read_intake
-
+def noted_of(served: Served, patient: str) -> dict[str, Any]:
     found = read_intake(desk(served.store, Role.NURSE), patient).shown.assessment
     assert found is not None
     return {name: each.value for name, each in found.noted.items()}
@@ -185,7 +199,6 @@ def test_slips_are_refused_beside_their_field_and_nothing_is_lost(opened: Open, 
         page.fill(f"#plan-{field}", value)
     page.fill("#plan-induction_sessions", "6")
     page.fill("#plan-interval_days", "3.5")
-    sign(page, served, "courses\\.set_plan")
     page.click("text=Sign the plan")
     assert page.text_content("#summary h2") == "The weight is refused"
     assert "700 kg" in page.text_content("#summary p")
@@ -202,8 +215,6 @@ def test_slips_are_refused_beside_their_field_and_nothing_is_lost(opened: Open, 
 
 
 def course_of(served: Served, patient: str) -> str:
-    from afterglow.usecases.intake import read_intake
-
     course = read_intake(desk(served.store, Role.NURSE), patient).shown.course
     assert course is not None
     return course.id
@@ -233,7 +244,6 @@ def test_a_prescriber_answers_a_rule_with_a_reason(opened: Open, served: Served)
     page.goto(f"/patients/{patient}/candidacy")
     page.click("#ask-C022 > summary")
     page.fill("#answer-C022-reason", "Uses CPAP every night")
-    sign(page, served, "answer-C022")
     page.click("#ask-C022 >> text=Record answer")
     assert page.text_content("#summary h2") == "The decision is missing"
     page.check("#answer-C022-decision", force=True)
@@ -247,10 +257,10 @@ def test_a_plan_by_keyboard_alone(opened: Open, served: Served) -> None:
     page = opened_as(opened, served, "petra")
     page.goto(f"/patients/{patient}/plan")
     page.focus("#plan-dose_mg_per_kg")
-    for typed in ("0.5", "", "80", "40", "6", "3.5", "PHQ-9 halved", PASSWORD):
+    for typed in ("0.5", "", "80", "40", "6", "3.5", "PHQ-9 halved"):
         page.keyboard.type(typed)
         page.keyboard.press("Tab")
-    page.keyboard.type(served.code("petra"))
+    assert page.evaluate("document.activeElement.textContent") == "Sign the plan"
     page.keyboard.press("Enter")
     page.wait_for_selector("#plan")
     assert "6 sessions, every 3.5 days" in words(page, "#plan")
@@ -275,7 +285,7 @@ def test_the_pages_are_accessible_and_are_seen(opened: Open, served: Served, the
         page.fill(f"#plan-{field}", value)
     page.fill("#plan-induction_sessions", "6")
     page.fill("#plan-interval_days", "3.5")
-    page.click("text=Check and compare")
+    page.click("button:has-text('Check and compare')")
     page.wait_for_selector("#ways tbody")
     look(page, "plan", theme)
 

@@ -29,6 +29,7 @@ from afterglow.usecases import courses, intake, jobs, measures, patients, planni
 from afterglow.usecases.intake import Referrer
 from afterglow.usecases.planning import PlanDraft
 from afterglow.usecases.policies import Prices
+from afterglow.usecases.work import Written
 
 IV = PlanDraft(induction_sessions=6, interval_days=3.5, dose_mg_per_kg=0.5, infusion_min=40.0, weight_kg=80.0)
 
@@ -77,7 +78,7 @@ def test_an_inquiry_is_patient_course_and_referral_at_once(store: Store) -> None
 )
 def test_a_refused_inquiry_leaves_nobody(store: Store, changes: dict[str, object], error: type[Exception]) -> None:
     with pytest.raises(error):
-        inquiry(store, **changes)
+        inquiry(store, **changes)  # type: ignore[arg-type]
     assert patients.find(desk(store, Role.NURSE), "Mara").shown == ()
 
 
@@ -152,7 +153,7 @@ def decide(
     *,
     version: int = 2,
     signed: bool = True,
-) -> intake.Written:
+) -> Written:
     by = desk(store, Role.PRESCRIBER, signed=signed)
     return intake.decide_candidacy(by, course, decision=decision, reason=reason, version=version)
 
@@ -254,7 +255,10 @@ def test_ways_to_go_on_before_treatment(store: Store) -> None:
         (PlanDraft(), "induction_sessions"),
         (PlanDraft(induction_sessions=6), "interval_days"),
         (PlanDraft(induction_sessions=6, interval_days=3.5), "dose"),
-        (PlanDraft(induction_sessions=60, interval_days=7.0, dose_mg_per_kg=0.5, infusion_min=40.0), "induction_sessions"),
+        (
+            PlanDraft(induction_sessions=60, interval_days=7.0, dose_mg_per_kg=0.5, infusion_min=40.0),
+            "induction_sessions",
+        ),
     ):
         with pytest.raises(InputError) as refused:
             planning.compare(nurse, course, wrong)

@@ -88,6 +88,11 @@ class Candidacy:
         return open_findings(self.findings, self.answers)
 
     @property
+    def open_now(self) -> tuple[Finding, ...]:
+        """Of these, what candidacy itself waits for: enrolment, setting, consent and transport are settled later."""
+        return tuple(each for each in self.open if each.rule not in LATER)
+
+    @property
     def blocking(self) -> tuple[Finding, ...]:
         """Unknowns that must be settled: no answer stands in for them."""
         return blocking_unknowns(self.findings)

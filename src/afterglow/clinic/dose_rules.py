@@ -15,7 +15,6 @@ from afterglow.clinic.ruling import Finding, Verdict, judge_all
 from afterglow.predicates import Fact, Truth, facts_of
 from afterglow.quantities import HOURS_PER_MINUTE
 
-
 _OF_DOSE = ("dose.", "infusion.")
 
 

@@ -471,7 +471,7 @@ def _concentration(order: DoseOrder, given: int | None, policy: SitePolicy) -> i
 
 
 def guard_dose(order: DoseOrder, weight_kg: float | None) -> tuple[str, ...]:
-    """The guardrails of therapy, on mg, mg/kg, rate and length; a dose in mg needs no weight. What is unusual, in words.
+    """The guardrails of therapy, on mg, mg/kg, rate and length; a dose in mg needs no weight. What is unusual, told.
 
     Raises: OutOfRange.
     """

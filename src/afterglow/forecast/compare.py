@@ -94,7 +94,9 @@ def compare_plans(
     for days in (*INTERVALS_DAYS, None):
         later = () if days is None else np.arange(induction_days[-1] + days, AHEAD_DAYS + 1e-9, days)
         starts = [given.now_h + HOURS_PER_DAY * float(day) for day in (*induction_days, *later)]
-        regimen = replace(given.given, administrations=(*given.given.administrations, *repeat(session, starts).administrations))
+        regimen = replace(
+            given.given, administrations=(*given.given.administrations, *repeat(session, starts).administrations)
+        )
         left = outlook.relief(outlook.some, regimen, outlook.days_h).left
         chance = float(outlook.scores(outlook.some, left).at_most(response)[-1])
         choices.append(PlanChoice(days=days, chance=chance, sessions=len(starts)))

@@ -240,7 +240,9 @@ def _under_treatment(answer: ForecastAnswer | None, course: TreatmentCourse, pri
     found, relapse = answer.forecast, answer.forecast.relapse
     if relapse.state is RelapseState.NOT_STARTED:
         return None
-    ways = [(each.days, each.p_well_12w, each.sessions_12w) for each in found.intervals]
+    ways: list[tuple[int | None, float, int]] = [
+        (each.days, each.p_well_12w, each.sessions_12w) for each in found.intervals
+    ]
     stop = dict(relapse.p_by_day).get(float(AHEAD_DAYS))
     if ways and stop is not None:
         ways.append((None, 1.0 - stop, 0))
@@ -253,9 +255,7 @@ def _under_treatment(answer: ForecastAnswer | None, course: TreatmentCourse, pri
     )
 
 
-def _rows(
-    ways: Iterable[tuple[int | None, float, int]], delivery: Delivery, prices: Prices | None
-) -> Iterable[WhatIf]:
+def _rows(ways: Iterable[tuple[int | None, float, int]], delivery: Delivery, prices: Prices | None) -> Iterable[WhatIf]:
     for days, chance, sessions in ways:
         yield WhatIf(days=days, chance=chance, sessions=sessions, cost=_cost(prices, delivery, sessions))
 

@@ -131,7 +131,12 @@ def keep_prices(request: Request, form: Annotated[Typed, Depends(typed_of)]) -> 
 
 
 def _page(
-    request: Request, *, refused: AfterglowError | None = None, form: str = "", typed: HelpLines | None = None, prices: Mapping[str, str] | None = None
+    request: Request,
+    *,
+    refused: AfterglowError | None = None,
+    form: str = "",
+    typed: HelpLines | None = None,
+    prices: Mapping[str, str] | None = None,
 ) -> Response:
     desk = desk_of(request)
     ready = read_readiness(desk).shown

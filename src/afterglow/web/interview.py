@@ -248,4 +248,3 @@ def _shown(name: str, value: Fact | None, known: Assessment) -> str:
     if counts_days(name):
         return (known.noted[name].learnt_at.date() - timedelta(days=round(value))).isoformat()
     return f"{value:g}"
-

@@ -166,7 +166,8 @@ def add_pages(app: FastAPI, store: Store) -> None:
     app.state.store = store
     app.add_exception_handler(HTTPException, _no_such_page)
     pages = (
-        entering, today, finding, diary, work, intake, planning, chart, evidence, clinic, patient, session, offline, wall
+        entering, today, finding, diary, work, intake, planning,
+        chart, evidence, clinic, patient, session, offline, wall,
     )  # fmt: skip
     for router in (_files(), *(each.router for each in pages)):
         app.include_router(router, include_in_schema=False)

@@ -1,4 +1,4 @@
-"""The plan of a course: dose beside its limits as one types, ways to go on side by side, what it costs, the signature."""
+"""The plan of a course: dose beside its limits as one types, ways to go on side by side, cost, and the signature."""
 
 from __future__ import annotations
 
@@ -115,7 +115,8 @@ def _page(
         esk=course.delivery is Delivery.ESK,
         infused=course.delivery is Delivery.IV,
         per_kg=course.delivery in _PER_KG,
-        begun=course.state not in {CourseState.INQUIRY, CourseState.CANDIDACY, CourseState.CONSENT, CourseState.AUTHORISATION},
+        begun=course.state
+        not in {CourseState.INQUIRY, CourseState.CANDIDACY, CourseState.CONSENT, CourseState.AUTHORISATION},
         stopped=course.state is CourseState.STOPPED,
         ways=ways,
         way_notices=() if ways is None else tuple(notices(ways.warnings)),
@@ -149,7 +150,11 @@ def _fields(plan: Plan | None, weight_kg: float | None) -> dict[str, str]:
     if plan is not None:
         names = ("endpoint", "induction_sessions", "interval_days", "dose_mg", "dose_mg_per_kg", "infusion_min")
         found |= {name: getattr(plan, name) for name in names}
-    return {name: f"{value:g}" if isinstance(value, float) else f"{value}" for name, value in found.items() if value is not None}
+    return {
+        name: f"{value:g}" if isinstance(value, float) else f"{value}"
+        for name, value in found.items()
+        if value is not None
+    }
 
 
 def _rule_words() -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -139,6 +140,14 @@ def test_the_decision_has_a_reason_and_moves_the_course(store: Store) -> None:
     assert "C064" in told[0].hits
 
 
+def test_what_is_settled_later_is_no_answer_of_candidacy(store: Store) -> None:
+    course = care.candidate(store, care.register(store), hx__sleep_apnoea=True)
+    found = courses.read_candidacy(desk(store, Role.PRESCRIBER), course).shown
+    assert [each.rule for each in found.open_now] == ["C022", "C064"]  # the endpoint waits for the plan
+    assert [each.rule for each in found.later] == ["C062"]  # consent
+    assert "C062" in {each.rule for each in found.open}
+
+
 def test_who_is_not_suitable_ends_there(store: Store) -> None:
     course = care.candidate(store, care.register(store), hx__avm=True)
     assert decide(store, course, Decision.DECLINE, "Malformation").state == "stopped"
@@ -250,6 +259,9 @@ def test_ways_to_go_on_before_treatment(store: Store) -> None:
         ("Stop", 6),
     ]
     assert found.rows[0].chance > found.rows[-1].chance
+    assert planning.compare(nurse, course, replace(IV, weight_kg=None)).shown.rows  # the population's weights
+    jobs.run_jobs(store)
+    assert planning.read_plan(nurse, patient).shown.what_ifs is None  # a kept forecast has nothing to lose yet
     assert found.rows[-1].cost == planning.Cost(currency="USD", sessions=6, hundredths=270_000)
     for wrong, about in (
         (PlanDraft(), "induction_sessions"),

@@ -93,6 +93,11 @@ class Candidacy:
         return tuple(each for each in self.open if each.rule not in LATER)
 
     @property
+    def later(self) -> tuple[Finding, ...]:
+        """What is met or not known and is settled after candidacy, before a dose."""
+        return tuple(each for each in self.findings if each.rule in LATER and each.verdict is not Verdict.CLEAR)
+
+    @property
     def blocking(self) -> tuple[Finding, ...]:
         """Unknowns that must be settled: no answer stands in for them."""
         return blocking_unknowns(self.findings)

@@ -263,13 +263,16 @@ def _words(word: str) -> str:
 
 def _judged(found: Candidacy | None) -> dict[str, Any]:
     """The rules in the order in which somebody has to do with them."""
-    blocking = () if found is None else found.blocking
-    hits = () if found is None else found.hits
+    later = () if found is None else found.later
+    blocking = () if found is None else tuple(each for each in found.blocking if each not in later)
+    hits = () if found is None else tuple(each for each in found.hits if each not in later)
+    unknown = () if found is None else tuple(each for each in found.unknowns if each not in (*blocking, *later))
     return {
         "judged": found,
         "met": hits,
         "must": blocking,
-        "unknown": () if found is None else tuple(each for each in found.unknowns if each not in blocking),
+        "unknown": unknown,
+        "later": later,
         "clear": () if found is None else tuple(each for each in found.findings if each.verdict is Verdict.CLEAR),
         "to_answer": () if found is None else found.open_now,
         "answers": () if found is None else found.answers,

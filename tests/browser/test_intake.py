@@ -299,3 +299,17 @@ def test_who_reads_no_charts_sees_no_answers(opened: Open, served: Served) -> No
     assert page.locator("#cover").count() == 1
     page.goto(f"/patients/{patient}/plan")
     assert page.locator("form[data-tried], #ways").count() == 0
+
+
+def test_prices_are_set_with_the_clinic(opened: Open, served: Served) -> None:
+    page = opened_as(opened, served, "carl", java_script_enabled=False)
+    page.goto("/clinic")
+    page.fill("#currency", "usd")
+    page.fill("#price_iv", "450.555")
+    page.click("text=Keep the prices")
+    assert page.text_content("#prices #summary h2") == "The price of IV ketamine is refused"
+    assert page.input_value("#price_iv") == "450.555"
+    page.fill("#price_iv", "450.5")
+    page.click("text=Keep the prices")
+    assert (page.input_value("#currency"), page.input_value("#price_iv")) == ("USD", "450.50")
+    assert page.input_value("#price_esk") == ""  # no price is none, never zero

@@ -76,10 +76,11 @@ def served(tmp_path: Path) -> Iterator[Served]:
         ("nora", Role.NURSE),
         ("petra", Role.PRESCRIBER),
         ("cora", Role.COORDINATOR),
+        ("carl", Role.COORDINATOR),
         ("ada", Role.ADMINISTRATOR),
     ):
         tokens[login] = people.add_person(admin, login, name=login.title(), roles=(role,)).token
-    for login in ("nora", "petra", "ada"):
+    for login in ("nora", "petra", "ada", "carl"):
         begun = begin_set_up(store, tokens[login])
         secrets[login] = begun.secret
         code = pyotp.TOTP(begun.secret).at(int(clock.now.timestamp()))

@@ -175,9 +175,8 @@ def test_a_whole_course_from_registration_to_a_closed_session(clinic: Clinic_) -
     does("patients.note_trials", patient, trials=trials)
     does("measures.record", patient, name="PHQ-9", answers=[2, 2, 3, 2, 2, 2, 2, 2, 0])
 
-    version = does(
-        "courses.set_plan", course, endpoint="PHQ-9 halved", induction_sessions=6, interval_days=3.5, version=2
-    )["version"]
+    planned: dict[str, Any] = {"endpoint": "PHQ-9 halved", "induction_sessions": 6, "interval_days": 3.5}
+    version = does("courses.set_plan", course, by="drew", **planned, version=2)["version"]
     assert clinic.tries("courses.find_suitable", course, version=version).json()["code"] == "permission.sign_again"
     version = does("courses.find_suitable", course, by="drew", version=version)["version"]
     given: dict[str, Any] = {"method": "paper", "off_label_stated": True, "given_by": "patient"}

@@ -29,8 +29,8 @@ _PUBLIC = {
         "label_status maudsley_stage resistance_facts staging",
         "dosing": "BodyWeight DoseOrder PreparedDose RateChange RateStep SecondCheck check_dose check_second "
         "prepare_dose sign_second",
-        "dose_rules": "dose_facts fastest_rate in_label_table is_within_order",
-        "candidacy": "Candidacy WorkupStatus assess_candidacy check_candidate check_still_candidate",
+        "dose_rules": "PlannedDose judge_planned dose_facts fastest_rate in_label_table is_within_order",
+        "candidacy": "Candidacy WorkupStatus asked_for assess_candidacy check_candidate check_still_candidate",
         "course": "Authorisation BenefitReview COURSE Consent ConsentMethod CourseState Plan ReviewDecision "
         "ReviewKind SafetyPlan StopReason TreatmentCourse WithdrawalMethod",
         "consent": "add_authorisation check_consent give_consent has_consent units_left use_unit withdraw_consent",
@@ -74,14 +74,14 @@ __all__ = [
     "DueReading", "DueState", "EmergencyAssessment", "EventGrades", "Finding", "FormGroup", "Group",
     "Indication", "InfusionRun", "LabelRow", "LabelStatus", "LeaveCheck", "Leaving", "LotBalance",
     "MaudsleySeverity", "MaudsleyStage", "Medicine", "MedicineList", "MedicineTrial", "MonitoringForm",
-    "Movement", "Outcome", "Plan", "PreparedDose", "Priority", "RateChange", "RateStep", "Reading",
+    "Movement", "Outcome", "Plan", "PlannedDose", "PreparedDose", "Priority", "RateChange", "RateStep", "Reading",
     "Resistance", "ReviewDecision", "ReviewKind", "Role", "Row", "Rule", "RuleAnswer", "SafetyPlan",
     "ScoreReading", "SecondCheck", "SessionState", "Setting", "Severity", "SignedNote", "SitePolicy",
     "Standing", "StateTable", "StopReason", "Transitioned", "TreatmentCourse", "TreatmentSession",
     "TrialOutcome", "TrialVerdict", "Verdict", "VisitStage", "WithdrawalMethod", "WorkItem", "WorkKind",
     "WorkupItem", "WorkupStatus", "act_on", "add_authorisation", "adverse_events", "after_missed_session",
     "aftercare_facts", "alert_from_finding", "alerts_from_score", "amend_screening", "answer_finding",
-    "answer_rule", "arrive", "assess_candidacy", "assess_emergency", "attach_dose", "back_to_screen",
+    "answer_rule", "arrive", "asked_for", "assess_candidacy", "assess_emergency", "attach_dose", "back_to_screen",
     "baseline", "block", "book", "booking_warnings", "cadences", "cancel", "changed_facts", "chart_facts",
     "chart_gates", "check_candidate", "check_consent", "check_dose", "check_facts", "check_gates",
     "check_second", "check_still_candidate", "check_witness", "clashes", "classes_of", "clear_to_leave",
@@ -92,8 +92,8 @@ __all__ = [
     "fastest_rate", "find_conflicts", "finish_dose", "first_dose_at", "form_due_at", "give_back",
     "give_consent", "give_device", "go", "grade_event", "hand_over", "has_consent", "hold", "in_label_table",
     "is_falling", "is_overridable", "is_reconciled", "is_within_order", "judge_aftercare", "judge_gates",
-    "judge_leaving", "judge_monitoring", "judge_rate", "judge_reading", "judge_resistance", "judge_trial",
-    "known_facts", "label_row", "label_rows", "label_status", "latest_facts", "leave_facts", "list_work",
+    "judge_leaving", "judge_monitoring", "judge_planned", "judge_rate", "judge_reading", "judge_resistance",
+    "judge_trial", "known_facts", "label_row", "label_rows", "label_status", "latest_facts", "leave_facts", "list_work",
     "login", "lot_balance", "make_safety_plan", "maudsley_stage", "medicine_facts", "monitoring_facts",
     "monitoring_form", "move_booking", "move_course", "next_device_at", "next_free", "open_findings",
     "order_dose", "order_rate", "overstay", "owns_alert", "phase", "policy_at", "policy_digest", "policy_facts",
@@ -144,6 +144,7 @@ if TYPE_CHECKING:
     from afterglow.clinic.candidacy import (
         Candidacy,
         WorkupStatus,
+        asked_for,
         assess_candidacy,
         check_candidate,
         check_still_candidate,
@@ -214,10 +215,12 @@ if TYPE_CHECKING:
         undo_no_show,
     )
     from afterglow.clinic.dose_rules import (
+        PlannedDose,
         dose_facts,
         fastest_rate,
         in_label_table,
         is_within_order,
+        judge_planned,
     )
     from afterglow.clinic.dosing import (
         BodyWeight,

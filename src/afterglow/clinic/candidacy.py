@@ -21,7 +21,7 @@ from afterglow.clinic.ruling import (
 from afterglow.clinic.thresholds import with_values
 from afterglow.clinic.typed import as_word, check_utc
 from afterglow.errors import Conflict, GateClosed
-from afterglow.predicates import Truth, evaluate
+from afterglow.predicates import Truth, evaluate, facts_of
 
 CANDIDACY_GROUPS = (
     Group.LABELLED,
@@ -88,6 +88,16 @@ class Candidacy:
         return open_findings(self.findings, self.answers)
 
     @property
+    def open_now(self) -> tuple[Finding, ...]:
+        """Of these, what candidacy itself waits for: enrolment, setting, consent and transport are settled later."""
+        return tuple(each for each in self.open if each.rule not in LATER)
+
+    @property
+    def later(self) -> tuple[Finding, ...]:
+        """What is met or not known and is settled after candidacy, before a dose."""
+        return tuple(each for each in self.findings if each.rule in LATER and each.verdict is not Verdict.CLEAR)
+
+    @property
     def blocking(self) -> tuple[Finding, ...]:
         """Unknowns that must be settled: no answer stands in for them."""
         return blocking_unknowns(self.findings)
@@ -141,6 +151,18 @@ def assess_candidacy(
         workup=tuple(_workup(item, known, policy) for item in workup_items()),
         answers=tuple(each for each in answers if each.at <= at),
     )
+
+
+def asked_for(delivery: Delivery) -> frozenset[str]:
+    """Every fact that candidacy for a delivery hangs on, work-up included.
+
+    >>> "hx.avm" in asked_for(Delivery.ESK), "vitals.spo2" in asked_for(Delivery.ESK)
+    (True, False)
+    """
+    conditions = [each.when for each in rules_of(*CANDIDACY_GROUPS, delivery=delivery)]
+    conditions += [each.due_if for each in workup_items()]
+    conditions += [each.required_if for each in workup_items() if each.required_if is not None]
+    return frozenset(name for each in conditions for name in facts_of(each))
 
 
 def check_candidate(candidacy: Candidacy) -> None:

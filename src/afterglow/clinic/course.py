@@ -242,6 +242,8 @@ class Plan:
 
     Args:
         interval_days: between sessions, once there is no forecast to say when the next is due.
+        dose_mg, dose_mg_per_kg, infusion_min: what a session is planned to give, free base; each is ordered by itself.
+        weight_kg: that the dose was judged for.
         on_label, label_statement: as `set_plan` derives them.
     Raises: MissingValue without an endpoint; OutOfRange for numbers that cannot be meant.
     """
@@ -251,6 +253,10 @@ class Plan:
     interval_days: float
     on_label: Truth = None
     label_statement: str = ""
+    dose_mg: float | None = None
+    dose_mg_per_kg: float | None = None
+    infusion_min: float | None = None
+    weight_kg: float | None = None
     by: str
     at: datetime
 
@@ -263,6 +269,7 @@ class Plan:
                 "A plan has sessions and an interval",
                 observed=f"{self.induction_sessions} sessions, every {self.interval_days:g} days",
                 allowed=f"1 to {_MOST_SESSIONS} sessions, up to {_LONGEST_INTERVAL_DAYS} days apart",
+                about="interval_days" if 1 <= self.induction_sessions <= _MOST_SESSIONS else "induction_sessions",
             )
 
 

@@ -3,15 +3,96 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from datetime import datetime
 
 from afterglow.clinic.acting import days_between
-from afterglow.clinic.dosing import BodyWeight, DoseOrder, PreparedDose
+from afterglow.clinic.dosing import BodyWeight, DoseOrder, PreparedDose, guard_dose
 from afterglow.clinic.policy import SitePolicy
 from afterglow.clinic.resistance import label_row
-from afterglow.clinic.rulebook import Delivery
-from afterglow.predicates import Fact, Truth
+from afterglow.clinic.rulebook import Delivery, Group, rules_of
+from afterglow.clinic.ruling import Finding, Verdict, judge_all
+from afterglow.predicates import Fact, Truth, facts_of
 from afterglow.quantities import HOURS_PER_MINUTE
+
+_OF_DOSE = ("dose.", "infusion.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedDose:
+    """A dose as planned, beside its limits.
+
+    Args:
+        mg, mg_per_kg: of a session; None where there is no weight to tell.
+        warnings: what is outside the usual range, in words.
+        findings: rules about the dose that an order of it would meet at the first session.
+    """
+
+    mg: float | None
+    mg_per_kg: float | None
+    warnings: tuple[str, ...]
+    findings: tuple[Finding, ...]
+
+
+def judge_planned(
+    order: DoseOrder, *, weight: BodyWeight | None, age_years: float | None, policy: SitePolicy
+) -> PlannedDose:
+    """A planned dose beside guardrails and rules, as if it were ordered for the first session.
+
+    Raises: OutOfRange beyond the guardrails.
+
+    >>> from datetime import UTC
+    >>> from afterglow.clinic.policy import demo_policy
+    >>> from afterglow.clinic.resistance import Indication
+    >>> from afterglow.quantities import DrugForm
+    >>> now = datetime(2026, 1, 5, 9, tzinfo=UTC)
+    >>> order = DoseOrder(id="o1", delivery=Delivery.IV, drug=DrugForm.RACEMIC_KETAMINE, indication=Indication.TRD,
+    ...                   dose_mg_per_kg=0.8, infusion_min=40, ordered_by="dr1", ordered_at=now)
+    >>> found = judge_planned(order, weight=BodyWeight(kg=80, measured_at=now), age_years=40, policy=demo_policy())
+    >>> found.mg, [each.rule for each in found.findings]
+    (64.0, ['S019', 'S022'])
+    """
+    kg = None if weight is None else weight.kg
+    warnings = guard_dose(order, kg)
+    prepared = None
+    if weight is not None or order.dose_mg_per_kg is None:
+        prepared = PreparedDose(
+            order_id=order.id,
+            amount_ug=order.amount_ug(kg),
+            concentration_ug_per_ul=None,
+            volume_ul=None,
+            diluted=False,
+            devices=0,
+            weight_kg=kg,
+            weighed_at=None if weight is None else weight.measured_at,
+            minutes=order.minutes,
+            warnings=warnings,
+            prepared_by=order.ordered_by,
+            prepared_at=order.ordered_at,
+        )
+    facts = dose_facts(
+        order,
+        prepared,
+        weight_before=None,
+        number=1,
+        week=1,
+        age_years=age_years,
+        at=order.ordered_at,
+        policy=policy,
+    )
+    facts |= {"age": age_years}
+    asked = (
+        each
+        for each in rules_of(Group.PRE_DOSE, Group.ADMINISTRATION, delivery=order.delivery)
+        if any(name.startswith(_OF_DOSE) for name in facts_of(each.when))
+    )
+    found = judge_all(asked, facts, policy, delivery=order.delivery)
+    return PlannedDose(
+        mg=None if prepared is None else prepared.mg,
+        mg_per_kg=order.dose_mg_per_kg if prepared is None else prepared.mg_per_kg,
+        warnings=warnings,
+        findings=tuple(each for each in found if each.verdict is Verdict.HIT),
+    )
 
 
 def dose_facts(

@@ -193,7 +193,9 @@ class BodyWeight:
 
     def __post_init__(self) -> None:
         if not 20 <= self.kg <= HEAVIEST_KG:
-            raise OutOfRange("The weight is refused", observed=f"{self.kg:g} kg", allowed="20 to 350 kg")
+            raise OutOfRange(
+                "The weight is refused", observed=f"{self.kg:g} kg", allowed="20 to 350 kg", about="weight_kg"
+            )
 
 
 @typed
@@ -333,7 +335,7 @@ def prepare_dose(
         weight_kg=weight_kg,
         weighed_at=None if weight is None else weight.measured_at,
         minutes=order.minutes,
-        warnings=_guard(order, weight_kg),
+        warnings=guard_dose(order, weight_kg),
         prepared_by=act.by,
         prepared_at=act.at,
     )
@@ -468,8 +470,11 @@ def _concentration(order: DoseOrder, given: int | None, policy: SitePolicy) -> i
     return given
 
 
-def _guard(order: DoseOrder, weight_kg: float | None) -> tuple[str, ...]:
-    """The guardrails of therapy, on mg, mg/kg, rate and length; a dose in mg needs no weight."""
+def guard_dose(order: DoseOrder, weight_kg: float | None) -> tuple[str, ...]:
+    """The guardrails of therapy, on mg, mg/kg, rate and length; a dose in mg needs no weight. What is unusual, told.
+
+    Raises: OutOfRange.
+    """
     if order.steps:
         steps = tuple(InfusionStep(rate=Rate(mg_per_h=s.mg_per_h), duration_h=s.hours) for s in order.steps)
         given = DoseAdministration(at_h=0.0, drug=order.drug, route=order.delivery.route, steps=steps)

@@ -54,7 +54,7 @@ def read_chart(work: Work, patient_id: str) -> ChartPage:
     trials = work.find(TrialHistory, patient_id)
     latest = {each.fact.name: each.fact for each in work.standing(KnownFact, patient_id=patient_id)}
     courses = work.every(TreatmentCourse, patient_id=patient_id)
-    shown = _shown(courses)
+    shown = newest_course(courses)
     return ChartPage(
         patient_id=patient_id,
         version=patient.version,
@@ -73,8 +73,8 @@ def read_chart(work: Work, patient_id: str) -> ChartPage:
     )
 
 
-def _shown(courses: Iterable[Loaded[TreatmentCourse]]) -> Loaded[TreatmentCourse] | None:
-    """The newest course that goes on, else the newest."""
+def newest_course(courses: Iterable[Loaded[TreatmentCourse]]) -> Loaded[TreatmentCourse] | None:
+    """The course that a page of a patient is about: the newest that goes on, else the newest; None before the first."""
     known = list(courses)
     going = [each for each in known if each.now.state is not CourseState.STOPPED]
     return max(going or known, key=lambda each: each.now.opened_at or _BEFORE_ALL, default=None)

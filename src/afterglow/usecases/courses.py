@@ -9,16 +9,19 @@ from afterglow.clinic import (
     COURSE,
     Authorisation,
     BenefitReview,
+    BodyWeight,
     Candidacy,
     Consent,
     ConsentMethod,
     CourseState,
     Decision,
     Delivery,
+    DoseOrder,
     Indication,
     LabelStatus,
     Outcome,
     Plan,
+    PlannedDose,
     ReviewDecision,
     ReviewKind,
     Role,
@@ -33,6 +36,7 @@ from afterglow.clinic import (
     assess_candidacy,
     give_consent,
     has_consent,
+    judge_planned,
     judge_resistance,
     label_status,
     make_safety_plan,
@@ -62,6 +66,11 @@ def open_course(work: Work, patient_id: str, *, delivery: Delivery, drug: DrugFo
 
     Raises: Conflict where a course of this indication and delivery is open for the patient already.
     """
+    return open_new(work, patient_id, delivery=delivery, drug=drug, indication=indication)
+
+
+def open_new(work: Work, patient_id: str, *, delivery: Delivery, drug: DrugForm, indication: Indication) -> Written:
+    """As `open_course`, within another use case."""
     for each in work.every(TreatmentCourse, patient_id=patient_id):
         other = each.now
         if other.state is not CourseState.STOPPED and (other.indication, other.delivery) == (indication, delivery):
@@ -130,7 +139,7 @@ def accept(work: Work, course_id: str, *, emergency: bool | None, version: int) 
 
     Raises: GateClosed, WrongState, Conflict.
     """
-    return _move(work, course_id, "accept", version=version, emergency=emergency)
+    return move(work, course_id, "accept", version=version, emergency=emergency)
 
 
 @use_case("courses.find_suitable", roles=roles_of(COURSE, "find_suitable"), signs=True)
@@ -140,7 +149,7 @@ def find_suitable(work: Work, course_id: str, *, version: int) -> Written:
     Raises: GateClosed naming what stands in the way; WrongState, Conflict.
     """
     course = work.load(TreatmentCourse, course_id).now
-    return _move(work, course_id, "find_suitable", version=version, candidacy=candidacy_of(work, course))
+    return move(work, course_id, "find_suitable", version=version, candidacy=candidacy_of(work, course))
 
 
 @use_case("courses.take_consent", roles=(Role.PRESCRIBER, Role.NURSE, Role.MEDICAL_DIRECTOR))
@@ -188,24 +197,62 @@ def take_back_consent(work: Work, course_id: str, *, withdrawn_by: str, how: Wit
     return _keep(work, loaded, withdraw_consent(loaded.now, work.act(), withdrawn_by=withdrawn_by, how=how))
 
 
-@use_case("courses.set_plan", roles=(Role.PRESCRIBER,))
+@use_case("courses.set_plan", roles=(Role.PRESCRIBER,), signs=True)
 def plan(
-    work: Work, course_id: str, *, endpoint: str, induction_sessions: int, interval_days: float, version: int
+    work: Work,
+    course_id: str,
+    *,
+    endpoint: str,
+    induction_sessions: int,
+    interval_days: float,
+    dose_mg: float | None = None,
+    dose_mg_per_kg: float | None = None,
+    infusion_min: float | None = None,
+    weight_kg: float | None = None,
+    version: int,
 ) -> Written:
-    """The plan; whether it is on label is derived and stated, not typed.
+    """The plan, signed; whether it is on label is derived and stated, not typed. A dose in it is no order.
 
-    Raises: MissingValue, OutOfRange, Conflict.
+    Raises: MissingValue; OutOfRange for a dose beyond its guardrails or another number that cannot be meant; Conflict.
     """
     loaded = work.load(TreatmentCourse, course_id, version=version)
     made = Plan(
         endpoint=endpoint,
         induction_sessions=induction_sessions,
         interval_days=interval_days,
+        dose_mg=dose_mg,
+        dose_mg_per_kg=dose_mg_per_kg,
+        infusion_min=infusion_min,
+        weight_kg=weight_kg,
         by=work.actor.person_id,
         at=work.now,
     )
+    judge_plan(work, loaded.now, made)
     known = _label_facts(work, loaded.now)
     return _keep(work, loaded, set_plan(loaded.now, made, work.act(), policy=work.policy_or_defaults(), **known))
+
+
+def judge_plan(work: Work, course: TreatmentCourse, plan: Plan) -> PlannedDose | None:
+    """The dose of a plan beside its limits; None where the plan names none.
+
+    Raises: OutOfRange, MissingValue for a dose that could not be ordered.
+    """
+    weight = None if plan.weight_kg is None else BodyWeight(kg=plan.weight_kg, measured_at=plan.at)
+    if plan.dose_mg is None and plan.dose_mg_per_kg is None:
+        return None
+    order = DoseOrder(
+        id="plan",
+        delivery=course.delivery,
+        drug=course.drug,
+        indication=course.indication,
+        dose_mg=plan.dose_mg,
+        dose_mg_per_kg=plan.dose_mg_per_kg,
+        infusion_min=plan.infusion_min,
+        ordered_by=plan.by,
+        ordered_at=plan.at,
+    )
+    age = _label_facts(work, course)["age_years"]
+    return judge_planned(order, weight=weight, age_years=age, policy=work.policy_or_defaults())
 
 
 @use_case("courses.make_safety_plan", roles=(Role.PRESCRIBER, Role.NURSE, Role.MEDICAL_DIRECTOR, Role.THERAPIST))
@@ -261,7 +308,7 @@ def await_cover(work: Work, course_id: str, *, version: int) -> Written:
 
     Raises: GateClosed, WrongState, Conflict.
     """
-    return _move(work, course_id, "await_cover", version=version)
+    return move(work, course_id, "await_cover", version=version)
 
 
 @use_case("courses.start", roles=roles_of(COURSE, "start"), signs=True)
@@ -270,7 +317,7 @@ def start(work: Work, course_id: str, *, version: int) -> Written:
 
     Raises: GateClosed, WrongState, Conflict.
     """
-    return _move(work, course_id, "start", version=version)
+    return move(work, course_id, "start", version=version)
 
 
 @use_case("courses.maintain", roles=roles_of(COURSE, "maintain"), signs=True)
@@ -279,7 +326,7 @@ def maintain(work: Work, course_id: str, *, version: int) -> Written:
 
     Raises: GateClosed, WrongState, Conflict.
     """
-    return _move(work, course_id, "maintain", version=version)
+    return move(work, course_id, "maintain", version=version)
 
 
 @use_case("courses.pause", roles=roles_of(COURSE, "pause"))
@@ -288,7 +335,7 @@ def pause(work: Work, course_id: str, *, reason: str, version: int) -> Written:
 
     Raises: MissingValue, WrongState, Conflict.
     """
-    return _move(work, course_id, "pause", version=version, reason=reason)
+    return move(work, course_id, "pause", version=version, reason=reason)
 
 
 @use_case("courses.resume", roles=roles_of(COURSE, "resume"))
@@ -297,7 +344,7 @@ def resume(work: Work, course_id: str, *, version: int) -> Written:
 
     Raises: GateClosed, WrongState, Conflict.
     """
-    return _move(work, course_id, "resume", version=version)
+    return move(work, course_id, "resume", version=version)
 
 
 @use_case("courses.relapse", roles=roles_of(COURSE, "relapse"))
@@ -306,7 +353,7 @@ def relapse(work: Work, course_id: str, *, reason: str, version: int) -> Written
 
     Raises: MissingValue, WrongState, Conflict.
     """
-    return _move(work, course_id, "relapse", version=version, reason=reason)
+    return move(work, course_id, "relapse", version=version, reason=reason)
 
 
 @use_case("courses.induce_again", roles=roles_of(COURSE, "induce_again"), signs=True)
@@ -316,7 +363,7 @@ def induce_again(work: Work, course_id: str, *, version: int) -> Written:
     Raises: GateClosed, WrongState, Conflict.
     """
     course = work.load(TreatmentCourse, course_id).now
-    return _move(work, course_id, "induce_again", version=version, candidacy=candidacy_of(work, course))
+    return move(work, course_id, "induce_again", version=version, candidacy=candidacy_of(work, course))
 
 
 @use_case("courses.recover", roles=roles_of(COURSE, "recover"))
@@ -325,7 +372,7 @@ def recover(work: Work, course_id: str, *, reason: str, version: int) -> Written
 
     Raises: MissingValue, WrongState, Conflict.
     """
-    return _move(work, course_id, "recover", version=version, reason=reason)
+    return move(work, course_id, "recover", version=version, reason=reason)
 
 
 @use_case("courses.stop", roles=roles_of(COURSE, "stop"))
@@ -334,7 +381,7 @@ def stop(work: Work, course_id: str, *, why: StopReason, reason: str | None = No
 
     Raises: WrongState, Conflict.
     """
-    return _move(work, course_id, "stop", version=version, reason=reason, stop_reason=why)
+    return move(work, course_id, "stop", version=version, reason=reason, stop_reason=why)
 
 
 def candidacy_of(
@@ -403,7 +450,7 @@ def _label_facts(work: Work, course: TreatmentCourse) -> _LabelFacts:
     }
 
 
-def _move(
+def move(
     work: Work,
     course_id: str,
     event: str,
@@ -414,6 +461,10 @@ def _move(
     emergency: bool | None = None,
     stop_reason: StopReason | None = None,
 ) -> Written:
+    """One row of the course's table, within a use case.
+
+    Raises: as `move_course`; Conflict.
+    """
     loaded = work.load(TreatmentCourse, course_id, version=version)
     outcome = move_course(
         loaded.now,

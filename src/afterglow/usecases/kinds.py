@@ -49,6 +49,7 @@ from afterglow.usecases.contacts import Contact
 from afterglow.usecases.deciding import NextDecision
 from afterglow.usecases.forecast_queue import ForecastJob
 from afterglow.usecases.importing import PastAnswers
+from afterglow.usecases.intake import CandidacyDecision, Inquiry
 from afterglow.usecases.jobs import ForecastPicture, ForecastRecord
 from afterglow.usecases.measures import Answering, CheckIn, Measured
 from afterglow.usecases.messages import OutgoingMessage, Route
@@ -56,7 +57,7 @@ from afterglow.usecases.papers import ChartNote
 from afterglow.usecases.passes import Pass
 from afterglow.usecases.patients import KnownFact, TrialHistory
 from afterglow.usecases.people import Person
-from afterglow.usecases.policies import ConsentForm, HelpLines
+from afterglow.usecases.policies import ConsentForm, HelpLines, Prices
 from afterglow.usecases.work import BrokenGlass, PatientAccess
 from afterglow.usecases.worklists import FormSent
 
@@ -71,6 +72,7 @@ KINDS: Mapping[str, type] = MappingProxyType(
         "broken_glass": BrokenGlass,
         "alert": ClinicAlert,
         "chart_note": ChartNote,
+        "candidacy_decision": CandidacyDecision,
         "check_in": CheckIn,
         "consent": Consent,
         "consent_form": ConsentForm,
@@ -88,6 +90,7 @@ KINDS: Mapping[str, type] = MappingProxyType(
         "form_sent": FormSent,
         "help_lines": HelpLines,
         "identifiers": Identifiers,
+        "inquiry": Inquiry,
         "known_fact": KnownFact,
         "leave_check": LeaveCheck,
         "measured": Measured,
@@ -100,6 +103,7 @@ KINDS: Mapping[str, type] = MappingProxyType(
         "person": Person,
         "plan": Plan,
         "prepared_dose": PreparedDose,
+        "prices": Prices,
         "rate_change": RateChange,
         "reading": Reading,
         "route": Route,

@@ -79,12 +79,17 @@ def register(work: Work, identifiers: Identifiers, *, twin: bool = False) -> Wri
     Raises: Conflict where somebody of that name and birth date, or of that record number, is here already; OutOfRange
         for a birth date, mail address, phone number or text that nobody has.
     """
+    patient_id = register_new(work, identifiers, twin=twin)
+    work.about(patient_id=patient_id, subject=patient_id)
+    return Written(id=patient_id, version=1)
+
+
+def register_new(work: Work, identifiers: Identifiers, *, twin: bool) -> str:
+    """As `register`, within another use case; the id."""
     patients.check_identifiers(identifiers, work.now.date())
     if not twin:
         _check_new(work, identifiers)
-    patient_id = patients.register(work.tx, identifiers)
-    work.about(patient_id=patient_id, subject=patient_id)
-    return Written(id=patient_id, version=1)
+    return patients.register(work.tx, identifiers)
 
 
 @use_case("patients.identify", roles=_OFFICE)
@@ -148,14 +153,7 @@ def note_facts(
     at = learnt_at or work.now
     if at > work.now:
         raise WrongOrder("What is known was learnt by now", observed=f"{at:%Y-%m-%d %H:%M} UTC")
-    for name in facts:
-        if name.startswith((*_HELD, *_HELD_TOO)) or (name.startswith(_MEDICINES) and name != _CHANGED):
-            raise OutOfRange(
-                "The record itself holds this",
-                observed=echo(name),
-                next_step="Enter it where it belongs: identity, medicines, trials, consent, plan, dose, readings",
-            )
-    check_facts(facts)
+    check_noted(facts)
     for name, value in sorted(facts.items()):
         work.write(KnownFact(name=name, value=_plain(value), learnt_at=at), patient_id=patient_id, subject=name, at=at)
     work.about(subject=patient_id, facts=len(facts))
@@ -235,6 +233,39 @@ def erase(work: Work, patient_id: str, *, reason: str, second: Actor | None = No
     return Written(id=patient_id, state="erased")
 
 
+def check_noted(facts: Mapping[str, Fact | None]) -> None:
+    """Refuse what is not noted by asking: what the record holds itself, and what no rule asks for.
+
+    Raises: UnknownName, OutOfRange.
+    """
+    for name in facts:
+        if is_held(name):
+            raise OutOfRange(
+                "The record itself holds this",
+                observed=echo(name),
+                next_step="Enter it where it belongs: identity, medicines, trials, consent, plan, dose, readings",
+            )
+    check_facts(facts)
+
+
+def is_held(name: str) -> bool:
+    """Whether the record itself holds a fact, so that nobody enters it as an answer.
+
+    >>> is_held("age"), is_held("meds.lithium"), is_held("hx.avm")
+    (True, True, False)
+    """
+    return name.startswith((*_HELD, *_HELD_TOO)) or (name.startswith(_MEDICINES) and name != _CHANGED)
+
+
+def counts_days(name: str) -> bool:
+    """Whether a fact counts days since something, so that it grows by itself and is asked for as a date.
+
+    >>> counts_days("workup.w08.age_days"), counts_days("hx.nyha_class")
+    (True, False)
+    """
+    return name.endswith(".age_days") or ".days_since" in name
+
+
 def known_facts_of(work: Work, patient_id: str, *, policy: SitePolicy) -> dict[str, Fact | None]:
     """What the record knows of a patient, in the names of the rules; what it does not hold is absent, and unknown.
 
@@ -293,7 +324,7 @@ def aged_fact(fact: KnownFact, now: datetime) -> Fact | None:
     if isinstance(value, bool | str) or value is None:
         return value
     passed = now - fact.learnt_at
-    if name.endswith(".age_days") or ".days_since" in name:
+    if counts_days(name):
         return value + passed // _DAY  # whole days: what was read today is 0 days old all day
     if ".hours_since" in name:
         return value + passed / timedelta(hours=1)

@@ -60,6 +60,23 @@ class HelpLines:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Prices:
+    """What a clinic charges; nothing is taken from elsewhere, and what is not set has no price.
+
+    Args:
+        currency: three letters.
+        session: hundredths of the currency for one session, drug and room, by delivery.
+    """
+
+    currency: str
+    session: tuple[tuple[Delivery, int], ...]
+
+    def of(self, delivery: Delivery) -> int | None:
+        """Hundredths for one session; None where no price is set."""
+        return dict(self.session).get(delivery)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Readiness:
     """What a clinic has of what it needs before its first patient.
 
@@ -70,6 +87,7 @@ class Readiness:
         diary: chairs, staff and closures; None until they are set.
         help_lines: as the clinic has set them; None where patients see the region's alone.
         has_course: whether anybody's treatment was begun.
+        prices: as the clinic has set them; None where it has set none.
     """
 
     people: tuple[Role, ...]
@@ -78,6 +96,7 @@ class Readiness:
     diary: Diary | None
     help_lines: HelpLines | None
     has_course: bool
+    prices: Prices | None
 
 
 # Source: https://health.wyo.gov/publichealth/prevention/wivpp/suicide-prevention/988-suicide-crisis-lifeline (988 by
@@ -85,6 +104,8 @@ class Readiness:
 _HELP = {"US": HelpLines(emergency="911", crisis="988", crisis_text=True)}
 _NO_HELP = HelpLines(emergency="")
 HELP = "help_lines"
+PRICES = "prices"
+_DEAREST = 10_000_000  # hundredths; Assumption: beyond it a typing slip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,6 +199,7 @@ def read_readiness(work: Work) -> Readiness:
     except PolicyUnsigned:
         version = None
     diary, lines = work.find(Diary, DIARY), work.find(HelpLines, HELP)
+    prices = prices_of(work)
     here = [each.now for each in work.every(Person) if each.now.left_at is None]
     work.subject = None
     return Readiness(
@@ -187,6 +209,7 @@ def read_readiness(work: Work) -> Readiness:
         diary=None if diary is None else diary.now,
         help_lines=None if lines is None else lines.now,
         has_course=bool(facts.load_all(work.tx, TreatmentCourse)),
+        prices=prices,
     )
 
 
@@ -257,6 +280,39 @@ def set_help_lines(work: Work, lines: HelpLines) -> Written:
     work.write(lines, subject=HELP)
     work.about(subject=HELP)
     return work.add(lines, id=HELP) if loaded is None else work.change(loaded, lines)
+
+
+@use_case("policies.set_prices", roles=(Role.COORDINATOR, Role.MEDICAL_DIRECTOR))
+def set_prices(work: Work, prices: Prices) -> Written:
+    """What a session costs, from now on; plans show it, and nothing is charged by it.
+
+    Raises: OutOfRange for what is no currency or no price; Conflict for a delivery that is named twice.
+    """
+    if len(prices.currency) != 3 or not (prices.currency.isascii() and prices.currency.isupper()):
+        raise OutOfRange(
+            "This is no currency", observed=echo(prices.currency), allowed="three letters, as in USD", about="currency"
+        )
+    named = [delivery for delivery, _ in prices.session]
+    if len(set(named)) != len(named):
+        raise Conflict("A treatment has one price", observed=", ".join(named))
+    for delivery, hundredths in prices.session:
+        if not 0 < hundredths <= _DEAREST:
+            raise OutOfRange(
+                "The price is refused",
+                observed=f"{hundredths / 100:.2f} {prices.currency}",
+                allowed=f"over 0 and up to {_DEAREST / 100:,.0f} {prices.currency} a session",
+                about=f"price_{delivery}",
+            )
+    loaded = work.find(Prices, PRICES)
+    work.write(prices, subject=PRICES)
+    work.about(subject=PRICES)
+    return work.add(prices, id=PRICES) if loaded is None else work.change(loaded, prices)
+
+
+def prices_of(work: Work) -> Prices | None:
+    """What the clinic charges; None where nobody has set it."""
+    found = work.find(Prices, PRICES)
+    return None if found is None else found.now
 
 
 def help_lines(store: Store, clinic_id: str) -> HelpLines:

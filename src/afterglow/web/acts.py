@@ -153,17 +153,26 @@ def _screen(asked: Asked) -> None:
 def _medicines(asked: Asked) -> None:
     here = replace(asked.desk, refresh=True, request_key=None)
     sheet = sessions.read_session(here, asked.session_id).shown.session
-    kept = tuple(
+    patients.reconcile_medicines(asked.desk, sheet.patient_id, medicines_of(asked.typed), visit=asked.session_id)
+
+
+def medicines_of(typed: Typed) -> tuple[Medicine, ...]:
+    """The list as gone through, a row each; a row without a name, or that was stopped, is left out.
+
+    Raises: OutOfRange.
+
+    >>> medicines_of(Typed(fields={"ingredient_0": "lithium", "ingredient_1": "zolpidem", "stopped_1": "yes"}))[0].dose
+    """
+    return tuple(
         Medicine(
             ingredient=ingredient,
-            dose=asked.typed.text(f"dose_{i}") or None,
-            classes=_classes(asked.typed, i),
-            diazepam_equivalent_mg_per_day=asked.typed.number(f"diazepam_{i}", "The diazepam equivalent"),
+            dose=typed.text(f"dose_{i}") or None,
+            classes=_classes(typed, i),
+            diazepam_equivalent_mg_per_day=typed.number(f"diazepam_{i}", "The diazepam equivalent"),
         )
         for i in range(30)
-        if (ingredient := asked.typed.text(f"ingredient_{i}")) and not asked.typed.ticked(f"stopped_{i}")
+        if (ingredient := typed.text(f"ingredient_{i}")) and not typed.ticked(f"stopped_{i}")
     )
-    patients.reconcile_medicines(asked.desk, sheet.patient_id, kept, visit=asked.session_id)
 
 
 def _classes(typed: Typed, i: int) -> tuple[str, ...] | None:

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Form, Request, Response
+from fastapi import APIRouter, Depends, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from afterglow.clinic import Chair, Closure, Delivery, Diary, Role
 from afterglow.errors import AfterglowError, InputError
 from afterglow.usecases.policies import (
     HelpLines,
+    Prices,
     help_lines,
     publish_consent_form,
     read_readiness,
     set_chairs,
     set_help_lines,
+    set_prices,
 )
 from afterglow.web.diary import local_time
 from afterglow.web.pages import PageRoute, clinic_of, desk_of, page, status_of, store_of
+from afterglow.web.typed import Typed, typed_of
 
 router = APIRouter(route_class=PageRoute)
 NEEDED = (Role.MEDICAL_DIRECTOR, Role.PRESCRIBER, Role.NURSE, Role.COORDINATOR)
@@ -115,8 +118,25 @@ def keep_help(
     return _back("help")
 
 
+@router.post("/clinic/prices")
+def keep_prices(request: Request, form: Annotated[Typed, Depends(typed_of)]) -> Response:
+    """What a session costs by treatment; an empty field is no price."""
+    try:
+        found = ((d, form.hundredths(f"price_{d}", f"The price of {d.words}")) for d in Delivery)
+        priced = tuple((delivery, price) for delivery, price in found if price is not None)
+        set_prices(desk_of(request), Prices(currency=form.needed("currency", "The currency").upper(), session=priced))
+    except AfterglowError as refused:
+        return _page(request, refused=refused, form="prices", prices=form.fields)
+    return _back("prices")
+
+
 def _page(
-    request: Request, *, refused: AfterglowError | None = None, form: str = "", typed: HelpLines | None = None
+    request: Request,
+    *,
+    refused: AfterglowError | None = None,
+    form: str = "",
+    typed: HelpLines | None = None,
+    prices: Mapping[str, str] | None = None,
 ) -> Response:
     desk = desk_of(request)
     ready = read_readiness(desk).shown
@@ -139,8 +159,16 @@ def _page(
         "lines": typed or ready.help_lines or help_lines(store_of(request), desk.actor.clinic_id),
         "refused": refused,
         "form": form,
+        "prices": _prices(ready.prices) if prices is None else prices,
     }
     return page(request, "clinic.html", desk=desk, status=200 if refused is None else status_of(refused), **shown)
+
+
+def _prices(kept: Prices | None) -> dict[str, str]:
+    """Prices as the form shows them."""
+    if kept is None:
+        return {}
+    return {"currency": kept.currency} | {f"price_{d}": f"{price / 100:.2f}" for d, price in kept.session}
 
 
 def _diary(request: Request) -> Diary:

@@ -71,6 +71,8 @@ _STATIC = {
     "session.css": "text/css",
     "room.css": "text/css",
     "session.js": "text/javascript",
+    "intake.css": "text/css",
+    "intake.js": "text/javascript",
     "offline.js": "text/javascript",
     "place.js": "text/javascript",
     "locked.js": "text/javascript",
@@ -151,8 +153,10 @@ def add_pages(app: FastAPI, store: Store) -> None:
         entering,
         evidence,
         finding,
+        intake,
         offline,
         patient,
+        planning,
         session,
         today,
         wall,
@@ -162,7 +166,8 @@ def add_pages(app: FastAPI, store: Store) -> None:
     app.state.store = store
     app.add_exception_handler(HTTPException, _no_such_page)
     pages = (
-        entering, today, finding, diary, work, chart, evidence, clinic, patient, session, offline, wall
+        entering, today, finding, diary, work, intake, planning,
+        chart, evidence, clinic, patient, session, offline, wall,
     )  # fmt: skip
     for router in (_files(), *(each.router for each in pages)):
         app.include_router(router, include_in_schema=False)

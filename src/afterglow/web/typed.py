@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from zoneinfo import ZoneInfo
 
@@ -86,6 +86,17 @@ class Typed:
         found = self._decimal(name, what)
         return None if found is None else self._whole(found * _UG_PER_MG, name, what, "at most three decimals")
 
+    def hundredths(self, name: str, what: str) -> int | None:
+        """A price as whole hundredths of its currency.
+
+        Raises: OutOfRange for more than two decimals.
+
+        >>> Typed(fields={"price": "450.5"}).hundredths("price", "The price")
+        45050
+        """
+        found = self._decimal(name, what)
+        return None if found is None else self._whole(found * 100, name, what, "at most two decimals")
+
     def needed_thousandths(self, name: str, what: str) -> int:
         """As `thousandths`, where it must be there.
 
@@ -132,6 +143,23 @@ class Typed:
         if at > here + timedelta(minutes=1):  # before midnight, typed after it
             at -= timedelta(days=1)
         return min(at.astimezone(now.tzinfo), now)
+
+    def day(self, name: str) -> date | None:
+        """A day as in 2026-12-11; None where empty.
+
+        Raises: OutOfRange.
+        """
+        found = self.text(name)
+        try:
+            return date.fromisoformat(found) if found else None
+        except ValueError:
+            raise OutOfRange(
+                "The day cannot be read",
+                observed=echo(found),
+                allowed="as in 2026-12-11",
+                next_step="Write the day",
+                about=name,
+            ) from None
 
     def moment(self, name: str) -> datetime | None:
         """A moment in ISO form with its offset, as a device sends it.

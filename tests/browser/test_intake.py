@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -250,6 +251,20 @@ def test_a_prescriber_answers_a_rule_with_a_reason(opened: Open, served: Served)
     page.click("#ask-C022 >> text=Record answer")
     assert "C022: go on all the same, petra" in words(page, "#decision")
     assert page.locator("#ask-C022").count() == 0
+
+
+def test_a_long_list_of_medicines_tried_keeps_every_one(opened: Open, served: Served) -> None:
+    patient = take(opened_as(opened, served, "carl"))
+    tried = tuple(replace(care.TRIALS[0], drug=f"medicine {place}") for place in range(9))
+    nurse = desk(served.store, Role.NURSE)
+    patients.note_trials(nurse, patient, tried)
+    page = opened_as(opened, served, "petra", java_script_enabled=False)
+    page.goto(f"/patients/{patient}/candidacy")
+    page.click("text=Save what was tried")
+    known_now = read_intake(nurse, patient).shown.assessment
+    assert known_now is not None
+    assert known_now.trials is not None
+    assert [each.drug for each in known_now.trials.trials] == [each.drug for each in tried]
 
 
 def test_a_plan_by_keyboard_alone(opened: Open, served: Served) -> None:

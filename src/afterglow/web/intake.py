@@ -238,7 +238,7 @@ def _choices() -> dict[str, Any]:
         "class_options": [(each.rule.id, each.name) for each in drug_classes()],
         "class_words": [(each, each.upper() if len(each) <= 5 else _words(each)) for each in staging().classes],
         "outcome_words": [(each.value, _words(each)) for each in TrialOutcome],
-        "trial_rows": range(TRIALS),
+        "trial_rows": TRIALS,
         "scale_words": [(each, each) for each in SCALES],
         "scale_of": lambda name: instrument(name).short_name,
         "decision_words": DECISIONS,

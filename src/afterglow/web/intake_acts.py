@@ -33,7 +33,8 @@ from afterglow.web.pages import DEVICE_COOKIE, clinic_of
 from afterglow.web.typed import Typed
 
 SCALES = ("PHQ-9", "MADRS", "HAM-D17", "QIDS-SR16", "AUDIT-C", "DAST-10")
-TRIALS = 6  # rows of medicines tried
+TRIALS = 6  # rows of medicines tried that an empty list shows; a longer one shows all, and two more
+_MOST_TRIALS = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +88,7 @@ def _trials(asked: Asked) -> None:
             this_episode=form.yes_no(f"episode_{i}"),
             augmentation=form.ticked(f"augmentation_{i}"),
         )
-        for i in range(TRIALS)
+        for i in range(_MOST_TRIALS)
         if (drug := form.text(f"drug_{i}"))
     )
     patients.note_trials(asked.desk, asked.patient_id, told)

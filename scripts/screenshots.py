@@ -1,6 +1,6 @@
 """The pictures of the app that README and how-tos show: a demo clinic is made, opened in Chromium, and thrown away.
 
-python scripts/screenshots.py [FOLDER]    writes into docs/images; the clinic is kept in FOLDER if one is given
+python scripts/screenshots.py [FOLDER]    writes into docs/images; a clinic in FOLDER is made once and kept
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import Any
 
 from playwright.sync_api import sync_playwright
 
-from afterglow.demo import build_demo, demo_clock, demo_settings
+from afterglow.demo import build_demo, demo_clock, demo_settings, read_sheet
+from afterglow.errors import NotFound
 from afterglow.web.door import PATH, add_door
 from afterglow.web.serving import Listening, serve
 
@@ -90,8 +91,11 @@ def take(address: str) -> None:
 
 
 def main(folder: Path) -> None:
-    """Build the clinic, serve it on this machine alone while the pictures are taken."""
-    sheet = build_demo(folder, seed=1, fresh=folder.exists()).sheet
+    """Build the clinic where none lies, and serve it on this machine alone while the pictures are taken."""
+    try:
+        sheet = read_sheet(folder)
+    except NotFound:
+        sheet = build_demo(folder, seed=1).sheet
     faults: list[BaseException] = []
 
     def taken(address: str) -> None:

@@ -22,7 +22,8 @@ from afterglow.web.serving import Listening, serve
 IMAGES = Path(__file__).resolve().parent.parent / "docs" / "images"
 CHROMIUM = os.environ.get("AFTERGLOW_TEST_CHROMIUM", "/usr/bin/chromium")
 LARGEST = 150_000  # bytes of one picture
-DESK, TABLET, PHONE = ((1280, 900), (1024, 1330), (390, 844))
+DESK, TABLET, PHONE = ((1280, 800), (1024, 1060), (390, 844))
+SCALE = 0.75  # of a desk or tablet, so that a picture stays small
 READY_MS = 120_000  # a forecast is computed once
 
 
@@ -84,7 +85,11 @@ def take(address: str) -> None:
         browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         for name, (go, (width, height)) in PICTURES.items():
             size = {"width": width, "height": height}
-            page = browser.new_context(base_url=address, viewport=size, reduced_motion="reduce").new_page()
+            scale = 1.0 if (width, height) == PHONE else SCALE
+            context = browser.new_context(
+                base_url=address, viewport=size, reduced_motion="reduce", device_scale_factor=scale
+            )
+            page = context.new_page()
             go(page)
             page.screenshot(path=IMAGES / name)
         browser.close()

@@ -121,12 +121,27 @@ def opened(chromium: Any, served: Served) -> Iterator[Open]:
     said: list[str] = []
     contexts = []
 
-    def make(**options: Any) -> Any:
+    def make(*, breaks: bool = False, **options: Any) -> Any:
+        """A page in a browser of its own; `breaks` where the server is made to fail."""
+
+        def hear(line: Any) -> None:
+            if line.type in {"error", "warning"} and not (breaks and "responded with a status of 5" in line.text):
+                said.append(line.text)
+
+        def guarded(answer: Any) -> None:
+            """Each page comes with a policy under which no script or style but its own files' runs."""
+            policy = answer.headers.get("content-security-policy", "")
+            if "text/html" in answer.headers.get("content-type", "") and (
+                not {"default-src 'none'", "script-src 'self'", "style-src 'self'"} <= set(policy.split("; "))
+            ):
+                said.append(f"{answer.url} has no strict policy: {policy}")
+
         context = chromium.new_context(base_url=served.address, **options)
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(20_000)
-        page.on("console", lambda line: said.append(line.text) if line.type in {"error", "warning"} else None)
+        page.on("console", hear)
+        page.on("response", guarded)
         page.on("pageerror", lambda error: said.append(str(error)))
         return page
 

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 from tests.browser.conftest import Open, Served, log_in, look
+from tests.browser.test_session import running
 from tests.integration import care
 from tests.integration.desks import desk
 from tests.integration.stores import RunningClock
 
 from afterglow.clinic import Chair, Closure, Delivery, Role
 from afterglow.store.records import Store
-from afterglow.usecases import policies
+from afterglow.usecases import policies, room
 
 DAY = "2026-01-07"  # a Wednesday, two days after the clinic's first
 
@@ -118,6 +119,27 @@ def test_who_did_not_come_counts_as_missed(opened: Open, served: Served) -> None
     assert "counts as missed" in page.text_content("[role=status]")
     assert page.locator("button:text-is('Undo')").count() == 0
     assert "did not come" in page.text_content(".gone")
+
+
+def test_who_was_treated_and_left_stands_in_the_chair_and_leads_to_the_session(opened: Open, served: Served) -> None:
+    clock = served.store.clock
+    assert isinstance(clock, RunningClock)
+    session_id = running(served)
+    clock.now += timedelta(minutes=9)
+    nurse = desk(served.store, Role.NURSE)
+    room.stop_early(nurse, session_id, reason="asked to", amounts_ug=(("v1", 8_000),))
+    room.left_unchecked(nurse, session_id, reason="went")
+    page = opened()
+    log_in(page, served)
+    page.goto("/diary/week")
+    assert "Anna Berger" in page.text_content(".week")
+    page.goto("/diary")
+    assert page.locator(".gone").count() == 0  # neither cancelled nor missed
+    assert "left" in page.text_content("td.held:has-text('Anna Berger')")
+    page.click("td.held a:text-is('Anna Berger')")
+    assert "The patient has left" in page.text_content("main")
+    page.click("text=Open the session")
+    assert page.text_content(".patient h1") == "Anna Berger"
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -29,11 +29,13 @@ from afterglow.store.records import Clinic, Store
 from afterglow.usecases import login, measures, messages, people, policies
 from afterglow.usecases.desk import Desk
 from afterglow.usecases.messages import Channel, OutgoingMessage, claim, note
+from afterglow.usecases.policies import HelpLines
 from afterglow.usecases.upkeep import create_records, opened
 from afterglow.usecases.work import program
 
 PASSWORD = "harbour lamps at noon"  # noqa: S105  of made-up people; the code generator's secret is made anew each time
 CLINIC_ID = "clinic"  # as commands call it where nothing else is set
+_HELP = HelpLines(emergency="911", crisis="988", crisis_text=True, clinic="555 0142", answered="8 to 18")
 _OPENED_D = 190
 _OWN_FILES = (FILE, "records.db", "records.db-wal", "records.db-shm")
 _OWN_FOLDERS = ("keys", "anchors", "spool")
@@ -188,6 +190,7 @@ def _open_clinic(hands: Hands, sheet: Sheet) -> None:
     for delivery in (Delivery.ESK, Delivery.IV):
         policies.publish_consent_form(director, delivery, version="2026-1")
     both = (Delivery.ESK, Delivery.IV)
+    policies.set_help_lines(director, _HELP)
     policies.set_chairs(
         director, tuple(Chair(id=each, deliveries=both) for each in CHAIRS), capacity=len(CHAIRS), nurses=2
     )

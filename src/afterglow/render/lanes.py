@@ -238,7 +238,7 @@ def _pressure_lane(on: Sheet, y: float) -> Drawing:
     predicted = on.sheet.predicted
     bands = [] if predicted is None else [each for each in (predicted.systolic_mmhg, predicted.diastolic_mmhg) if each]
     told += [edge for each in bands for edge in _edges(each)]
-    ticks = nice_ticks(min([_LOWEST_MMHG, *told]), max([_HIGHEST_MMHG, *told]), 5)
+    ticks = nice_ticks(min([_LOWEST_MMHG, *told]), max([_HIGHEST_MMHG, *told]), 9)  # steps of 20 up to 180 mmHg
     last = last_with(on.sheet, lambda each: each.systolic_mmhg is not None)
     head, room = _named(
         on,
@@ -384,20 +384,24 @@ def _alertness_lane(on: Sheet, y: float) -> Drawing:
         on, y, "Alertness", "MOAA/S", "" if last is None else str(last.moaas), "" if last is None else "5 is awake"
     )
     at = y + room + (14 if on.canvas.narrow else 22)
-    lowered = 5
-    digits = [
-        text(
-            str(each.moaas),
-            on.times(each.time_h),
-            at,
-            tone="ink3" if each.draft else "ink",
-            size_px=15,
-            bold=(each.moaas or 0) < lowered,
-            anchor="middle",
-            halo=True,
+    lowered, wide, step = 5, 14.0, 11 if on.canvas.narrow else 15
+    digits, before, down = [], -wide, False
+    for each in found:
+        x = on.times(each.time_h)
+        down = x - before < wide and not down  # two that touch would read as one number
+        before = x
+        digits.append(
+            text(
+                str(each.moaas),
+                x,
+                at + step * down,
+                tone="ink3" if each.draft else "ink",
+                size_px=15,
+                bold=(each.moaas or 0) < lowered,
+                anchor="middle",
+                halo=True,
+            )
         )
-        for each in found
-    ]
     return join(head, *digits), room + (26.0 if on.canvas.narrow else 46.0)
 
 

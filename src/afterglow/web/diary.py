@@ -36,7 +36,7 @@ router = APIRouter(route_class=PageRoute)
 SLOT = timedelta(minutes=15)
 DONE_COOKIE = "afterglow_done"  # what was just done, for one page: no patient, only the booking's id and old place
 _DONE_LASTS_S = 120
-_HELD = (BookingState.BOOKED, BookingState.ARRIVED)
+_SHOWN = (BookingState.BOOKED, BookingState.ARRIVED, BookingState.LEFT)
 REASONS = (
     "Patient asked",
     "Ill",
@@ -80,8 +80,8 @@ def show_day(request: Request, day: str = "") -> Response:
         on=on,
         told=shown,
         behind=told.trail_behind,
-        rows=_table(shown, first, last),
-        gone=[each for each in shown.booked if each.booking.state not in _HELD],
+        rows=_table(shown, first, last, desk.store.clock()),
+        gone=[each for each in shown.booked if each.booking.state not in _SHOWN],
         soon=_next_slot(desk.store.clock()),
         done=_done(request),
         **_around(on, desk, zone),
@@ -104,7 +104,7 @@ def show_week(request: Request, day: str = "") -> Response:
         return page(request, "diary.html", desk=desk, on=on, told=None, **_around(on, desk, zone))
     places: dict[tuple[str, date], list[Booked]] = {}
     for each in told.shown.booked:
-        if each.booking.state in _HELD:
+        if each.booking.state in _SHOWN:
             where = (each.booking.chair_id, each.booking.starts_at.astimezone(zone).date())
             places.setdefault(where, []).append(each)
     closed = {
@@ -219,14 +219,17 @@ def undo(request: Request, what: Text, booking_id: Text, chair: Text = "", at: T
     return _after(back, zone, {"what": "undone", "id": booking_id})
 
 
-def _table(shown: DiaryPage, first: datetime, last: datetime) -> list[tuple[datetime, list[Cell]]]:
-    """The day as rows of slots: each cell stands in the row in which it starts, and spans the rows that it takes."""
+def _table(shown: DiaryPage, first: datetime, last: datetime, now: datetime) -> list[tuple[datetime, list[Cell]]]:
+    """The day as rows of slots: each cell stands in the row in which it starts, and spans the rows that it takes.
+
+    The chair of a patient who has left is free from now on, and from where the next one sits.
+    """
     count = max(1, round((last - first) / SLOT))
     starting: list[list[Cell]] = [[] for _ in range(count)]
     gap = timedelta(minutes=shown.turnaround_minutes)
     for chair in shown.diary.chairs:
-        mine = [each for each in shown.booked if each.booking.chair_id == chair.id and each.booking.state in _HELD]
-        held = [(e.booking.starts_at, e.booking.until, e, None) for e in mine]
+        mine = [each for each in shown.booked if each.booking.chair_id == chair.id and each.booking.state in _SHOWN]
+        held = [(e.booking.starts_at, _frees(e.booking, mine, now), e, None) for e in mine]
         shut = [
             (max(each.starts_at, first), min(each.until, last), None, each.reason)
             for each in shown.diary.closures
@@ -249,11 +252,19 @@ def _table(shown: DiaryPage, first: datetime, last: datetime) -> list[tuple[date
     return [(first + n * SLOT, cells) for n, cells in enumerate(starting)]
 
 
+def _frees(booking: Booking, beside: list[Booked], now: datetime) -> datetime:
+    """When a chair is free again."""
+    if booking.state is not BookingState.LEFT:
+        return booking.until
+    later = (e.booking.starts_at for e in beside if e.booking.starts_at > booking.starts_at)
+    return min(booking.until, max(now, booking.starts_at), *later)
+
+
 def _hours(shown: DiaryPage, on: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
     """From opening to closing, and wider where a session is."""
     first = datetime.combine(on, time(int(shown.opens_hour)), tzinfo=zone)
     last = datetime.combine(on, time(), tzinfo=zone) + timedelta(hours=shown.closes_hour)
-    held = [each.booking for each in shown.booked if each.booking.state in _HELD]
+    held = [each.booking for each in shown.booked if each.booking.state in _SHOWN]
     first = min([first, *(each.starts_at.astimezone(zone).replace(minute=0, second=0, microsecond=0) for each in held)])
     midnight = datetime.combine(on + timedelta(days=1), time(), tzinfo=zone)
     ends = (min(each.until.astimezone(zone), midnight) for each in held)

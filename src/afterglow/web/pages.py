@@ -31,6 +31,7 @@ from afterglow.usecases.desk import CATALOGUE, Desk
 from afterglow.usecases.login import IDLE, LoggedIn, Proof, log_in, resume, sign_again
 from afterglow.usecases.passes import SEPARATOR
 from afterglow.usecases.work import Actor
+from afterglow.web.words import tidy
 
 SESSION_COOKIE, DEVICE_COOKIE, THEME_COOKIE = "afterglow_session", "afterglow_device", "afterglow_theme"
 THEMES = ("light", "dark")
@@ -94,6 +95,7 @@ _TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+_TEMPLATES.filters["first_up"] = tidy
 
 
 class PageRoute(APIRoute):

@@ -158,24 +158,25 @@ def source_words(of: Rule) -> str:
 
     >>> from afterglow.clinic import rule as find
     >>> source_words(find("S044"))
-    'Site default, until the medical director signs'
+    'Site default'
     >>> source_words(find("S031")).startswith("Source: ")
     True
     """
-    default = "until the medical director signs"
     if of.basis.startswith("site default"):
-        return f"Site default, {default}"
+        return "Site default"
     cited = sources()[of.provenance.source[0]].citation if of.provenance.source else "policy"
-    return f"Source: {cited}" + (f"; the numbers are a site default, {default}" if "site default" in of.basis else "")
+    return f"Source: {cited}" + ("; the numbers are a site default" if "site default" in of.basis else "")
 
 
 def tidy(text: str) -> str:
     """What was observed, without digits that nobody reads; capital first.
 
-    >>> tidy("age of the last set 21.7135454 min, oxygen saturation 91 %")
-    'Age of the last set 21.7 min, oxygen saturation 91 %'
+    >>> tidy("age of the last set 21.7135454 min, given 0.4871234 mg/kg, oxygen saturation 91 %")
+    'Age of the last set 21 min, given 0.487 mg/kg, oxygen saturation 91 %'
     """
-    shorter = re.sub(r"\d+\.\d{3,}", lambda found: f"{float(found[0]):.3g}", text)
+    waited = r"(overdue by|last set|first dose) (\d+\.\d+) min"
+    shorter = re.sub(waited, lambda found: f"{found[1]} {max(1, int(float(found[2])))} min", text)
+    shorter = re.sub(r"\d+\.\d{3,}", lambda found: f"{float(found[0]):.3g}", shorter)
     return shorter[:1].upper() + shorter[1:]
 
 

@@ -59,6 +59,7 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
     "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "Cache-Control": "no-store",
 }
@@ -180,11 +181,13 @@ def clinic_of(store: Store, clinic_id: str) -> Clinic:
 
 
 def desk_of(request: Request, *, refresh: bool = False) -> Desk:
-    """The desk of whoever's session the request carries.
+    """The desk of whoever's session the request carries; a patient's session is for the patient's own pages alone.
 
     Raises: LoginRefused.
     """
     actor = resume(store_of(request), session_token(request), at_work=not refresh)
+    if actor.patient_id is not None:
+        raise LoginRefused("A patient's link opens the patient's own pages alone", next_step="Log in")
     return Desk(store=store_of(request), actor=actor, refresh=refresh)
 
 
@@ -270,7 +273,9 @@ def error_page(request: Request, status: int, title: str, text: str) -> HTMLResp
 def unexpected(request: Request, fault: Exception) -> HTMLResponse:
     """The page of a fault of the program; the log holds its kind and place under the number that the page shows."""
     text = f"Nothing more was done. Tell whoever runs Afterglow the number {say_fault(fault)}; the log holds it."
-    return error_page(request, 500, "Afterglow made a mistake", text)
+    response = error_page(request, 500, "Afterglow made a mistake", text)
+    response.headers.update(HEADERS)
+    return response
 
 
 async def _no_such_page(request: Request, fault: Exception) -> Response:

@@ -1,4 +1,4 @@
-"""What a browser itself holds to: no typed markup comes alive, no other site frames a page or sends a form as somebody."""
+"""What a browser holds to: no typed markup comes alive, no other site frames a page or sends a form as somebody."""
 
 from __future__ import annotations
 

@@ -67,15 +67,30 @@ class Filled:
     def form(self) -> dict[str, str]:
         """A form with every field that names something; routes take what they know."""
         return self.ids | {
-            "version": "1", "purpose": "see_progress", "step": "wait", "reason": "a reason to be told", "action": "read",
-            "part": "Berg", "what": "booked", "label": "Wall", "chair": "c1", "day": "2026-01-07", "time": "10:00",
-            "minutes": "40", "delivery": "iv", "capacity": "2", "gives": "0:iv",
-            "begin": "2026-03-01T08:00", "end": "2026-03-01T12:00", "emergency": "112", "clinic": "112",
-        }  # fmt: skip
+            "version": "1",
+            "purpose": "see_progress",
+            "step": "wait",
+            "reason": "a reason to be told",
+            "action": "read",
+            "part": "Berg",
+            "what": "booked",
+            "label": "Wall",
+            "chair": "c1",
+            "day": "2026-01-07",
+            "time": "10:00",
+            "minutes": "40",
+            "delivery": "iv",
+            "capacity": "2",
+            "gives": "0:iv",
+            "begin": "2026-03-01T08:00",
+            "end": "2026-03-01T12:00",
+            "emergency": "112",
+            "clinic": "112",
+        }
 
 
 def filled(store: Store) -> Filled:
-    """The clinic `north` with Anna Berger in treatment: a session booked, an alert, a note, a file, a link, a screen."""
+    """The clinic `north` with Anna Berger in treatment: session, alert, note, file, link and screen."""
     care.open_clinic(store)
     patient_id, course_id = care.in_induction(store)
     session_id = care.book(store, course_id, minutes=60)
@@ -86,10 +101,19 @@ def filled(store: Store) -> Filled:
     link = passes.issue_link(nurse, patient_id, Purpose.SEE_PROGRESS)
     screen = passes.issue_room(desk(store, Role.ADMINISTRATOR), "Wall")
     ids = {
-        "patient_id": patient_id, "course_id": course_id, "session_id": session_id, "booking_id": session_id,
-        "alert_id": next(iter(scored.also), ""), "file_id": file_id, "pass_id": screen.id, "act": "screen", "number": "1",
-        "name": "depression-24h", "key": "berman2000", "login": "n-nurse",
-    }  # fmt: skip
+        "patient_id": patient_id,
+        "course_id": course_id,
+        "session_id": session_id,
+        "booking_id": session_id,
+        "alert_id": next(iter(scored.also), ""),
+        "file_id": file_id,
+        "pass_id": screen.id,
+        "act": "screen",
+        "number": "1",
+        "name": "depression-24h",
+        "key": "berman2000",
+        "login": "n-nurse",
+    }
     return Filled(store=store, ids=ids, link=link.token)
 
 

@@ -1,4 +1,4 @@
-"""What people type and send: shown as text wherever it is shown again, part of no query, no header and no file's path."""
+"""What people type and send: shown as text wherever it is shown again, part of no query, header or file's path."""
 
 from __future__ import annotations
 

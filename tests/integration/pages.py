@@ -58,7 +58,8 @@ class Filled:
 
     def path(self, route: str) -> str:
         """The address of a route, about what this clinic has."""
-        for name, value in self.ids.items():
+        acts = {"/admin/people/{login}/{act}": "sessions", "/admin/messages/{act}": "retry"}
+        for name, value in (self.ids | {"act": acts.get(route, self.ids["act"])}).items():
             route = route.replace(f"{{{name}}}", value)
         assert "{" not in route, f"{route} names something that the test's clinic does not have: add it to filled()"
         return route
@@ -112,7 +113,8 @@ def filled(store: Store) -> Filled:
         "number": "1",
         "name": "depression-24h",
         "key": "berman2000",
-        "login": "n-nurse",
+        "login": "n-therapist",
+        "message_id": "0" * 32,
     }
     return Filled(store=store, ids=ids, link=link.token)
 

@@ -84,8 +84,20 @@ _NAVIGATION = (
     ("/diary", "Diary", "diary.show"),
     ("/worklist", "Worklist", "worklist.read"),
     ("/evidence", "Evidence", None),
-    ("/screens", "Screens", "passes.issue_room"),
+    ("/admin", "Administration", ""),
 )
+ADMIN = (
+    ("/admin/people", "People", "people.add"),
+    ("/admin/policy", "Thresholds", "policies.draft"),
+    ("/screens", "Screens", "passes.list_devices"),
+    ("/admin/tokens", "Tokens", "passes.list_devices"),
+    ("/admin/messages", "Messages", "messages.list"),
+    ("/admin/audit", "Audit trail", "audit.page"),
+    ("/admin/records", "Backups and exports", "installation.safekeeping"),
+    ("/admin/about", "About", "installation.about"),
+)
+"""The pages of administration, and the use case that says whose each is; the first of somebody's leads there."""
+_OVERSIGHT = ("people.add", "audit.page", "messages.list")
 _TEMPLATES = Environment(
     loader=PackageLoader("afterglow.web", "templates"),
     autoescape=select_autoescape(default=True),
@@ -146,6 +158,7 @@ def status_of(error: AfterglowError) -> int:
 def add_pages(app: FastAPI, store: Store) -> None:
     """Mount the pages on an application: log in at `/login`, work at `/today`."""
     from afterglow.web import (  # noqa: PLC0415  each needs what is above
+        admin,
         chart,
         clinic,
         diary,
@@ -163,7 +176,8 @@ def add_pages(app: FastAPI, store: Store) -> None:
     app.state.store = store
     app.add_exception_handler(HTTPException, _no_such_page)
     pages = (
-        entering, today, finding, diary, work, chart, evidence, clinic, patient, session, offline, wall
+        entering, today, finding, diary, work, chart, evidence, clinic, patient, session, offline, wall,
+        admin
     )  # fmt: skip
     for router in (_files(), *(each.router for each in pages)):
         app.include_router(router, include_in_schema=False)
@@ -213,7 +227,7 @@ def may(actor: Actor, name: str) -> bool:
 
 def first_page(actor: Actor) -> str:
     """Where somebody's work begins: the first page that is theirs."""
-    work = [(path, name) for path, _, name in _NAVIGATION if name is not None and path != "/screens"]
+    work = [(path, name) for path, _, name in _NAVIGATION if name]
     return next((path for path, name in work if may(actor, name)), "/clinic")  # who sets up begins there
 
 
@@ -245,7 +259,12 @@ def _links(desk: Desk | None) -> list[tuple[str, str]]:
     """The pages that whoever is at work may open."""
     if desk is None:
         return []
-    return [(path, words) for path, words, name in _NAVIGATION if name is None or may(desk.actor, name)]
+    overseer = any(may(desk.actor, name) for name in _OVERSIGHT)
+    return [
+        (path, words)
+        for path, words, name in _NAVIGATION
+        if name is None or (overseer if not name else may(desk.actor, name))
+    ]
 
 
 def refusal(request: Request, refused: AfterglowError, typed: Typed) -> Response:

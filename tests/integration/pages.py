@@ -28,6 +28,7 @@ from afterglow.web.serving import make_app
 
 OWN = {"Sec-Fetch-Site": "same-origin"}
 _APPS: dict[str, Any] = {}
+SYSTEM = "laboratory"  # a service, which may have tokens
 ENDLESS = ("/today/events", "/room/events")  # streams: only their refusals can be waited for
 
 
@@ -38,7 +39,7 @@ def page_routes(app: FastAPI) -> list[tuple[str, str]]:
     def walk(routes: list[object]) -> None:
         for each in routes:
             if isinstance(each, APIRoute):
-                found.extend((method, each.path) for method in sorted(each.methods) if method in {"GET", "POST"})
+                found.extend((method, each.path) for method in sorted(each.methods or ()) if method in {"GET", "POST"})
             else:
                 inner = getattr(each, "original_router", None)
                 assert inner is not None, f"{each!r} is of no kind that this test can look into"
@@ -101,6 +102,7 @@ def filled(store: Store) -> Filled:
     file_id = papers.add_file(nurse, patient_id, b"a letter", name="Anna Berger.txt", media_type="text/plain").id
     link = passes.issue_link(nurse, patient_id, Purpose.SEE_PROGRESS)
     screen = passes.issue_room(desk(store, Role.ADMINISTRATOR), "Wall")
+    people.add_service(desk(store, Role.ADMINISTRATOR), SYSTEM, name="Laboratory", roles=(Role.NURSE,))
     ids = {
         "patient_id": patient_id,
         "course_id": course_id,

@@ -11,7 +11,18 @@ from pathlib import Path
 import httpx
 import pytest
 from tests.integration.desks import at_work, desk
-from tests.integration.pages import ENDLESS, Filled, begin, browsing, filled, hire, last_seq, page_routes, told_since
+from tests.integration.pages import (
+    ENDLESS,
+    SYSTEM,
+    Filled,
+    begin,
+    browsing,
+    filled,
+    hire,
+    last_seq,
+    page_routes,
+    told_since,
+)
 from tests.integration.stores import new_store
 from tests.integration.test_login import PASSWORD, Somebody
 from tests.integration.test_permissions import LETTERS
@@ -123,7 +134,7 @@ TABLE = {
 }
 SEES_NOBODY = (Role.COMPLIANCE, Role.RESEARCHER, Role.ADMINISTRATOR)
 CLOSED = {each: who for each, who in TABLE.items() if who not in {OPEN, LINK}}
-FOREIGN = (
+FOREIGN: tuple[dict[str, str], ...] = (
     {"Sec-Fetch-Site": "cross-site"},
     {"Sec-Fetch-Site": "same-site"},
     {"Sec-Fetch-Site": "none"},
@@ -153,6 +164,8 @@ def people_of(store: Store, clinic_id: str) -> Iterator[tuple[Role, str]]:
 def sent(client: httpx.Client, clinic: Filled, method: str, route: str, **headers: str) -> httpx.Response:
     """A route as a page of its own asks for it, about what the clinic `north` has."""
     data = clinic.form if method == "POST" else None
+    if route == "/admin/tokens" and data is not None:
+        data |= {"login": SYSTEM, "only": "measures", "days": "30"}
     return client.request(method, clinic.path(route), data=data, headers=headers)
 
 

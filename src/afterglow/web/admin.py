@@ -226,6 +226,7 @@ def show_trail(request: Request, before: int | None = None, patient: str = "") -
         proof=proof,
         walked=proven_so_far(desk.store, desk.actor.clinic_id),
         again_s=_AGAIN_S if proof is not None and proof.runs else None,
+        what=_what,
     )
 
 
@@ -236,7 +237,7 @@ def prove(request: Request) -> Response:
     known = _proofs(request).get(desk.actor.clinic_id)
     if known is None or not known.runs:
         _proofs(request)[desk.actor.clinic_id] = Proof(desk)
-    return RedirectResponse("/admin/audit#proof", status_code=303)
+    return RedirectResponse("/admin/audit", status_code=303)  # no #: a page with one is not loaded again by itself
 
 
 @router.get("/records")
@@ -328,7 +329,12 @@ def _tokens(
     issued: Issued | None = None,
     of: str = "",
 ) -> Response:
-    found = [each for each in list_devices(desk).shown if each.kind in {PassKind.TOKEN, PassKind.SET_UP}]
+    listed = list_devices(desk).shown
+    found = [
+        each
+        for each in listed
+        if each.kind is PassKind.TOKEN or (each.kind is PassKind.SET_UP and each.holds(desk.store.clock()))
+    ]
     known: list[Person] = [each for each, _ in people.list_people(desk).shown]
     return page(
         request,
@@ -416,6 +422,16 @@ def _value(value: object) -> str:
     if isinstance(value, tuple):
         return ", ".join(map(_value, value))
     return f"{value:g}" if isinstance(value, int | float) else str(value)
+
+
+def _what(action: str) -> str:
+    """What a use case is for, in its own words; other events by their name.
+
+    >>> _what("people.leave"), _what("login.set_up")
+    ('Somebody leaves: credentials, sessions and tokens end; what they did stays theirs.', 'Login set up')
+    """
+    case = CATALOGUE.get(action)
+    return action.replace(".", " ").replace("_", " ").capitalize() if case is None else case.summary
 
 
 def _groups(known: Sequence[Person]) -> list[str]:

@@ -28,16 +28,19 @@ demo: $(VENV)/run.done ## a replicated trial, a forecast, and the app on a made-
 test: $(VENV)/test.done ## run every test
 	@scripts/with_postgres $(BIN)/python -m pytest
 
-check: $(VENV)/test.done lock-check ## lint, types, layers, generated documents, lock files
+check: $(VENV)/test.done lock-check ## lint, types, layers, generated documents, lock files, known vulnerabilities
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python scripts/house_rules.py
 	@$(BIN)/python scripts/generate_docs.py --check
+	@$(BIN)/python scripts/supply_chain.py bom --check
+	@$(BIN)/python scripts/supply_chain.py audit
 
 docs: $(VENV)/test.done ## write the generated documents again
 	@$(BIN)/python scripts/generate_docs.py
+	@$(BIN)/python scripts/supply_chain.py bom
 
 bench: $(VENV)/run.done ## measure the engine against its peers and write docs/reference/benchmarks.md
 	@scripts/setup $(PYTHON) .venv-bench bench

@@ -148,7 +148,7 @@ def test_what_has_no_route_is_for_patients_and_the_program_alone() -> None:
 
 def test_no_name_stands_in_an_address() -> None:
     """What a GET takes beside ids: times, counts, a scale, a role, a lot; never who a patient is, nor a reading."""
-    known = {"after", "dose_minutes", "lot", "most", "moving", "name", "owner", "since", "starts_at", "until"}
+    known = {"after", "before", "dose_minutes", "lot", "most", "moving", "name", "owner", "since", "starts_at", "until"}
     known |= {"version", "zone"}
     taken = {field for route in routes().values() if route.method == "GET" for field in route.asked.model_fields}
     assert not {each for each in taken if not each.endswith("_id")} - known

@@ -102,6 +102,24 @@ def last_events(tx: Transaction, *, after: int, most: int = 500) -> tuple[AuditE
     return tuple(map(_event_of, tx.rows(query)))
 
 
+def events_of(tx: Transaction, action: str, *, most: int) -> tuple[AuditEvent, ...]:
+    """The latest events of an action, newest first."""
+    events = tables.audit_events
+    query = select(events).where(tx.mine(events), events.c.action == action).order_by(events.c.seq.desc()).limit(most)
+    return tuple(map(_event_of, tx.rows(query)))
+
+
+def proven_so_far(store: Store, clinic_id: str) -> int:
+    """How many events the latest proof of a clinic's trail has walked over in this process."""
+    return int(store.cache.get(f"proven:{clinic_id}", 0))
+
+
+def reads_wait(store: Store, clinic_id: str) -> bool:
+    """Whether reads wait in the spool for a trail that could not be written."""
+    file = _file(store.spool, clinic_id)
+    return file.exists() or file.with_suffix(".taken").exists()
+
+
 def last_seen(tx: Transaction, patient_id: str) -> datetime | None:
     """When anybody last wrote about a patient; neither looking at a chart nor the program's clocks keep it alive."""
     events = tables.audit_events
@@ -251,6 +269,7 @@ def verify(store: Store, clinic_id: str) -> Verification:
     faults: list[Fault] = []
     remarks: list[str] = []
     known = _standing_anchors(store, clinic_id, remarks)
+    store.cache[f"proven:{clinic_id}"] = 0
     with store.read(clinic_id) as tx:
         told, events, mac = _walk(tx, known, faults, remarks)
         faults += _head_faults(tx, events, mac)
@@ -262,7 +281,7 @@ def verify(store: Store, clinic_id: str) -> Verification:
         rows = _check_rows(tx, told, faults, remarks)
     if not known:
         remarks.append("there is no anchor yet: a tail that was cut off could not show")
-    if _file(store.spool, clinic_id).exists() or _file(store.spool, clinic_id).with_suffix(".taken").exists():
+    if reads_wait(store, clinic_id):
         remarks.append("reads wait in the spool")
     last = max((seq for seq in known if seq <= events), default=0)
     return Verification(
@@ -376,6 +395,7 @@ def _events(tx: Transaction) -> Iterator[Row]:
         if len(rows) < _BATCH:
             return
         after = rows[-1]["seq"]
+        tx.store.cache[f"proven:{tx.clinic_id}"] = after
 
 
 def _batches(tx: Transaction, table: Any, order: list[Any]) -> Iterator[Row]:

@@ -117,6 +117,48 @@ class AlertDelivery:
     words: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageLine:
+    """One message as those see it who keep messages going: no patient, no text, no address.
+
+    Args:
+        to: "patient", else the role that it is for.
+        due_at: of the next try; None where none is planned.
+        again: whether it may be tried again by hand.
+    """
+
+    id: str
+    to: str
+    channel: Channel
+    state: Delivery
+    made_at: datetime
+    due_at: datetime | None
+    sent_at: datetime | None
+    tries: int
+    fault: str | None
+    again: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteLine:
+    """Where alerts of a role go; no channel and no address where nobody set one."""
+
+    role: Role
+    channel: Channel | None = None
+    address: str = ""
+    confirmed_at: datetime | None = None
+    wrong_codes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Post:
+    """Where alerts go, and what became of messages, newest first."""
+
+    routes: tuple[RouteLine, ...]
+    messages: tuple[MessageLine, ...]
+    counts: tuple[tuple[Delivery, int], ...]
+
+
 Send = Callable[[str, OutgoingMessage], str | None]
 """Sends a message of an id; why it did not go, None if it went."""
 
@@ -175,6 +217,70 @@ def of_alert(work: Work, alert_id: str) -> tuple[AlertDelivery, ...]:
     alert = work.load(ClinicAlert, alert_id).now
     roles = (*alert.escalations, alert.owner)
     return tuple(_delivery(work, _alert_message(alert_id, n), role) for n, role in enumerate(roles))
+
+
+@view("messages.list", roles=(Role.ADMINISTRATOR, Role.MEDICAL_DIRECTOR))
+def list_messages(work: Work, *, most: int = 100) -> Post:
+    """Where alerts go, and what became of messages; it names no patient and shows no text.
+
+    Raises: OutOfRange for more than 500.
+    """
+    if not 1 <= most <= 500:
+        raise OutOfRange("The list's length is refused", observed=str(most), allowed="1 to 500")
+    routes = {each.now.role: each.now for each in work.every(Route)}
+    known = [head for head in facts.load_all(work.tx, OutgoingMessage) if head.now is not None]
+    lines = [_line(head, head.now, set(routes)) for head in known if head.now is not None]
+    lines.sort(key=lambda each: (each.made_at, each.id), reverse=True)
+    states = [each.state for each in lines]
+    return Post(
+        routes=tuple(_route_line(role, routes.get(role)) for role in OWNERS),
+        messages=tuple(lines[:most]),
+        counts=tuple((state, states.count(state)) for state in Delivery if state in states),
+    )
+
+
+@use_case("messages.retry", roles=(Role.ADMINISTRATOR, Role.MEDICAL_DIRECTOR))
+def retry(work: Work, message_id: str) -> Written:
+    """Send a message that was given up once more, with all its tries before it.
+
+    Raises: NotFound; Conflict for one that was not given up; NotPermitted for one to a patient, who may have said no
+        since: reminders are made anew by themselves.
+    """
+    loaded = work.load(OutgoingMessage, message_id)
+    work.about(subject=message_id)
+    if loaded.now.links:
+        raise NotPermitted("A message to a patient is not sent by hand", next_step="Reminders are made anew")
+    if loaded.state != Delivery.FAILED:
+        raise Conflict("The message was not given up", observed=str(loaded.state))
+    return work.change(loaded, replace(loaded.now, tries=0), state=Delivery.WAITING, due_at=work.now)
+
+
+def _line(head: facts.Head[OutgoingMessage], message: OutgoingMessage, roles: set[Role]) -> MessageLine:
+    state = Delivery(head.state or Delivery.WAITING)
+    return MessageLine(
+        id=head.id,
+        to="patient" if message.links else next((r for r in roles if head.id.startswith(f"route.{r}.")), "an owner"),
+        channel=message.channel,
+        state=state,
+        made_at=message.made_at,
+        due_at=head.due_at if state in {Delivery.WAITING, Delivery.SENDING} else None,
+        sent_at=message.sent_at,
+        tries=message.tries,
+        fault=message.fault,
+        again=state is Delivery.FAILED and not message.links,
+    )
+
+
+def _route_line(role: Role, route: Route | None) -> RouteLine:
+    if route is None:
+        return RouteLine(role=role)
+    return RouteLine(
+        role=role,
+        channel=route.channel,
+        address=route.address,
+        confirmed_at=route.confirmed_at,
+        wrong_codes=route.wrong_codes,
+    )
 
 
 def tell_owner(work: Work, alert: ClinicAlert) -> None:

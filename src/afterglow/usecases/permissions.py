@@ -19,6 +19,7 @@ from afterglow.usecases import (  # noqa: F401  each enters its use cases into t
     jobs,
     measures,
     messages,
+    oversight,
     papers,
     passes,
     patients,

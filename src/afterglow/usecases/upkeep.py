@@ -18,6 +18,8 @@ from afterglow.store.patients import reseal_keys
 from afterglow.store.records import Clinic, Store, open_store
 from afterglow.usecases.kinds import KINDS
 
+BACKED_UP = "records.backed_up"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Created:
@@ -126,12 +128,18 @@ def who_saw(settings: Settings, patient_id: str, *, by: str) -> tuple[AuditEvent
 
 
 def write_backup(settings: Settings, file: Path) -> int:
-    """Write a backup while the installation runs; how many rows.
+    """Write a backup while the installation runs, and tell every clinic's trail of it; how many rows.
+
+    The event comes after the backup, so it is not in it.
 
     Raises: UnwritableFile, StoreUnavailable.
     """
     with opened(settings) as store:
-        return back_up(store, file)
+        rows = back_up(store, file)
+        for clinic in store.clinics():
+            with store.write(clinic.id, by="program") as tx:
+                tx.event(BACKED_UP, rows=rows)
+    return rows
 
 
 def restore_backup(settings: Settings, file: Path) -> Restored:

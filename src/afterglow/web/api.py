@@ -59,7 +59,13 @@ LONGEST_PART, USUAL_PART = 200, 50  # lines of a list in one answer
 _BEARER = re.compile(r"Bearer ([\x21-\x7e]{1,256})", re.IGNORECASE)
 _VERSION = re.compile(r'"([0-9]{1,9})"')
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE"]
-_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
 _KEPT_BUCKETS = 10_000
 M = TypeVar("M", bound=BaseModel)
 

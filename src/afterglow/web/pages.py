@@ -60,6 +60,7 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
     "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "Cache-Control": "no-store",
 }
@@ -86,8 +87,20 @@ _NAVIGATION = (
     ("/diary", "Diary", "diary.show"),
     ("/worklist", "Worklist", "worklist.read"),
     ("/evidence", "Evidence", None),
-    ("/screens", "Screens", "passes.issue_room"),
+    ("/admin", "Administration", ""),
 )
+ADMIN = (
+    ("/admin/people", "People", "people.add"),
+    ("/admin/policy", "Thresholds", "policies.draft"),
+    ("/screens", "Screens", "passes.list_devices"),
+    ("/admin/tokens", "Tokens", "passes.list_devices"),
+    ("/admin/messages", "Messages", "messages.list"),
+    ("/admin/audit", "Audit trail", "audit.page"),
+    ("/admin/records", "Backups and exports", "installation.safekeeping"),
+    ("/admin/about", "About", "installation.about"),
+)
+"""The pages of administration, and the use case that says whose each is; the first of somebody's leads there."""
+_OVERSIGHT = ("people.add", "audit.page", "messages.list")
 _TEMPLATES = Environment(
     loader=PackageLoader("afterglow.web", "templates"),
     autoescape=select_autoescape(default=True),
@@ -149,6 +162,7 @@ def status_of(error: AfterglowError) -> int:
 def add_pages(app: FastAPI, store: Store) -> None:
     """Mount the pages on an application: log in at `/login`, work at `/today`."""
     from afterglow.web import (  # noqa: PLC0415  each needs what is above
+        admin,
         chart,
         clinic,
         diary,
@@ -169,7 +183,7 @@ def add_pages(app: FastAPI, store: Store) -> None:
     app.add_exception_handler(HTTPException, _no_such_page)
     pages = (
         entering, today, finding, diary, work, intake, planning,
-        chart, evidence, clinic, patient, session, offline, wall,
+        chart, evidence, clinic, patient, session, offline, wall, admin,
     )  # fmt: skip
     for router in (_files(), *(each.router for each in pages)):
         app.include_router(router, include_in_schema=False)
@@ -187,11 +201,13 @@ def clinic_of(store: Store, clinic_id: str) -> Clinic:
 
 
 def desk_of(request: Request, *, refresh: bool = False) -> Desk:
-    """The desk of whoever's session the request carries.
+    """The desk of whoever's session the request carries; a patient's session is for the patient's own pages alone.
 
     Raises: LoginRefused.
     """
     actor = resume(store_of(request), session_token(request), at_work=not refresh)
+    if actor.patient_id is not None:
+        raise LoginRefused("A patient's link opens the patient's own pages alone", next_step="Log in")
     return Desk(store=store_of(request), actor=actor, refresh=refresh)
 
 
@@ -217,7 +233,7 @@ def may(actor: Actor, name: str) -> bool:
 
 def first_page(actor: Actor) -> str:
     """Where somebody's work begins: the first page that is theirs."""
-    work = [(path, name) for path, _, name in _NAVIGATION if name is not None and path != "/screens"]
+    work = [(path, name) for path, _, name in _NAVIGATION if name]
     return next((path for path, name in work if may(actor, name)), "/clinic")  # who sets up begins there
 
 
@@ -249,7 +265,12 @@ def _links(desk: Desk | None) -> list[tuple[str, str]]:
     """The pages that whoever is at work may open."""
     if desk is None:
         return []
-    return [(path, words) for path, words, name in _NAVIGATION if name is None or may(desk.actor, name)]
+    overseer = any(may(desk.actor, name) for name in _OVERSIGHT)
+    return [
+        (path, words)
+        for path, words, name in _NAVIGATION
+        if name is None or (overseer if not name else may(desk.actor, name))
+    ]
 
 
 def refusal(request: Request, refused: AfterglowError, typed: Typed) -> Response:
@@ -277,7 +298,9 @@ def error_page(request: Request, status: int, title: str, text: str) -> HTMLResp
 def unexpected(request: Request, fault: Exception) -> HTMLResponse:
     """The page of a fault of the program; the log holds its kind and place under the number that the page shows."""
     text = f"Nothing more was done. Tell whoever runs Afterglow the number {say_fault(fault)}; the log holds it."
-    return error_page(request, 500, "Afterglow made a mistake", text)
+    response = error_page(request, 500, "Afterglow made a mistake", text)
+    response.headers.update(HEADERS)
+    return response
 
 
 async def _no_such_page(request: Request, fault: Exception) -> Response:

@@ -35,6 +35,7 @@ from afterglow.web.worker import Worker
 EVERY = timedelta(minutes=1)
 ANCHOR_EVERY = timedelta(minutes=10)
 _GRACE_S = 10
+_ONLY_TLS = b"max-age=31536000"  # a year; not of subdomains, which may be somebody else's
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 
@@ -168,6 +169,8 @@ _App = Callable[[_Message, Callable[[], Awaitable[_Message]], Callable[[_Message
 class RequestLog:
     """Tells of each request: id, method, route, who, which use case, status, time; the answer carries the id.
 
+    An answer over TLS also tells the browser to come here in no other way for a year.
+
     An error that nobody foresaw becomes a page with that id; its message, which may quote anything, is told to nobody.
     """
 
@@ -190,7 +193,10 @@ class RequestLog:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+                told = [(b"x-request-id", request_id.encode())]
+                if scope["scheme"] == "https":
+                    told.append((b"strict-transport-security", _ONLY_TLS))
+                message["headers"] = [*message["headers"], *told]
             await send(message)
 
         with gathering(request=request_id) as about:

@@ -22,7 +22,7 @@ from afterglow.clinic import (
     rule,
     standing_readings,
 )
-from afterglow.errors import AfterglowError, NotFound, RuleRefused, SignAgain
+from afterglow.errors import AfterglowError, NotFound, NotPermitted, RuleRefused, SignAgain
 from afterglow.scales import instrument
 from afterglow.usecases.desk import CATALOGUE, Desk
 from afterglow.usecases.session_sheet import SessionSheet, read_sheet, try_reading
@@ -77,6 +77,8 @@ def judge_draft(request: Request, session_id: str, form: Form) -> Response:
     desk = desk_of(request, refresh=True)
     try:
         found = try_reading(desk, session_id, vitals_of(form)).shown
+    except (NotFound, NotPermitted):
+        raise
     except AfterglowError as refused:
         return page(request, "session_draft.html", desk=desk, refused=refused, found=())
     return page(request, "session_draft.html", desk=desk, refused=None, found=found, **_rule_words())

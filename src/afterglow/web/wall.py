@@ -13,7 +13,7 @@ from afterglow.usecases.desk import Desk
 from afterglow.usecases.login import open_token
 from afterglow.usecases.passes import PassKind, issue_room, list_devices, revoke_device
 from afterglow.usecases.wall import read_board
-from afterglow.web.pages import PageRoute, clinic_of, day_of, desk_of, page, status_of, store_of
+from afterglow.web.pages import ADMIN, PageRoute, clinic_of, day_of, desk_of, page, status_of, store_of
 from afterglow.web.today import stream
 from afterglow.web.words import PHASES, STEPS
 
@@ -132,6 +132,7 @@ def _screens(
         "screens.html",
         desk=desk,
         status=200 if refused is None else status_of(refused),
+        tabs=ADMIN,
         screens=[each for each in told if each.kind is PassKind.ROOM],
         token=token,
         refused=refused,

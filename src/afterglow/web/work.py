@@ -12,6 +12,7 @@ import segno
 from fastapi import APIRouter, Form, Request, Response
 
 from afterglow.clinic import Priority, Role, WorkItem, WorkKind
+from afterglow.errors import InputError
 from afterglow.scales import instrument
 from afterglow.usecases.passes import Purpose, issue_link
 from afterglow.usecases.worklists import WorkLine, read_worklist
@@ -146,7 +147,7 @@ def show(request: Request, group: str = "", owner: str = "", overdue: str = "") 
 def make_link(request: Request, patient_id: Text, purpose: Text, about: Text = "") -> Response:
     """A link for a patient's phone, shown once: to be scanned at the desk, printed, or read out."""
     desk = desk_of(request)
-    issued = issue_link(desk, patient_id, Purpose(purpose), about=about or None)
+    issued = issue_link(desk, patient_id, _purpose(purpose), about=about or None)
     address = f"{str(request.base_url).rstrip('/')}/link#{issued.token}"
     squares = io.BytesIO()
     drawn = segno.make(address, error="m", micro=False)
@@ -159,6 +160,15 @@ def make_link(request: Request, patient_id: Text, purpose: Text, about: Text = "
         "scale": scale,
     }
     return page(request, "link.html", desk=desk, **shown)
+
+
+def _purpose(word: str) -> Purpose:
+    try:
+        return Purpose(word)
+    except ValueError:
+        raise InputError(
+            "A link is for one thing", allowed=", ".join(Purpose), about="purpose", next_step="Choose what it is for"
+        ) from None
 
 
 def _rows(lines: Iterable[WorkLine], group: Group) -> list[Shown]:

@@ -84,10 +84,12 @@ def take(address: str) -> None:
     with sync_playwright() as started:
         browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         for name, (go, (width, height)) in PICTURES.items():
-            size = {"width": width, "height": height}
             scale = 1.0 if (width, height) == PHONE else SCALE
             context = browser.new_context(
-                base_url=address, viewport=size, reduced_motion="reduce", device_scale_factor=scale
+                base_url=address,
+                viewport={"width": width, "height": height},
+                reduced_motion="reduce",
+                device_scale_factor=scale,
             )
             page = context.new_page()
             go(page)

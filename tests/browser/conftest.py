@@ -64,6 +64,16 @@ def _fill(store: Store) -> None:
     measures.record(desk(store, Role.NURSE), anna, "PHQ-9", answers=[2, 2, 3, 2, 2, 2, 2, 2, 2])
 
 
+def hire(served: Served, login: str, role: Role, name: str = "") -> None:
+    """Somebody new, who has set up the login."""
+    admin = desk(served.store, Role.ADMINISTRATOR, by="operator")
+    served.tokens[login] = people.add_person(admin, login, name=name or login.title(), roles=(role,)).token
+    begun = begin_set_up(served.store, served.tokens[login])
+    served.secrets[login] = begun.secret
+    code = pyotp.TOTP(begun.secret).at(int(served.store.clock().timestamp()))
+    finish_set_up(served.store, served.tokens[login], password=PASSWORD, secret=begun.secret, code=code)
+
+
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:
     store = at_work(new_store(f"sqlite:///{tmp_path / 'records.db'}", tmp_path))

@@ -9,7 +9,7 @@ from typing import Any
 import pyotp
 import pytest
 from sqlalchemy import update
-from tests.browser.conftest import PASSWORD, Open, Served, check_accessible, log_in, look
+from tests.browser.conftest import PASSWORD, Open, Served, check_accessible, hire, log_in, look
 from tests.integration.desks import desk
 from tests.integration.test_store_audit import _drop_triggers as drop_triggers
 
@@ -34,11 +34,8 @@ def operator(served: Served) -> Desk:
 @pytest.fixture
 def staffed(served: Served) -> Served:
     """With Mira, the medical director, and Quinn of compliance."""
-    for login, role in (("mira", Role.MEDICAL_DIRECTOR), ("quinn", Role.COMPLIANCE)):
-        token = people.add_person(operator(served), login, name=login.title(), roles=(role,)).token
-        begun = begin_set_up(served.store, token)
-        served.secrets[login] = begun.secret
-        finish_set_up(served.store, token, password=PASSWORD, secret=begun.secret, code=served.code(login))
+    hire(served, "mira", Role.MEDICAL_DIRECTOR)
+    hire(served, "quinn", Role.COMPLIANCE)
     return served
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from fastapi import APIRouter
-from tests.browser.conftest import PASSWORD, Open, Served, log_in
+from tests.browser.conftest import PASSWORD, Open, Served, hire, log_in
 from tests.browser.test_patient import LINES, link
 from tests.browser.test_session import booked, running, staffed
 from tests.integration import care
@@ -29,6 +29,7 @@ __all__ = ["staffed"]
 
 NO_PAGES = {  # what a GET answers that nobody looks at by itself
     "/": "leads on",
+    "/admin": "leads on",
     "/today/board": "a part of /today",
     "/today/events": "a stream",
     "/room/board": "a part of /room",
@@ -95,7 +96,7 @@ def all_routes() -> set[str]:
         importlib.import_module(f"afterglow.web.{each.name}") for each in pkgutil.iter_modules(afterglow.web.__path__)
     )
     routers = [module.router for module in modules if isinstance(getattr(module, "router", None), APIRouter)]
-    return {each.path for router in routers for each in router.routes if "GET" in each.methods}  # type: ignore[attr-defined]
+    return {each.path for router in routers for each in router.routes if "GET" in each.methods}
 
 
 def all_templates() -> set[str]:
@@ -166,6 +167,10 @@ def at_work(page: Any, served: Served, seen: Seen, anna: str) -> None:
     other = page.locator(".others a, .tabs a").evaluate_all("all => all.map(each => each.getAttribute('href'))")
     name = next(each.rsplit("/", 1)[1] for each in other if each.startswith("/evidence/pooled/"))
     seen.open(page, "/evidence/pooled/{name}", name=name)
+    log_in(page, served, "petra")
+    seen.open(page, "/inquiries/new")
+    seen.open(page, "/patients/{patient_id}/candidacy", patient_id=anna)
+    seen.open(page, "/patients/{patient_id}/plan", patient_id=anna)
     log_in(page, served, "cora")
     page.goto("/worklist")
     assert send(page, "/links", patient_id=anna, purpose="answer_scale", about="PHQ-9") == 200
@@ -175,8 +180,14 @@ def at_work(page: Any, served: Served, seen: Seen, anna: str) -> None:
 
 def at_the_wall(own: Any, page: Any, served: Served, seen: Seen) -> None:
     log_in(own, served, "ada")
-    seen.open(own, "/clinic")
-    seen.open(own, "/screens")
+    for route in ("/clinic", "/screens", "/admin/people", "/admin/tokens", "/admin/messages", "/admin/records"):
+        seen.open(own, route)
+    seen.open(own, "/admin/people/{login}", login="nora")
+    seen.open(own, "/admin/about")
+    hire(served, "quinn", Role.COMPLIANCE)
+    log_in(own, served, "quinn")
+    seen.open(own, "/admin/policy")
+    seen.open(own, "/admin/audit")
     seen.open(page, "/room")
     page.fill("#token", passes.issue_room(desk(served.store, Role.ADMINISTRATOR), "Corridor").token)
     page.click("button.action")

@@ -6,29 +6,22 @@ import re
 from datetime import timedelta
 from typing import Any
 
-import pyotp
 import pytest
-from tests.browser.conftest import PASSWORD, Open, Served, log_in, look
+from tests.browser.conftest import PASSWORD, Open, Served, hire, log_in, look
 from tests.integration import care
 from tests.integration.desks import desk
 from tests.integration.stores import RunningClock
 
 from afterglow.clinic import Decision, Delivery, Role, SessionState
-from afterglow.usecases import people, room, sessions
-from afterglow.usecases.login import begin_set_up, finish_set_up
+from afterglow.usecases import room, sessions
 from afterglow.usecases.today import read_today
 
 
 @pytest.fixture
 def staffed(served: Served) -> Served:
     """The clinic with a second nurse and a prescriber, who have set up their logins."""
-    admin = desk(served.store, Role.ADMINISTRATOR, by="operator")
-    for login, name, role in (("bea", "Bea Amato", Role.NURSE), ("paul", "Paul Hale", Role.PRESCRIBER)):
-        token = people.add_person(admin, login, name=name, roles=(role,)).token
-        begun = begin_set_up(served.store, token)
-        served.secrets[login] = begun.secret
-        code = pyotp.TOTP(begun.secret).at(int(served.store.clock().timestamp()))
-        finish_set_up(served.store, token, password=PASSWORD, secret=begun.secret, code=code)
+    hire(served, "bea", Role.NURSE, "Bea Amato")
+    hire(served, "paul", Role.PRESCRIBER, "Paul Hale")
     return served
 
 

@@ -59,7 +59,11 @@ class Filled:
 
     def path(self, route: str) -> str:
         """The address of a route, about what this clinic has."""
-        acts = {"/admin/people/{login}/{act}": "sessions", "/admin/messages/{act}": "retry"}
+        acts = {
+            "/admin/people/{login}/{act}": "sessions",
+            "/admin/messages/{act}": "retry",
+            "/patients/{patient_id}/candidacy/{act}": "interview",
+        }
         for name, value in (self.ids | {"act": acts.get(route, self.ids["act"])}).items():
             route = route.replace(f"{{{name}}}", value)
         assert "{" not in route, f"{route} names something that the test's clinic does not have: add it to filled()"

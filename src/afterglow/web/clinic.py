@@ -23,7 +23,7 @@ from afterglow.usecases.policies import (
     set_prices,
 )
 from afterglow.web.diary import local_time
-from afterglow.web.pages import PageRoute, clinic_of, desk_of, page, status_of, store_of
+from afterglow.web.pages import PageRoute, check_role, clinic_of, desk_of, page, status_of, store_of
 from afterglow.web.typed import Typed, typed_of
 
 router = APIRouter(route_class=PageRoute)
@@ -121,6 +121,7 @@ def keep_help(
 @router.post("/clinic/prices")
 def keep_prices(request: Request, form: Annotated[Typed, Depends(typed_of)]) -> Response:
     """What a session costs by treatment; an empty field is no price."""
+    check_role(desk_of(request), "policies.set_prices")
     try:
         found = ((d, form.hundredths(f"price_{d}", f"The price of {d.words}")) for d in Delivery)
         priced = tuple((delivery, price) for delivery, price in found if price is not None)

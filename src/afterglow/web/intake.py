@@ -27,7 +27,7 @@ from afterglow.clinic import (
     staging,
     workup_items,
 )
-from afterglow.errors import AfterglowError, NotFound, SignAgain
+from afterglow.errors import AfterglowError, NotFound, NotPermitted, SignAgain
 from afterglow.quantities import DrugForm
 from afterglow.scales import instrument
 from afterglow.store.patients import Identifiers
@@ -44,7 +44,7 @@ from afterglow.usecases.patients import age_years
 from afterglow.usecases.work import SIGN_WITHIN
 from afterglow.web.intake_acts import ACTS, SCALES, TRIALS, Asked, today_of, treatment_of
 from afterglow.web.interview import SHOWN, answers_of, interview
-from afterglow.web.pages import PageRoute, desk_of, may, page, status_of
+from afterglow.web.pages import PageRoute, check_role, desk_of, may, page, status_of
 from afterglow.web.typed import Typed, typed_of
 from afterglow.web.words import source_words, tidy
 
@@ -73,13 +73,16 @@ _SEVERITIES = {
 @router.get("/inquiries/new")
 def ask_new(request: Request) -> Response:
     """The empty form of a first contact."""
-    return _new_page(request, desk_of(request))
+    desk = desk_of(request)
+    check_role(desk, "courses.inquire")
+    return _new_page(request, desk)
 
 
 @router.post("/inquiries/new")
 def take_new(request: Request, form: Form) -> Response:
     """A first contact; a refusal keeps what was typed."""
     desk = desk_of(request)
+    check_role(desk, "courses.inquire")
     try:
         delivery, drug = treatment_of(form)
         made = inquire(
@@ -117,6 +120,8 @@ def judge_typed(request: Request, patient_id: str, form: Form) -> Response:  # n
     desk = desk_of(request, refresh=True)
     try:
         found = try_candidacy(desk, form.text("course_id"), answers_of(form, today=today_of(desk))).shown
+    except (NotFound, NotPermitted):
+        raise
     except AfterglowError as refused:
         return page(request, "intake_rules.html", desk=desk, refused=refused, draft=True, **_judged(None))
     return page(request, "intake_rules.html", desk=desk, refused=None, draft=True, **_judged(found))
@@ -132,6 +137,7 @@ def do(request: Request, patient_id: str, act: str, form: Form) -> Response:
         return _checked(request, desk, patient_id, form)
     if wanted is None:
         raise NotFound("There is no such form")
+    check_role(desk, wanted.case)
     try:
         wanted.do(Asked(request=request, desk=desk, patient_id=patient_id, course_id=course_id, typed=form))
     except SignAgain:

@@ -7,6 +7,7 @@ and code carries the form on, and sends it to where it was going.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from typing import Any
@@ -27,7 +28,7 @@ from afterglow.logs import say_fault
 from afterglow.render.report import block_rules
 from afterglow.render.tokens import css_variables
 from afterglow.store.records import Clinic, Store
-from afterglow.usecases.desk import CATALOGUE, Desk
+from afterglow.usecases.desk import CATALOGUE, Desk, check_permitted
 from afterglow.usecases.login import IDLE, LoggedIn, Proof, log_in, resume, sign_again
 from afterglow.usecases.passes import SEPARATOR
 from afterglow.usecases.work import Actor
@@ -229,6 +230,14 @@ def keep_login(request: Request, response: Response, entered: LoggedIn) -> None:
 def may(actor: Actor, name: str) -> bool:
     """Whether a button is shown; the use case itself decides again."""
     return actor.has(*CATALOGUE[name].roles)
+
+
+def check_role(desk: Desk, name: str) -> None:
+    """Refuse who may never do what a form is for, before what was typed is looked at; the trail is told.
+
+    Raises: NotPermitted.
+    """
+    check_permitted(replace(CATALOGUE[name], signs=False), desk)
 
 
 def first_page(actor: Actor) -> str:

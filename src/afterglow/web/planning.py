@@ -10,14 +10,14 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
 
 from afterglow.clinic import CourseState, Delivery, Plan, rule, sources
-from afterglow.errors import AfterglowError, SignAgain
+from afterglow.errors import AfterglowError, NotFound, NotPermitted, SignAgain
 from afterglow.usecases import courses
 from afterglow.usecases.desk import Desk
 from afterglow.usecases.forecast_report import notices
 from afterglow.usecases.patients import age_years
 from afterglow.usecases.planning import JudgedPlan, PlanDraft, WhatIfs, compare, read_plan, try_plan
 from afterglow.web.intake import signing, treatment_words
-from afterglow.web.pages import PageRoute, desk_of, page, status_of
+from afterglow.web.pages import PageRoute, check_role, desk_of, page, status_of
 from afterglow.web.typed import Typed, typed_of
 from afterglow.web.words import source_words, tidy
 
@@ -36,6 +36,7 @@ def show(request: Request, patient_id: str, course: str = "") -> Response:
 def keep(request: Request, patient_id: str, form: Form) -> Response:
     """The plan signed; a refusal keeps what was typed."""
     desk, course_id = desk_of(request), form.text("course_id")
+    check_role(desk, "courses.plan")
     try:
         draft = _draft(form)
         form.needed("induction_sessions", "The number of sessions")
@@ -65,6 +66,8 @@ def judge_typed(request: Request, patient_id: str, form: Form) -> Response:  # n
     desk = desk_of(request, refresh=True)
     try:
         found = try_plan(desk, form.text("course_id"), _draft(form)).shown
+    except (NotFound, NotPermitted):
+        raise
     except AfterglowError as refused:
         return page(request, "plan_verdict.html", desk=desk, refused=refused, verdict=None, **_rule_words())
     return page(request, "plan_verdict.html", desk=desk, refused=None, verdict=found, **_rule_words())

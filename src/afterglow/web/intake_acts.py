@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from types import MappingProxyType
 from zoneinfo import ZoneInfo
@@ -25,7 +25,7 @@ from afterglow.clinic import (
 from afterglow.quantities import DrugForm
 from afterglow.usecases import courses, measures, patients
 from afterglow.usecases.desk import Desk
-from afterglow.usecases.intake import decide_candidacy, treatments
+from afterglow.usecases.intake import decide_candidacy, read_intake, treatments
 from afterglow.usecases.login import Proof, countersign
 from afterglow.web.acts import medicines_of
 from afterglow.web.interview import changes_of
@@ -55,8 +55,10 @@ class Asked:
 
 def _interview(asked: Asked) -> None:
     changed = changes_of(asked.typed, today=today_of(asked.desk))
-    if changed:
-        patients.note_facts(asked.desk, asked.patient_id, changed)
+    if not changed:
+        read_intake(replace(asked.desk, refresh=True), asked.patient_id)  # whose page it is, all the same
+        return
+    patients.note_facts(asked.desk, asked.patient_id, changed)
 
 
 def _accept(asked: Asked) -> None:

@@ -36,7 +36,7 @@ def show(request: Request, patient_id: str, course: str = "") -> Response:
 def keep(request: Request, patient_id: str, form: Form) -> Response:
     """The plan signed; a refusal keeps what was typed."""
     desk, course_id = desk_of(request), form.text("course_id")
-    check_role(desk, "courses.plan")
+    check_role(desk, "courses.set_plan")
     try:
         draft = _draft(form)
         form.needed("induction_sessions", "The number of sessions")

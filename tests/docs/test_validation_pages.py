@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from afterglow.therapy.calibrated import shipped_calibration
 from afterglow.therapy.acute import CLEARS_LATE
+from afterglow.therapy.calibrated import shipped_calibration
 from afterglow.therapy.coverage import (
     CRISIS_MISSED,
     DIFFERENCE_MISSED,

@@ -189,7 +189,7 @@ def intervals_missed(condition: Condition) -> str:
     Args:
         condition: what is treated.
 
-    >>> intervals_missed(Condition.PTSD)[-26:]
+    >>> intervals_missed(Condition.PTSD)[-25:]
     ' None of them is of PTSD.'
     """
     return INTERVALS_MISSED if condition in _TESTED else f"{INTERVALS_MISSED} None of them is of {condition.words}."

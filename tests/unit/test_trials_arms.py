@@ -334,8 +334,7 @@ def test_settings_that_no_figure_informs_are_said() -> None:
 
 def test_what_validation_missed_is_said_of_the_numbers_it_is_about() -> None:
     assert missed_in_validation(Condition.DEPRESSION) == ()
-    asked = {"difference": True, "relapse": True, "self_report": True}
-    assert missed_in_validation(Condition.DEPRESSION, **asked) == (
+    assert missed_in_validation(Condition.DEPRESSION, difference=True, relapse=True, self_report=True) == (
         RELAPSE_MISSED,
         DIFFERENCE_MISSED,
         SELF_REPORT_MISSED,

@@ -145,7 +145,7 @@ def on_cluster(address: str) -> Runner:
     def run(work: Work, tasks: Sequence[DesignTask]) -> Iterator[DesignChunk]:
         try:
             from distributed import Client, as_completed  # noqa: PLC0415  an optional package
-            from distributed.comm import get_address_host_port  # noqa: PLC0415
+            from distributed.comm.addressing import get_address_host_port  # noqa: PLC0415
             from distributed.scheduler import KilledWorker  # noqa: PLC0415
         except ImportError:
             raise MissingValue(

@@ -229,7 +229,7 @@ def _warnings(protocol: TrialProtocol) -> tuple[str, ...]:
     relapse = planned.compared_on is Endpoint.RELAPSE
     told = dict.fromkeys(
         sentence
-        for control in ((Control.MASKED,) if planned.arms else (protocol.control, Control.MASKED))
+        for control in ((Control.MASKED,) if planned.arms else (protocol.control, Control.MASKED, Control.SALINE))
         for sentence in outside_circumstances(protocol.setting, control)
     )
     intervals = (

@@ -2,11 +2,19 @@
 
 from pathlib import Path
 
+from afterglow.therapy.acute import CLEARS_LATE
 from afterglow.therapy.calibrated import shipped_calibration
-from afterglow.therapy.coverage import DIFFERENCE_MISSED, RELAPSE_MISSED
+from afterglow.therapy.coverage import (
+    CRISIS_MISSED,
+    DIFFERENCE_MISSED,
+    INTERVALS_MISSED,
+    RELAPSE_MISSED,
+    SELF_REPORT_MISSED,
+    model_tag,
+)
 from afterglow.trials.arms import scored_figures
 from afterglow.trials.validate import HELD_OUT
-from afterglow.trials.validation_report import figure_name
+from afterglow.trials.validation_report import BAR_COVERAGE, figure_name
 
 PAGES = Path(__file__).parents[2] / "docs" / "validation"
 
@@ -43,3 +51,48 @@ def test_what_outputs_say_of_misses_is_what_the_page_says() -> None:
         assert said in RELAPSE_MISSED
     for said in ("-8.6 and -8.3", "-3.8 and -3.9", "3 of 7"):
         assert said in DIFFERENCE_MISSED
+
+
+def test_every_output_says_how_many_intervals_held() -> None:
+    page = (PAGES / "model.md").read_text(encoding="utf-8")
+    everything = page.partition("\n| all |")[2].partition("\n")[0].split("|")
+    number, inside = everything[0].strip(), everything[2].strip()
+    bar = f"{100 * BAR_COVERAGE:.0f} %"
+    assert f"{inside} of {number} held-out figures lay inside such 90 % intervals" in INTERVALS_MISSED
+    assert f"the bar of {bar} is not reached" in INTERVALS_MISSED
+    assert "The bar is **not reached**: coverage" in page
+    assert f"{inside} of held-out figures inside 90 % intervals, bar {bar}" in model_tag("calibrated")
+
+
+def test_what_outputs_say_of_self_reports_and_crisis_wards_is_what_the_page_says() -> None:
+    page = (PAGES / "model.md").read_text(encoding="utf-8")
+    limits = page.partition("*Self-report scales.*")[2].partition("\n")[0]
+    assert "all of the misses lie higher than predicted. 3 of 9 inside" in limits
+    assert "3 of 9 such figures" in SELF_REPORT_MISSED
+    assert "the other 6 are all higher" in SELF_REPORT_MISSED
+    for arm, observed, predicted in (("ket05x2", "63.0", "22.7"), ("saline", "31.6", "8.7")):
+        assert f"abbar2022 {arm}, SSI remission, 3 days | {observed} | {predicted} |" in page
+        assert f"{observed} %" in CRISIS_MISSED
+        assert f"{predicted} %" in CRISIS_MISSED
+
+
+def test_what_is_said_of_how_late_acute_effects_clear_is_what_the_page_says() -> None:
+    page = (PAGES / "acute.md").read_text(encoding="utf-8")
+    for effect, published, predicted in (("dissociation", "1.5", "2.9"), ("sedation", "1 to 1.5", "2.5")):
+        assert f"`jnj_{effect}_resolution_time` | most are clear | 84 mg spray | {published} | {predicted} | h" in page
+        assert f"{published} h" in CLEARS_LATE or f"{published} h published" in CLEARS_LATE
+        assert f"{predicted} h" in CLEARS_LATE
+
+
+def test_the_headline_is_given_without_trials_that_share_patients() -> None:
+    """By hand from the rows of the page: 35 of 53 inside, 16 of 18 of the trials that share patients."""
+    page = (PAGES / "model.md").read_text(encoding="utf-8")
+    rows = page.partition("## Every held-out figure")[2].partition("\n## ")[0].splitlines()
+    cells = [[cell.strip() for cell in row.split("|")[1:-1]] for row in rows if row.startswith("| ")][1:]
+    keys = ("fedgchin2019_transform1", "popova2019_transform2", "transform12_by_sex", "zaki2025_sustain3")
+    inside = [row[4] == "yes" for row in cells if row[0].startswith(keys)]
+    others = [row[4] == "yes" for row in cells if not row[0].startswith(keys)]
+    assert f"{', '.join(keys)} share theirs. Of those {len(inside)} figures {sum(inside)} lie inside" in page
+    assert (
+        f"of the other {len(others)}, of trials that share none, **{sum(others) / len(others):.0%}".rstrip("%") in page
+    )

@@ -122,10 +122,18 @@ def test_what_lies_outside_calibration_is_said_for_every_arm() -> None:
     assert designing._outside(parse_protocol(CONTROLLED)) == ()
 
 
+def test_what_validation_missed_and_no_figure_informs_is_said_once_each() -> None:
+    said = designing._warnings(parse_protocol(CONTROLLED))
+    assert len(set(said)) == len(said)
+    text = " ".join(said)
+    for words in ("cannot tell the arms apart", "one pooled result", "Differences from control", "smaller effect"):
+        assert words in text
+
+
 def test_an_arm_smaller_than_any_of_calibration_is_said() -> None:
-    notes = designing._notes(parse_protocol(CONTROLLED.replace("[20, 60]", "[2, 60]")), 1, "", "calibrated")
+    notes = designing._warnings(parse_protocol(CONTROLLED.replace("[20, 60]", "[2, 60]")))
     assert "An arm of 2 patients lies outside the calibrated range, 11 to 90 patients an arm" in " ".join(notes)
-    assert "calibrated range" not in " ".join(designing._notes(parse_protocol(CONTROLLED), 1, "", "calibrated"))
+    assert "calibrated range" not in " ".join(designing._warnings(parse_protocol(CONTROLLED)))
 
 
 def test_kept_results_give_the_same_answer(plan: Path, tmp_path: Path) -> None:

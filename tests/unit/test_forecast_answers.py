@@ -404,8 +404,19 @@ def test_a_reader_is_warned(given: ForecastInput, code: WarningCode, words: str)
 def test_warnings_that_do_not_apply_stay_away() -> None:
     within = course(scores((-1, 21), (23, 12), (71, 13), (167, 10)), given_on([0, 2, 4]))
     codes = {one.code for one in forecast(within).warnings}
-    assert codes == {WarningCode.UPPER_BOUND, WarningCode.EXTRAPOLATION, WarningCode.RELAPSE_MISSED}
-    assert not forecast(COURSES["score without any session"]).warnings
+    always = {WarningCode.INTERVALS_MISSED, WarningCode.SELF_REPORT_MISSED}  # the scores are of PHQ-9
+    assert codes == {WarningCode.UPPER_BOUND, WarningCode.EXTRAPOLATION, WarningCode.RELAPSE_MISSED, *always}
+    assert {one.code for one in forecast(COURSES["score without any session"]).warnings} == always
+
+
+def test_a_condition_with_little_evidence_says_so_once() -> None:
+    told = [one.text for one in forecast(COURSES["PTSD"]).warnings if "oo little evidence" in one.text]
+    assert len(told) == 1
+
+
+def test_a_scale_of_the_clinician_is_not_said_to_be_missed_as_self_report() -> None:
+    codes = {one.code for one in forecast(COURSES["two scales"]).warnings}
+    assert WarningCode.SELF_REPORT_MISSED not in codes
 
 
 def test_reliable_change_is_of_the_last_scale() -> None:

@@ -12,10 +12,24 @@ from afterglow.protocol import AtRisk, parse_protocol
 from afterglow.provenance import Role, Verified
 from afterglow.quantities import DrugForm
 from afterglow.records import Record
-from afterglow.therapy.coverage import COVERED, COVERED_PEOPLE, outside_calibration, outside_people
+from afterglow.therapy.coverage import (
+    COVERED,
+    COVERED_PEOPLE,
+    CRISIS_MISSED,
+    DIFFERENCE_MISSED,
+    INTERVALS_MISSED,
+    RELAPSE_MISSED,
+    SELF_REPORT_MISSED,
+    intervals_missed,
+    missed_in_validation,
+    model_standing,
+    outside_calibration,
+    outside_circumstances,
+    outside_people,
+)
 from afterglow.therapy.population import Belief
 from afterglow.therapy.regimen import Regimen, Route, repeat
-from afterglow.therapy.setting import Condition, Setting
+from afterglow.therapy.setting import Condition, Control, Setting
 from afterglow.trials import arms
 from afterglow.trials.arms import (
     ScoredFigure,
@@ -281,6 +295,57 @@ def test_what_lies_outside_is_said_with_the_range(protocol: str, said: list[str]
     found = outside_calibration(read.condition, read.regimen(), weight_kg=weight_kg)
     assert len(found) == len(said)
     assert all(re.search(part, sentence) for part, sentence in zip(said, found, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("condition", "treatment", "said"),
+    [
+        (
+            Condition.PAIN,
+            "route: iv, dose: 0.5 mg/kg, infusion: 40 min, days: [0]",
+            ["a weak one is not told from a strong one", r"infusion of 40 min lies outside .*, 4\.2 days"],
+        ),
+        (
+            Condition.DEPRESSION,
+            f"route: sc, dose: 1.5 mg/kg, days: {list(range(21))}",
+            ["dose cannot be compared", r"21 sessions \(calibrated: up to 6\), 20 days .*, sessions 1 days apart"],
+        ),
+        (Condition.DEPRESSION, "route: sc, dose: 0.5 mg/kg, days: [0, 2, 4]", ["dose cannot be compared"]),
+    ],
+)
+def test_a_drug_or_route_without_figures_is_still_asked_about_the_rest(
+    condition: Condition, treatment: str, said: list[str]
+) -> None:
+    read = parse_protocol(f"{{condition: {condition}, drug: racemic_ketamine, {treatment}}}")
+    found = outside_calibration(condition, read.regimen())
+    assert len(found) == len(said)
+    assert all(re.search(part, sentence) for part, sentence in zip(said, found, strict=True)), found
+
+
+def test_settings_that_no_figure_informs_are_said() -> None:
+    assert outside_circumstances(Setting.OUTPATIENT, Control.PLACEBO_SPRAY) == ()
+    (inpatient,) = outside_circumstances(Setting.INPATIENT, Control.NONE)
+    (masked,) = outside_circumstances(Setting.OUTPATIENT, Control.MASKED)
+    (saline,) = outside_circumstances(Setting.OUTPATIENT, Control.SALINE)
+    assert "being an inpatient changes" in inpatient
+    assert "cannot tell the arms apart" in masked
+    assert "one pooled result, 1 % responders" in saline
+
+
+def test_what_validation_missed_is_said_of_the_numbers_it_is_about() -> None:
+    assert missed_in_validation(Condition.DEPRESSION) == ()
+    assert missed_in_validation(Condition.DEPRESSION, difference=True, relapse=True, self_report=True) == (
+        RELAPSE_MISSED,
+        DIFFERENCE_MISSED,
+        SELF_REPORT_MISSED,
+    )
+    crisis = missed_in_validation(Condition.SUICIDAL_IDEATION, difference=True, setting=Setting.INPATIENT)
+    assert crisis[:2] == (CRISIS_MISSED, DIFFERENCE_MISSED)
+    assert "drug cannot harm" in crisis[2]
+    assert missed_in_validation(Condition.DEPRESSION, setting=Setting.INPATIENT) == ()
+    assert missed_in_validation(Condition.COGNITION, difference=True) == ()
+    assert model_standing(Condition.PTSD, "provisional", "One trial.").endswith("None of them is of PTSD.")
+    assert intervals_missed(Condition.SUICIDAL_IDEATION) == INTERVALS_MISSED
 
 
 def test_two_treatments_in_one_course_are_said_to_be_such() -> None:

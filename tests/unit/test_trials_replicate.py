@@ -134,6 +134,18 @@ def test_people_and_follow_up_beyond_calibration_are_said() -> None:
     assert "calibrated range" not in " ".join(predicted(protocol(observe=WEEKS)).notes)
 
 
+def test_what_speaks_against_a_prediction_stands_apart_and_among_the_notes() -> None:
+    asked = protocol(scale="PHQ-9", mean=18, control="saline", observe=WEEKS.replace("remission: 10", "remission: 4"))
+    found = predicted(asked)
+    assert [note for note in found.notes if note in found.warnings] == list(found.warnings)
+    text = " ".join(found.warnings)
+    assert "On scales that patients fill in" in text
+    assert "one pooled result" in text
+    assert "Differences from control are predicted too large" in text
+    assert "66 % of 53 held-out figures" in found.notes[0]
+    assert "one pooled result" not in " ".join(predicted(protocol(control="saline", arm="active")).warnings)
+
+
 def test_a_control_arm_alone_credits_no_drug() -> None:
     found = predicted(protocol(arm="control"))
     assert "upper bound" not in " ".join(found.notes)

@@ -29,12 +29,10 @@ from afterglow.usecases.knowledge_reports import claims_report
 PREDICTED = {claim: found for claim, found in claim_predictions().items() if isinstance(found, ClaimPrediction)}
 # What each of the claims that the model must address is about, as its words in the ledger say.
 ADDRESSED = {
-    "C06": "near-instant",
     "C09": "50% symptom reduction 24 h",
     "C11": "in hours",
     "C12": "suicidal thoughts",
     "C16": "veterans with long-term trauma",
-    "C24": "within a few hours",
     "C26": "lasting relief",
     "C29": "cognition",
     "C33": "fade quickly",
@@ -66,7 +64,7 @@ def test_each_condition_has_its_own_read_out() -> None:
     assert conditions["C12"] is Condition.SUICIDAL_IDEATION
     assert conditions["C16"] is Condition.PTSD
     assert conditions["C29"] is Condition.COGNITION
-    assert {conditions[c] for c in ("C06", "C09", "C24", "C26")} == {Condition.DEPRESSION}
+    assert {conditions[c] for c in ("C09", "C26")} == {Condition.DEPRESSION}
 
 
 def test_a_promise_about_the_drug_is_met_by_a_difference_or_says_what_else_is_in_it() -> None:
@@ -108,9 +106,12 @@ def test_relief_that_a_few_sessions_bring_is_lost_by_more_people_later() -> None
 @pytest.mark.parametrize(
     ("claim", "words"),
     [
-        ("C06", "the first hours after a session are not to be read"),
-        ("C24", "the first hours after a session are not to be read"),
         ("C12", "Differences from control are predicted too large"),
+        ("C12", "Too little evidence"),
+        ("C12", "The drug cannot harm in this model"),
+        ("C16", "Too little evidence"),
+        ("C16", "The drug cannot harm in this model"),
+        ("C16", "the model does not reproduce it"),
         ("C26", "Relapse is predicted too early"),
         ("C29", "helps or harms cognition is left out"),
         ("C32", "any of several sessions"),
@@ -121,9 +122,12 @@ def test_what_counts_against_a_number_stands_beside_it(claim: str, words: str) -
     assert words in claim_sentence(PREDICTED[claim])
 
 
-def test_only_the_first_hours_are_said_to_be_unreadable() -> None:
-    said = {claim for claim, found in PREDICTED.items() if "first hours" in claim_sentence(found)}
-    assert said == {claim for claim, one in ASKED.items() if isinstance(one, AskedOfTrial) and one.time_h < 24.0}
+@pytest.mark.parametrize("claim", ["C06", "C24"])
+def test_a_number_that_is_not_to_be_read_is_not_given(claim: str) -> None:
+    found = claim_predictions()[claim]
+    assert isinstance(found, NotAsked)
+    assert "first hours" in found.reason
+    assert all(one.time_h >= 24.0 for one in ASKED.values() if isinstance(one, AskedOfTrial))
 
 
 def test_verdict_and_model_stand_together_in_text_document_report_and_page() -> None:

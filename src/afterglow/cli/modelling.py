@@ -198,7 +198,7 @@ def _print_exposure(answer: ExposureAnswer) -> None:
         f"{acute.heart_rate_bpm.mean[top]:.0f} beats/min"
     )
     half = format_duration(acute.ready_median_h) if np.isfinite(acute.ready_median_h) else "later than 12 h"
-    out.print(f"Likely ready to leave: half of people by {half}. A rule decides, never this model.")
+    out.print(f"Likely ready to leave: half of people by {half}, erring late. A rule decides, never this model.")
     out.print()
     borrowed = ("The spread between people is borrowed from volunteers and widened.",) * any(
         p.borrowed_spread for p in answer.profiles

@@ -39,6 +39,8 @@ class WarningCode(StrEnum):
     NO_SCORE = "no_score"
     UNEXPLAINED = "mostly_unexplained"
     RELAPSE_MISSED = "relapse_predicted_too_high"
+    SELF_REPORT_MISSED = "self_report_improves_more"
+    INTERVALS_MISSED = "intervals_too_narrow"
 
 
 class RelapseState(StrEnum):

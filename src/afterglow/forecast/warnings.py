@@ -10,7 +10,13 @@ from afterglow.forecast.linking import LinkedScale
 from afterglow.forecast.update import Posterior
 from afterglow.quantities import HOURS_PER_DAY
 from afterglow.scales import reliable_change, score_total
-from afterglow.therapy.coverage import RELAPSE_MISSED, outside_calibration, outside_people
+from afterglow.therapy.coverage import (
+    RELAPSE_MISSED,
+    SELF_REPORT_MISSED,
+    intervals_missed,
+    outside_calibration,
+    outside_people,
+)
 from afterglow.therapy.exposure import check_doses
 from afterglow.therapy.setting import Condition
 
@@ -39,7 +45,10 @@ def warnings_of(case: Case, posterior: Posterior) -> tuple[ForecastWarning, ...]
 def _of_model(case: Case) -> Iterator[tuple[WarningCode, str]]:
     population = case.population
     if population.status != "calibrated":
-        yield WarningCode.PROVISIONAL, f"The model is {population.status}. {population.evidence}"
+        yield WarningCode.PROVISIONAL, f"The model of {case.given.condition.words} is {population.status}."
+    yield WarningCode.INTERVALS_MISSED, f"In trials: {intervals_missed(case.given.condition)}"
+    if case.scales[-1].self_report:
+        yield WarningCode.SELF_REPORT_MISSED, SELF_REPORT_MISSED
     if case.given.given.administrations:
         yield WarningCode.UPPER_BOUND, "The part credited to the drug is an upper bound."
         if case.given.condition is Condition.DEPRESSION:

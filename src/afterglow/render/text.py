@@ -116,8 +116,10 @@ def format_range(low: str, high: str) -> str:
     Examples:
         >>> format_range("−17.9", "−10.6")
         '−17.9 to −10.6'
+        >>> format_range("over 99 %", "over 99 %")
+        'over 99 %'
     """
-    return f"{low} to {high}"
+    return low if low == high and low.startswith(("over ", "under ")) else f"{low} to {high}"
 
 
 def format_parts(total: float, parts: Mapping[str, float]) -> dict[str, str]:

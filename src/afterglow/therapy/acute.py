@@ -58,12 +58,18 @@ _AGE_SOURCES = {
         "spravato_label_2020_dbp_rise_25_from_65_y",
     ),
 }
+CLEARS_LATE = (
+    "Dissociation and sedation clear too slowly in this model: most are clear 2.9 h and 2.5 h after 84 mg of spray, "
+    "against 1.5 h and 1 to 1.5 h published, so the time until people are likely ready errs late."
+)
+"""What was found beside published figures (docs/validation/acute.md, which a test compares)."""
 _NOTES = (
     "Provisional: not calibrated; no published course over time was fitted.",
     "Probabilities are of being affected at all, not points of a scale.",
     "Dissociation fades over repeated sessions; this model has no tolerance.",
     "Sources differ on how long pressure stays raised: 1.5 h in trials, about 4 h in the label.",
-    "This prediction follows the shorter; monitoring follows the longer.",
+    "The prediction for the spray is near the longer, for an infusion near the shorter; monitoring follows the longer.",
+    CLEARS_LATE,
 )
 
 

@@ -128,8 +128,7 @@ def read_calibrated(text: str, *, file: str) -> Calibrated:
     if digest != computed:
         raise InvalidData(
             "The population file was edited or damaged: its digest is not that of its content",
-            observed=str(digest)[:12],
-            allowed=computed[:12],
+            observed=f"{str(digest)[:12]} stated, {computed[:12]} of its content",
             place=Place(file=file),
             next_step=_AGAIN,
         )

@@ -7,6 +7,7 @@ from afterglow.trials.replicate import (
     Prediction,
     Replication,
     arm_plan,
+    missed_of,
     outside_calibrated_people,
     replicate,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "design_digest",
     "design_tasks",
     "here",
+    "missed_of",
     "on_cluster",
     "outside_calibrated_people",
     "planned_arms",

@@ -236,7 +236,7 @@ def _values(found: Calibration, after: Population) -> Iterator[str]:
                 f"{now:.3g}",
                 f"{prior.doubt_sds[i] * found.sd[i]:.2g}",
                 f"{found.sd[i]:.2f}",
-                by or "nothing",
+                by or ("nothing" if found.sd[i] >= _LEARNT else "many rows, a little each"),
             ]
         )
     headings = ["Value", "Prior", "Prior spread", "Posterior", "Posterior spread", "Left", "Informed by"]

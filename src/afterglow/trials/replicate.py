@@ -24,17 +24,18 @@ from afterglow.protocol import (
 from afterglow.quantities import DrugForm, format_duration
 from afterglow.scales import Direction
 from afterglow.therapy.coverage import (
-    DIFFERENCE_MISSED,
     FIRST_HOURS,
-    RELAPSE_MISSED,
+    missed_in_validation,
+    model_standing,
     outside_calibration,
+    outside_circumstances,
     outside_people,
 )
 from afterglow.therapy.kinetics import FloatArray
 from afterglow.therapy.population import Circumstances, belief, load_population
 from afterglow.therapy.regimen import Regimen, Route
 from afterglow.therapy.relief import Execution
-from afterglow.therapy.setting import Arm, Condition
+from afterglow.therapy.setting import Arm, Control
 from afterglow.trials.cohort import ArmPlan, simulate_cohort
 from afterglow.trials.moments import Asked, Moments, Statistic, known_instrument
 from afterglow.trials.predictive import (
@@ -101,7 +102,8 @@ class Replication:
         n_draws, patients_per_draw: size of the virtual cohort.
         n: patients in the arms predicted.
         predictions: in the order asked; with drop-out those of the asked analysis first, then those of the other.
-        notes: what a reader must know, in sentences.
+        notes: what a reader must know, in sentences, those of `warnings` among them.
+        warnings: what speaks against these numbers: no figure covers it, or validation missed it.
     """
 
     model: str
@@ -111,6 +113,7 @@ class Replication:
     patients_per_draw: int
     n: Mapping[Arm, int]
     predictions: tuple[Prediction, ...]
+    warnings: tuple[str, ...]
     notes: tuple[str, ...]
 
 
@@ -174,6 +177,7 @@ def replicate(
             predictions += _arm_predictions(asked, moments[arm, analysis], arm, sizes[arm])
         if Arm.CONTRAST in protocol.arms:
             predictions += _contrasts(asked, moments[Arm.ACTIVE, analysis], moments[Arm.CONTROL, analysis], sizes)
+    warnings = _warnings(protocol)
     return Replication(
         model=f"afterglow population {population.version}",
         status=population.status,
@@ -182,7 +186,12 @@ def replicate(
         patients_per_draw=patients_per_draw,
         n={arm: sizes[arm] for arm in arms},
         predictions=tuple(predictions),
-        notes=_notes(protocol, population.evidence, population.status),
+        warnings=warnings,
+        notes=(
+            model_standing(protocol.condition, population.status, population.evidence),
+            *warnings,
+            *_notes(protocol),
+        ),
     )
 
 
@@ -377,13 +386,48 @@ def outside_calibrated_people(protocol: TrialProtocol, *, sizes: Sequence[int] =
     )
 
 
-def _notes(protocol: TrialProtocol, evidence: str, status: str) -> tuple[str, ...]:
+def missed_of(protocol: TrialProtocol, *, difference: bool, relapse: bool) -> tuple[str, ...]:
+    """What validation says against a prediction of a protocol; see `missed_in_validation`.
+
+    Args:
+        protocol: the trial.
+        difference: whether active minus control is shown.
+        relapse: whether relapse is shown.
+
+    >>> from afterglow.protocol import parse_protocol
+    >>> open_arm = parse_protocol("{drug: esketamine, route: intranasal, dose: 84 mg, days: [0]}")
+    >>> missed_of(open_arm, difference=False, relapse=False)
+    ()
+    """
+    scale = protocol.scale()
+    known = known_instrument(scale.name) if scale is not None else None
+    return missed_in_validation(
+        protocol.condition,
+        difference=difference,
+        relapse=relapse,
+        self_report=known is not None and known.is_self_rated,
+        setting=protocol.setting,
+    )
+
+
+def _warnings(protocol: TrialProtocol) -> tuple[str, ...]:
     weight_kg = protocol.population.weight_kg if protocol.population else None
-    outside = (
+    masked = protocol.control is Control.MASKED
+    asked = protocol.control if masked or Arm.CONTROL in protocol.arms else Control.NONE
+    return (
         *outside_calibration(protocol.condition, protocol.regimen(), weight_kg=weight_kg),
         *outside_calibrated_people(protocol),
+        *outside_circumstances(protocol.setting, asked),
+        *missed_of(
+            protocol,
+            difference=Arm.CONTRAST in protocol.arms,
+            relapse=protocol.observe is not None and protocol.observe.relapse is not None,
+        ),
     )
-    notes = [f"Model status: {status}. {evidence}", *outside]
+
+
+def _notes(protocol: TrialProtocol) -> tuple[str, ...]:
+    notes = []
     if Arm.ACTIVE in protocol.arms:
         notes.append(
             "The part credited to the drug is an upper bound: from scores alone only drug and expectancy together "
@@ -393,10 +437,6 @@ def _notes(protocol: TrialProtocol, evidence: str, status: str) -> tuple[str, ..
             "The dose curve of the model is nearly flat, as in the trials behind it: it is no ground for "
             "choosing a dose."
         )
-    if protocol.condition is Condition.DEPRESSION and Arm.CONTRAST in protocol.arms:
-        notes.append(DIFFERENCE_MISSED)
-    if protocol.condition is Condition.DEPRESSION and protocol.observe and protocol.observe.relapse:
-        notes.append(RELAPSE_MISSED)
     notes.append(FIRST_HOURS)
     if protocol.dropout:
         basis = protocol.dropout.source

@@ -145,6 +145,7 @@ def on_cluster(address: str) -> Runner:
     def run(work: Work, tasks: Sequence[DesignTask]) -> Iterator[DesignChunk]:
         try:
             from distributed import Client, as_completed  # noqa: PLC0415  an optional package
+            from distributed.comm.addressing import get_address_host_port  # noqa: PLC0415
             from distributed.scheduler import KilledWorker  # noqa: PLC0415
         except ImportError:
             raise MissingValue(
@@ -152,6 +153,7 @@ def on_cluster(address: str) -> Runner:
                 next_step="Install it: pip install 'afterglow[cluster]'",
             ) from None
         try:
+            get_address_host_port(address)  # a client that cannot read its address complains again when it is freed
             client: Any = Client(address, timeout=_CONNECT_S, set_as_default=False)  # type: ignore[no-untyped-call]
         except (OSError, ValueError) as fault:
             raise NotFound(

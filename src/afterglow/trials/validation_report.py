@@ -45,6 +45,7 @@ def validation_markdown(
             f"- {everything.n} public held-out figures of {everything.trials} trials; "
             f"**{_share(everything.coverage)}** lie inside their 90 % interval (the bar is {_share(BAR_COVERAGE)})."
         ),
+        *_counted_twice(held_out),
         (
             f"- Interval score {everything.score:.1f} against {everything.lookup_score:.1f} of the lookup table: "
             f"**{_gain(everything.gain)}** (the bar is {_share(BAR_GAIN)} better)."
@@ -110,6 +111,24 @@ def validation_markdown(
         *_rows(fitted),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _counted_twice(held_out: Sequence[Row]) -> list[str]:
+    """How the headline does without trials that share patients with one another; nothing where none do."""
+    trials = {row.scored.trial.key for row in held_out}
+    shared = [row for row in held_out if trials & set(row.scored.trial.overlaps)]
+    others = [row for row in held_out if row not in shared]
+    if not shared or not others:
+        return []
+    names = ", ".join(dict.fromkeys(row.scored.trial.key for row in shared))
+    alone = _share(sum(row.inside for row in others) / len(others))
+    return [
+        (
+            f"- Some patients are counted more than once: {names} share theirs. Of those {len(shared)} figures "
+            f"{sum(row.inside for row in shared)} lie inside; of the other {len(others)}, of trials that share none, "
+            f"**{alone}**."
+        )
+    ]
 
 
 def _share(fraction: float) -> str:

@@ -9,6 +9,7 @@ from afterglow.render.design import Kind, PowerData, PowerLine, power_chart
 from afterglow.render.report import KeyFigure, KeyFigures, Notice, Paragraph, Report, Section
 from afterglow.render.rows import ObservedPredictedData, PredictionGroup, PredictionRow, observed_predicted_chart
 from afterglow.render.text import format_number, format_percent, format_points, format_range
+from afterglow.therapy.coverage import model_tag
 from afterglow.trials import Masking
 from afterglow.usecases.contracts import Document, round_number
 from afterglow.usecases.designing import DesignAnswer, DesignRow
@@ -74,7 +75,7 @@ def design_report(answer: DesignAnswer) -> Report:
             heading="How likely the trial is to find it",
             blocks=(
                 KeyFigures(figures=tuple(_key_figure(answer, arm) for arm in answer.arms)),
-                *(Notice(text=note, kind="warning") for note in answer.notes if "extrapolation" in note),
+                *(Notice(text=note, kind="warning") for note in answer.warnings),
                 *(_power(answer, arm) for arm in answer.arms),
             ),
         ),
@@ -89,7 +90,7 @@ def design_report(answer: DesignAnswer) -> Report:
         sections=tuple(sections),
         foot=f"Afterglow {__version__}, {answer.model}, seed {answer.seed}, design {answer.digest[:12]}. "
         "Decision support, not advice.",
-        tags=(f"{answer.status.capitalize()} model", *(("Extrapolation",) if planned.arms else ())),
+        tags=(model_tag(answer.status), *(("Extrapolation",) if planned.arms else ())),
     )
 
 

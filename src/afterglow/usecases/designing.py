@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from afterglow.protocol import Endpoint, TrialProtocol, require_design
-from afterglow.therapy.coverage import DIFFERENCE_MISSED, RELAPSE_MISSED, outside_calibration
+from afterglow.therapy.coverage import model_standing, outside_calibration, outside_circumstances
 from afterglow.therapy.kinetics import FloatArray
 from afterglow.therapy.population import load_population
-from afterglow.therapy.setting import Condition
+from afterglow.therapy.setting import Control
 from afterglow.trials import (
     Basis,
     DesignChunk,
@@ -21,6 +21,7 @@ from afterglow.trials import (
     arm_names,
     design_digest,
     here,
+    missed_of,
     outside_calibrated_people,
     planned_arms,
     run_design,
@@ -80,7 +81,8 @@ class DesignAnswer:
         reference: the arm that the others are compared with.
         unit: of estimates and outcomes.
         rows, outcomes: in the order of masking, arms and sizes.
-        notes: what a reader must know, in sentences.
+        notes: what a reader must know, in sentences, those of `warnings` among them.
+        warnings: what speaks against these numbers: no figure covers it, or validation missed it.
     """
 
     protocol: TrialProtocol
@@ -93,6 +95,7 @@ class DesignAnswer:
     unit: str
     rows: tuple[DesignRow, ...]
     outcomes: tuple[ArmOutcome, ...]
+    warnings: tuple[str, ...]
     notes: tuple[str, ...]
 
     @property
@@ -157,7 +160,7 @@ def design(
                 ArmOutcome(masking=masking, arm=arm, value=float(shown[:, k].mean()), lo90=float(low), hi90=float(high))
             )
     points = planned.compared_on is Endpoint.CHANGE
-    scale = protocol.scale()
+    scale, warnings = protocol.scale(), _warnings(protocol)
     return DesignAnswer(
         protocol=protocol,
         model=f"afterglow population {population.version}",
@@ -169,7 +172,12 @@ def design(
         unit=f"{scale.name} points" if points and scale else "percentage points",
         rows=tuple(rows),
         outcomes=tuple(outcomes),
-        notes=_notes(protocol, len(others), population.evidence, population.status),
+        warnings=warnings,
+        notes=(
+            model_standing(protocol.condition, population.status, population.evidence),
+            *warnings,
+            *_notes(protocol, len(others)),
+        ),
     )
 
 
@@ -215,6 +223,29 @@ _TEST_NAMES = {
 }
 
 
+def _warnings(protocol: TrialProtocol) -> tuple[str, ...]:
+    """What speaks against these numbers: no figure covers it, or validation missed it."""
+    planned = require_design(protocol)
+    relapse = planned.compared_on is Endpoint.RELAPSE
+    told = dict.fromkeys(
+        sentence
+        for control in ((Control.MASKED,) if planned.arms else (protocol.control, Control.MASKED, Control.SALINE))
+        for sentence in outside_circumstances(protocol.setting, control)
+    )
+    intervals = (
+        "No trial in the evidence compared maintenance intervals: how sessions add up rests on assumptions, so this "
+        "is extrapolation."
+    )
+    return (
+        *_outside(protocol),
+        *outside_calibrated_people(protocol, sizes=planned.sizes),
+        *told,
+        *([intervals] if planned.arms else []),
+        *missed_of(protocol, difference=not relapse, relapse=relapse),
+        "Plan for a smaller effect than is shown.",
+    )
+
+
 def _outside(protocol: TrialProtocol) -> tuple[str, ...]:
     """What of the arms lies outside of calibration; an arm's name stands before what is not true of all."""
     weight_kg = protocol.population.weight_kg if protocol.population else None
@@ -229,27 +260,17 @@ def _outside(protocol: TrialProtocol) -> tuple[str, ...]:
     return every + own
 
 
-def _notes(protocol: TrialProtocol, comparisons: int, evidence: str, status: str) -> tuple[str, ...]:
+def _notes(protocol: TrialProtocol, comparisons: int) -> tuple[str, ...]:
     planned = require_design(protocol)
     shared = "" if comparisons == 1 else f", shared out among {comparisons} comparisons"
     notes = [
-        f"Model status: {status}. {evidence}",
-        *_outside(protocol),
-        *outside_calibrated_people(protocol, sizes=planned.sizes),
         f"Significant: two-sided p under {100 * planned.alpha:g} %{shared}, by {_TEST_NAMES[planned.compared_on]}.",
         (
             "Power takes the model's typical values for true; assurance is the same chance over all that they might be "
             "and over how trials differ, and is the one to plan with."
         ),
     ]
-    if protocol.condition is Condition.DEPRESSION:
-        missed = RELAPSE_MISSED if planned.compared_on is Endpoint.RELAPSE else DIFFERENCE_MISSED
-        notes.append(f"{missed} Plan for a smaller effect than is shown.")
     if planned.arms:
-        notes.append(
-            "No trial in the evidence compared maintenance intervals: how sessions add up rests on assumptions, so "
-            "this is extrapolation."
-        )
         notes.append(
             "Patients know how often they are treated. Masked: all arms have the sessions of all, some without drug."
         )

@@ -14,6 +14,7 @@ from afterglow.render.outlook import interval_chart, relapse_chart
 from afterglow.render.report import Block, KeyFigures, Notice, Paragraph, Report, Section
 from afterglow.render.text import format_day, format_number
 from afterglow.scales import Definition, instrument, sources
+from afterglow.therapy.coverage import model_tag
 from afterglow.usecases.forecast_view import (
     drug_range,
     interval_data,
@@ -28,7 +29,7 @@ from afterglow.usecases.forecast_view import (
 )
 from afterglow.usecases.forecasting import ForecastAnswer, definition_used
 
-_ALWAYS = (WarningCode.PROVISIONAL, WarningCode.UPPER_BOUND, WarningCode.PERCENT_ONLY)
+_ALWAYS = (WarningCode.PROVISIONAL, WarningCode.INTERVALS_MISSED, WarningCode.UPPER_BOUND, WarningCode.PERCENT_ONLY)
 
 
 def forecast_report(answer: ForecastAnswer) -> Report:
@@ -41,7 +42,7 @@ def forecast_report(answer: ForecastAnswer) -> Report:
         subtitle=_subtitle(answer),
         sections=(*forecast, _rests_on(answer), _definitions(found)),
         foot=f"Afterglow {__version__}, {found.model}, seed {found.given.seed}. Decision support, not advice.",
-        tags=(f"{found.status.capitalize()} model",),
+        tags=(model_tag(found.status),),
     )
 
 

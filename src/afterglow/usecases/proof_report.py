@@ -25,6 +25,7 @@ from afterglow.render.proof import (
 from afterglow.render.report import KeyFigure, KeyFigures, Notice, Paragraph, Report, Section
 from afterglow.render.text import format_number, format_percent
 from afterglow.render.tokens import resolve_colours
+from afterglow.therapy.coverage import model_tag
 from afterglow.usecases.contracts import Document, round_number
 from afterglow.usecases.proof_policies import paired_picture, paired_table, policy_picture
 from afterglow.usecases.proving import BINS, LeadRow, PairedRow, PolicyRow, ProofAnswer, SettingResult
@@ -144,7 +145,7 @@ def proof_report(answer: ProofAnswer) -> Report:
         subtitle=_subtitle(answer),
         sections=tuple(sections),
         foot=f"Afterglow {__version__}, {answer.model}, seed {answer.seed}. Decision support, not advice.",
-        tags=(f"{answer.status.capitalize()} model", "Simulated patients", "Extrapolation"),
+        tags=(model_tag(answer.status), "Simulated patients", "Extrapolation"),
     )
 
 

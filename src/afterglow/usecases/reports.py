@@ -26,6 +26,7 @@ from afterglow.render.text import (
     format_significant,
 )
 from afterglow.therapy.course import course_table
+from afterglow.therapy.coverage import model_tag
 from afterglow.therapy.exposure import PkVariation, drive_inputs, regimen_drive
 from afterglow.therapy.plasticity import simulate_plasticity
 from afterglow.therapy.population import load_population, typical_chain
@@ -83,7 +84,7 @@ def expose_report(answer: ExposureAnswer) -> Report:
             KeyFigure(
                 label="Likely ready",
                 value=format_duration(acute.ready_median_h) if np.isfinite(acute.ready_median_h) else "after 12 h",
-                note="half of people; a rule decides, never this model",
+                note="half of people, erring on the late side; a rule decides, never this model",
                 predicted=True,
             ),
         )
@@ -121,6 +122,7 @@ def replicate_report(answer: ReplicationAnswer, courses: Sequence[ArmTrajectory]
             blocks=(
                 KeyFigures(figures=tuple(_key_figures(pairs))),
                 Notice(text=answer.standing, kind="warning"),
+                *(Notice(text=note, kind="warning") for note in replication.warnings),
                 compared,
             ),
         ),
@@ -140,7 +142,7 @@ def replicate_report(answer: ReplicationAnswer, courses: Sequence[ArmTrajectory]
         subtitle=f"{protocol.regimen().administrations[0]}; {sizes}",
         sections=tuple(sections),
         foot=f"Afterglow {__version__}, {replication.model}, seed {replication.seed}. Decision support, not advice.",
-        tags=(f"{replication.status.capitalize()} model", *_standing_tag(answer)),
+        tags=(model_tag(replication.status), *_standing_tag(answer)),
     )
 
 

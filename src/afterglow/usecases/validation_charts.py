@@ -199,7 +199,8 @@ def _curves(title: str, some: Sequence[ArmCurve]) -> Chart:
             title=title,
             summary=(
                 f"{sum(inside)} of {len(inside)} observed points lie inside the predicted 90 % interval of a trial of "
-                "that size. Points at other times than printed are predictions alone."
+                "that size. Points at other times than printed are predictions alone; the lines join points and tell "
+                "nothing of the time between."
             ),
             panels=tuple(_curve(one) for one in some),
         )

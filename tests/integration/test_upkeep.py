@@ -85,6 +85,16 @@ def test_tampering_is_told_with_its_place(folder: Path) -> None:
     assert "FAULT event 2: a record differs" in run("audit", "verify", code=7)
 
 
+def test_a_deleted_key_is_told_by_verify_and_by_backup(folder: Path) -> None:
+    run("records", "create", "--name", "North")
+    register(folder)
+    with sqlite3.connect(folder / "data" / "records.db") as thief:
+        thief.execute("DELETE FROM patient_keys")
+    assert "FAULT the patient's key is missing" in run("audit", "verify", code=7)
+    assert "patients in it cannot be opened" in run("backup", str(folder / "b.zip"), code=7)
+    assert (folder / "b.zip").exists()
+
+
 def test_nothing_that_identifies_is_said_in_an_error_a_log_or_a_file_name(
     folder: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:

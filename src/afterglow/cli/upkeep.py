@@ -147,8 +147,16 @@ def backup_command(file: BackupFile) -> None:
     """
     from afterglow.usecases.upkeep import write_backup
 
-    rows = write_backup(_settings(), file)
-    console().print(f"{rows} rows are in {file}. Prove it with: afterglow restore --verify {file}")
+    made = write_backup(_settings(), file)
+    console().print(f"{made.rows} rows are in {file}. Prove it with: afterglow restore --verify {file}")
+    for where, what in made.unopened:
+        console().print(f"  FAULT {what} ({where})")
+    if made.unopened:
+        raise RecordsDamaged(
+            "The backup is written, but patients in it cannot be opened or found",
+            observed=f"{len(made.unopened)} faults",
+            next_step="Run 'afterglow audit verify'; keep the last good backup, and restore it if keys are missing",
+        )
 
 
 def restore_command(

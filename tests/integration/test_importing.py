@@ -98,6 +98,9 @@ def test_a_corrected_score_does_not_come_back(clinic: Store, tmp_path: Path) -> 
         ((*PATIENTS, "9,Cleo Other,1880-03-02"), (), "The birth date cannot be"),
         ((*PATIENTS, "9,Cleo Other,2098-03-02"), (), "The birth date cannot be"),
         (PATIENTS, ("7,2026-01-05 09:00,PHQ-9,99,,,",), "PHQ-9"),
+        ((*PATIENTS, "007,Ann  EARLY,1980-03-02"), (), "has another record number"),
+        ((*PATIENTS, "007,Ann Early,"), (), "has another record number"),
+        ((*PATIENTS, "9,Béa Late,1990-01-01"), (), "has another record number"),
     ],
 )
 def test_rows_that_are_rejected(
@@ -137,6 +140,22 @@ def test_a_row_that_disagrees_with_the_records(clinic: Store, tmp_path: Path) ->
     brought(me, tmp_path, s=SCORES[:1])
     report = brought(me, tmp_path, s=("7,2026-01-05 09:00,PHQ-9,17,,,",))
     assert [each.why.refused for each in report.rejected] == ["Another row says otherwise of the same time"]
+    assert report.new == {}
+
+
+def test_one_of_a_name_with_another_birth_date_is_somebody_else(clinic: Store, tmp_path: Path) -> None:
+    report = brought(desk(clinic, Role.SYSTEM), tmp_path, p=(*PATIENTS, "9,Ann Early,1981-03-02"))
+    assert (report.new, report.rejected) == ({"patients": 3}, ())
+
+
+def test_a_patient_of_the_records_does_not_come_in_again_under_another_number(clinic: Store, tmp_path: Path) -> None:
+    me = desk(clinic, Role.SYSTEM)
+    brought(me, tmp_path)
+    report = brought(me, tmp_path, p=("70,Ann Early,1980-03-02",), s=("70,2026-01-05 09:00,PHQ-9,18,,,",))
+    assert [each.why.refused for each in report.rejected] == [
+        "A patient of this name and birth date has another record number",
+        "No patient has this record number",
+    ]
     assert report.new == {}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import threading
 import time
@@ -331,13 +332,16 @@ def test_erasure_leaves_a_trail_that_verifies(filled: Store) -> None:
 
 def test_after_a_new_audit_key_the_older_events_still_verify(filled: Store, tmp_path: Path) -> None:
     audit.anchor(filled, "north")
+    shutil.copytree(tmp_path / "keys", tmp_path / "old")
     rotate_key(tmp_path / "keys", "audit")
     turned = replace(filled, keys=load_keys(tmp_path / "keys"))
     audit.record_read(turned, "north", by=BY, view="worklist")
     audit.anchor(turned, "north")
     found = audit.verify(turned, "north")
     assert (found.faults, found.anchored_seq) == ((), 8)
-    assert (8, "the event was changed, put in, or moved") in faults(filled)  # without the new key it cannot be proven
+    assert faults(filled) == []  # the ring is read again from its file
+    without = replace(filled, keys=load_keys(tmp_path / "old"))
+    assert (8, "the event was changed, put in, or moved") in faults(without)  # without the new key it cannot be proven
 
 
 def test_a_clock_that_goes_back_is_remarked_on(filled: Store) -> None:

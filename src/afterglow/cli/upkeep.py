@@ -95,11 +95,13 @@ def upgrade_command() -> None:
 def rotate_key_command(
     ring: Annotated[Ring, typer.Argument(metavar="RING", help=f"{', '.join(Ring)}.", show_default=False)],
 ) -> None:
-    """Take a new key into use; stop the server first, and keep a copy of the key files afterwards."""
+    """Take a new key into use, beside a running server too; keep a copy of the key files afterwards."""
     from afterglow.usecases.upkeep import rotate_keys
 
     key_id, count = rotate_keys(_settings(), ring)
-    console().print(f"The {ring} key is now {key_id}; {count} patients' keys were wrapped by it.")
+    wrapped = "1 patient's key was" if count == 1 else f"{count} patients' keys were"
+    more = f"; {wrapped} wrapped by it" if ring is Ring.CLINIC else ": it signs events from now on"
+    console().print(f"The {ring} key is now {key_id}{more}. Copy the key files.")
 
 
 @audit_app.command("verify")
@@ -216,9 +218,8 @@ def _report(found: tuple[Verification, ...]) -> None:
     """
     out = console()
     for each in found:
-        out.print(
-            f"{each.clinic_id}: {each.events} events and {each.rows} records; anchored up to event {each.anchored_seq}."
-        )
+        anchored = f"anchored up to event {each.anchored_seq}" if each.anchored_seq else "no anchor vouches for them"
+        out.print(f"{each.clinic_id}: {each.events} events and {each.rows} records; {anchored}.")
         for fault in each.faults:
             place = f"event {fault.seq}: " if fault.seq is not None else ""
             out.print(f"  FAULT {place}{fault.what}{f' ({fault.where})' if fault.where else ''}")

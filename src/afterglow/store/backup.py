@@ -243,4 +243,3 @@ def _erase_again(store: Store, clinic_id: str) -> int:
                 tx.event("patient.erased", patient_id=patient_id, again=True)
                 count += 1
     return count
-

@@ -133,8 +133,8 @@ _VARIABLES = (*(f"{PREFIX}{name.upper()}" for name in Settings.model_fields), FI
 def read_settings() -> Settings:
     """The settings of this installation.
 
-    Raises: UnknownName for a variable or name that is none of them; UnreadableFile or MalformedFile for the settings file; InputError naming the settings that are refused,
-        never their values.
+    Raises: UnknownName for a variable or name that is none of them; UnreadableFile or MalformedFile for the settings
+        file; InputError naming the settings that are refused, never their values.
     """
     named = os.environ.get(FILE_VARIABLE)
     if named and not os.access(named, os.R_OK):
@@ -163,12 +163,12 @@ def _check_names(given: set[str], known: Sequence[str], *, what: str) -> None:
     for name in sorted(given - set(known)):
         if name.startswith(_OF_TESTS):
             continue
-        close = get_close_matches(name, known, n=3, cutoff=0.7)
+        close = get_close_matches(name, known, n=1, cutoff=0.85)
         raise UnknownName(
             f"No setting has this {what}",
             observed=echo(name),
             allowed="the names of docs/reference/settings.md",
-            next_step=f"Did you mean {' or '.join(close)}?" if close else "Take it away, or correct it",
+            next_step=f"Did you mean {close[0]}?" if close else "Take it away, or correct it",
         )
 
 

@@ -167,7 +167,7 @@ def test_scores_are_checked_kept_once_and_corrected(north: Store) -> None:
     with pytest.raises(OutOfRange, match="measures/correct"):
         patients.mark_in_error(nurse, patient, fixed.id, reason="wrong")
     for born in (date(1982, 4, 30), date(1900, 1, 1)):
-        with pytest.raises(WrongOrder, match="before|earlier"):
+        with pytest.raises(WrongOrder, match="earlier"):
             measures.record(nurse, patient, "PHQ-9", total=9, at=datetime.combine(born, time(12), UTC))
     assert fixed.id != first.id
 
@@ -188,9 +188,8 @@ def test_a_form_sent_twice_within_minutes_is_one_score_with_one_set_of_alerts(
     other = measures.record(nurse, patient, "PHQ-9", answers=QUIET, at=at)
     assert other.id not in {first.id, again.id}
     measures.correct(nurse, patient, other.id, reason="another patient's")
-    assert (
-        measures.record(nurse, patient, "PHQ-9", answers=QUIET, at=at).state is None
-    )  # what was taken back comes anew
+    anew = measures.record(nurse, patient, "PHQ-9", answers=QUIET, at=at)
+    assert anew.state is None  # what was taken back comes anew
 
 
 def test_a_score_is_read_against_the_one_before_treatment(north: Store) -> None:

@@ -270,7 +270,7 @@ def import_command(
         out.print(f"  {each.row.place}: {each.why.refused}.")  # what was found may identify somebody
     if (more := len(report.rejected) - _SHOWN_REASONS) > 0:
         out.print(f"  {more} more {'reason is' if more == 1 else 'reasons are'} not shown here.")
-    for path in write_rejected(report, rejected or mapping.parent):
+    for path in write_rejected(report, rejected or mapping.parent, [each.name for each in files]):
         out.print(f"Rejected rows with their reasons, in the clear: {path}")
     if report.rejected:
         raise typer.Exit(_ROWS_REJECTED)

@@ -83,7 +83,7 @@ def check_identifiers(identifiers: Identifiers, today: date) -> None:
     born_on, email, phone = identifiers.born_on, identifiers.email, identifiers.phone
     if born_on is not None and not 0 <= (today - born_on).days <= OLDEST_YEARS * 365.25:
         raise OutOfRange(
-            "The birth date cannot be",
+            "The birth date is in the future" if born_on > today else "The birth date is too long ago",
             observed="after today" if born_on > today else f"{today.year - born_on.year} years ago",
             allowed=f"0 to {OLDEST_YEARS} years ago",
             about="born_on",

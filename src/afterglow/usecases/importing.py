@@ -104,8 +104,10 @@ def import_history(work: Work, rows: Sequence[HistoryRow]) -> ImportReport:
     return plan.report()
 
 
-def write_rejected(report: ImportReport, folder: Path) -> tuple[Path, ...]:
+def write_rejected(report: ImportReport, folder: Path, files: Iterable[str] = ()) -> tuple[Path, ...]:
     """The rejected rows, one file for each file they came from, readable by their owner alone.
+
+    Of `files` without any, what an earlier import wrote is taken away: it would pass for this one's.
 
     Raises: UnwritableFile.
     """
@@ -113,19 +115,28 @@ def write_rejected(report: ImportReport, folder: Path) -> tuple[Path, ...]:
     for each in report.rejected:
         by_file.setdefault(each.row.place.file, []).append(each)
     written = []
+    for name in set(files) - by_file.keys():
+        try:
+            _rejected_file(folder, name).unlink(missing_ok=True)
+        except OSError as fault:
+            raise UnwritableFile("Old rejected rows cannot be removed", observed=str(fault.strerror).lower()) from None
     for name, found in by_file.items():
-        path = folder / f"{Path(name).stem}.rejected.csv"
+        path = _rejected_file(folder, name)
         try:
             with open(  # noqa: PTH123  a descriptor, made private from the start
                 os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _PRIVATE), "w", encoding="utf-8", newline=""
             ) as out:
                 writer = csv.writer(out)
-                writer.writerow(["line", "why", *found[0].row.cells])
-                writer.writerows([each.row.place.line, each.why.message, *each.row.cells.values()] for each in found)
+                writer.writerow(["line", "why", *found[0].row.header])
+                writer.writerows([each.row.place.line, each.why.message, *each.row.raw] for each in found)
         except OSError as fault:
             raise UnwritableFile("The rejected rows cannot be written", observed=str(fault.strerror).lower()) from None
         written.append(path)
     return tuple(written)
+
+
+def _rejected_file(folder: Path, name: str) -> Path:
+    return folder / f"{Path(name).stem}.rejected.csv"
 
 
 def _planned(work: Work, rows: Sequence[HistoryRow]) -> _Plan:
@@ -200,7 +211,20 @@ def _meet(work: Work, plan: _Plan, person: PastPatient) -> bool:
             "The record number belongs to a patient of another name or birth date",
             next_step="Correct the file, or the patient's identity in the records",
         )
+    if others := [name for name in _CONTACT if _disagree(getattr(person, name), getattr(chart.person, name))]:
+        raise Conflict(
+            f"The patient is here already with another {' and '.join(others)}",
+            next_step="Find out which is right; change it in the patient's identity, or correct the file",
+        )
     return False
+
+
+_CONTACT = ("born_on", "email", "phone", "address")
+
+
+def _disagree(told: object, known: object) -> bool:
+    """Whether a row tells what the records do not hold: it would be lost without a word."""
+    return told is not None and (known is None or normalised(str(told)) != normalised(str(known)))
 
 
 def _check_one_number(work: Work, plan: _Plan, person: PastPatient) -> None:

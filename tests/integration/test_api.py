@@ -110,6 +110,16 @@ def test_nobody_of_an_unknown_id_has_an_empty_list(north: Store) -> None:
             assert told == {(404, "request.not_found")}, each.path
 
 
+def test_words_of_refusals_are_those_of_json_and_the_calendar(north: Store, nurse: httpx.Client) -> None:
+    patient = care.register(north)
+    day = refused(ask(nurse, "measures.record", patient, name="PEG", total=3, at="2026-02-30T09:00:00Z"), 422, "input")
+    assert "not in the calendar" in day["observed"]
+    short = ask(nurse, "measures.record", patient, name="PHQ-9", answers=[1, 2]).json()
+    assert "null in JSON" in short["next_step"]
+    unknown = ask(nurse, "measures.list", patient, name="NOPE").json()
+    assert "PEG?" not in unknown["detail"]
+
+
 # Who may
 
 

@@ -229,6 +229,16 @@ def test_what_is_due_counts_each_course_from_where_it_is(north: Store) -> None:
     assert {each.instrument for each in measures.list_due(desk(north, NURSE), patient).shown} >= {"madrs"}
 
 
+def test_a_link_tells_where_it_leads_where_the_pages_have_an_address(north: Store) -> None:
+    patient = register(north)
+    assert passes.issue_link(desk(north, COORDINATOR), patient, Purpose.SEE_PROGRESS).url is None
+    public = replace(north, public_url="https://clinic.example/p")
+    issued = passes.issue_link(desk(public, COORDINATOR), patient, Purpose.SEE_PROGRESS)
+    assert issued.url == f"https://clinic.example/p/link#{issued.token}"
+    assert issued.token not in repr(issued)
+    assert passes.issue_room(desk(public, Role.ADMINISTRATOR), "Room 1").url is None
+
+
 def test_a_link_is_for_its_patient_and_scale(north: Store) -> None:
     anna, berta = register(north), register(north, "Berta Muster")
     own = linked(north, anna, Purpose.ANSWER_SCALE, "madrs")

@@ -96,7 +96,7 @@ def register_new(work: Work, identifiers: Identifiers, *, twin: bool) -> str:
 
 @use_case("patients.identify", roles=_OFFICE)
 def identify(work: Work, patient_id: str, identifiers: Identifiers, *, version: int) -> Written:
-    """Correct who a patient is: all identifiers are replaced, and what is None is no longer known.
+    """Correct who a patient is: all identifiers are named and replaced; what is empty (null) is no longer known.
 
     Read the identity first and give all of it again with what changes.
     Raises: NotFound; Conflict for another version, or where somebody else has the record number; OutOfRange as for a

@@ -253,6 +253,13 @@ def _new(work: Work, login: str, name: str, roles: Iterable[Role], *, service: b
     normal = check_login(login)
     if not name.strip():
         raise MissingValue("A person needs a name", about="name")
+    if work.find(Person, normal) is not None:
+        raise Conflict(
+            "This login is or was somebody's",
+            observed=normal,
+            next_step="Choose another login; for somebody who lost theirs, reset it",
+            about="login",
+        )
     person = Person(login=normal, name=name.strip()[:80], roles=_checked(roles), added_at=work.now, service=service)
     work.about(subject=normal, roles=",".join(person.roles))
     return person

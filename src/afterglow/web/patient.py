@@ -60,7 +60,7 @@ _UNKNOWN = (
 )
 _PAUSED = (
     "Open your link once more",
-    "It closes once you have sent your answers, or after 30 minutes. Not sent yet? Open the link in your message again.",
+    "It closes once you have sent your answers, or after 30 minutes. Not sent yet? Open your link again.",
 )
 Text = Annotated[str, Form()]
 Number = Annotated[int, Form()]

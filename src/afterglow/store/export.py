@@ -87,7 +87,7 @@ def kinds_markdown(kinds: Mapping[str, type]) -> str:
         kind = waiting.pop(0)
         lines += [f"## {f'`{named[kind]}`: ' if kind in named else ''}{kind.__name__}", "", getdoc(kind) or "", ""]
         if isinstance(kind, EnumType):
-            lines += [f"One of: {', '.join(f'`{each.value}`' for each in kind)}", ""]
+            lines += [f"One of: {', '.join(f'`{word.value}`' for word in list[Any](kind))}", ""]
             continue
         hints = get_type_hints(kind)
         lines += ["| Field | Type |", "|---|---|"]

@@ -135,11 +135,11 @@ def write_backup(settings: Settings, file: Path) -> BackedUp:
     Raises: UnwritableFile, StoreUnavailable.
     """
     with opened(settings) as store:
-        rows = back_up(store, file)
+        made = back_up(store, file)
         for clinic in store.clinics():
             with store.write(clinic.id, by="program") as tx:
-                tx.event(BACKED_UP, rows=rows)
-    return rows
+                tx.event(BACKED_UP, rows=made.rows)
+    return made
 
 
 def restore_backup(settings: Settings, file: Path) -> Restored:

@@ -283,7 +283,7 @@ def unknown_name(problem: str, name: str, existing: Iterable[str]) -> UnknownNam
     """
     wanted, known = name.casefold(), {each.casefold(): each for each in existing}
     within = [each for each in known if wanted and wanted in each][:5]
-    close = [known[each] for each in within or difflib.get_close_matches(wanted, known, n=5, cutoff=0.5)]
+    close = [known[each] for each in within or difflib.get_close_matches(wanted, known, n=5, cutoff=0.6)]
     return UnknownName(
         problem,
         observed=echo(name),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
 from typing import Self
@@ -10,10 +12,11 @@ from typing import Self
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
-from afterglow.errors import InputError, MalformedFile, UnreadableFile
+from afterglow.errors import InputError, MalformedFile, UnknownName, UnreadableFile, echo
 
 PREFIX = "AFTERGLOW_"
 FILE_VARIABLE = f"{PREFIX}SETTINGS"
+_OF_TESTS = f"{PREFIX}TEST_"
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
@@ -29,7 +32,7 @@ class Settings(BaseSettings):
     """Where the records and keys of an installation lie, and its limits; a variable wins over the file."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, extra="ignore", frozen=True, hide_input_in_errors=True, env_ignore_empty=True
+        env_prefix=PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True, env_ignore_empty=True
     )
 
     folder: Path = Field(
@@ -124,11 +127,14 @@ class Settings(BaseSettings):
         return self.spool_folder or self.folder / "spool"
 
 
+_VARIABLES = (*(f"{PREFIX}{name.upper()}" for name in Settings.model_fields), FILE_VARIABLE, f"{PREFIX}DEBUG")
+
+
 def read_settings() -> Settings:
     """The settings of this installation.
 
-    Raises: UnreadableFile or MalformedFile for the settings file; InputError naming the settings that are refused,
-        never their values.
+    Raises: UnknownName for a variable or name that is none of them; UnreadableFile or MalformedFile for the settings
+        file; InputError naming the settings that are refused, never their values.
     """
     named = os.environ.get(FILE_VARIABLE)
     if named and not os.access(named, os.R_OK):
@@ -137,13 +143,33 @@ def read_settings() -> Settings:
             observed=named,
             next_step=f"Correct {FILE_VARIABLE}, or make it readable",
         )
+    _check_names({name for name in os.environ if name.startswith(PREFIX)}, _VARIABLES, what="variable")
     try:
         return Settings()
     except ValidationError as fault:
+        unknown = {str(each["loc"][0]) for each in fault.errors() if each["type"] == "extra_forbidden"}
+        _check_names(unknown, tuple(Settings.model_fields), what="name in the settings file")
         refused = "; ".join(f"{PREFIX}{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in fault.errors())
         raise InputError("Settings are refused", observed=refused, next_step="See docs/reference/settings.md") from None
     except ValueError as fault:  # tomllib's error, whose message holds a place in the file and no value
         raise MalformedFile(f"The settings file {named} is not TOML", observed=str(fault)) from None
+
+
+def _check_names(given: set[str], known: Sequence[str], *, what: str) -> None:
+    """Refuse settings that nobody reads: a misspelt one would be missed on the day it is needed.
+
+    Raises: UnknownName naming the first, never its value.
+    """
+    for name in sorted(given - set(known)):
+        if name.startswith(_OF_TESTS):
+            continue
+        close = get_close_matches(name, known, n=1, cutoff=0.85)
+        raise UnknownName(
+            f"No setting has this {what}",
+            observed=echo(name),
+            allowed="the names of docs/reference/settings.md",
+            next_step=f"Did you mean {close[0]}?" if close else "Take it away, or correct it",
+        )
 
 
 def settings_markdown() -> str:

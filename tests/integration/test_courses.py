@@ -266,14 +266,33 @@ def test_a_patient_is_registered_once_and_corrected_under_a_version(north: Store
         patients.register(office, same)
     with pytest.raises(Conflict, match="here already"):
         patients.register(office, Identifiers(name="Other", record_number="R-Anna Berger"))
-    assert patients.register(office, same, twin=True).id != anna
+    twin = patients.register(office, same, twin=True).id
+    assert twin != anna
+    for number in ("R-Anna Berger", " r-ANNA  berger"):
+        with pytest.raises(Conflict, match="record number is here already"):
+            patients.register(office, replace(same, record_number=number), twin=True)
+        with pytest.raises(Conflict, match="record number is here already"):
+            patients.identify(office, twin, replace(same, record_number=number), version=1)
     now_ = patients.identify(office, anna, Identifiers(name="Anna Berger-Muster"), version=1)
     assert now_.version == 2
+    assert patients.identify(office, twin, replace(same, record_number="R-2"), version=1).version == 2
+    assert patients.identify(office, twin, replace(same, record_number="R-2", phone="044"), version=2).version == 3
     with pytest.raises(Conflict):
         patients.identify(office, anna, Identifiers(name="X"), version=1)
     found = patients.read_identity(office, anna).shown
     assert found.identifiers is not None
     assert found.identifiers.name == "Anna Berger-Muster"
+
+
+@pytest.mark.parametrize(("first", "second"), [(None, None), (None, date(1982, 5, 1)), (date(1982, 5, 1), None)])
+def test_the_same_name_without_a_birth_date_may_be_the_same_person(
+    north: Store, first: date | None, second: date | None
+) -> None:
+    office = desk(north, COORDINATOR)
+    one = patients.register(office, Identifiers(name="Carl Muster", born_on=first)).id
+    with pytest.raises(Conflict, match="birth date missing"):
+        patients.register(office, Identifiers(name="carl MUSTER", born_on=second))
+    assert patients.register(office, Identifiers(name="Carl Muster", born_on=second), twin=True).id != one
 
 
 def test_medicines_and_trials_are_replaced_and_kept_in_the_history(north: Store) -> None:

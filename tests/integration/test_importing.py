@@ -9,7 +9,7 @@ import pytest
 from tests.integration.desks import at_work, desk
 
 from afterglow.clinic import Role
-from afterglow.errors import UnwritableFile
+from afterglow.errors import MalformedFile, UnwritableFile
 from afterglow.protocol import RecordedScore, RecordedSession
 from afterglow.protocol.history_file import parse_mapping, read_history
 from afterglow.store import audit, facts, patients
@@ -95,9 +95,13 @@ def test_a_corrected_score_does_not_come_back(clinic: Store, tmp_path: Path) -> 
         ((*PATIENTS, "7,Cleo Other,1980-03-02"), (), "another name or birth date"),
         ((*PATIENTS, "7,ann  early,1980-03-03"), (), "another name or birth date"),
         ((*PATIENTS, "9,Cleo\u202e Other,1980-03-02"), (), "The patient's name is refused"),
-        ((*PATIENTS, "9,Cleo Other,1880-03-02"), (), "The birth date cannot be"),
-        ((*PATIENTS, "9,Cleo Other,2098-03-02"), (), "The birth date cannot be"),
+        ((*PATIENTS, "9,Cleo Other,1880-03-02"), (), "The birth date is too long ago"),
+        ((*PATIENTS, "9,Cleo Other,2098-03-02"), (), "The birth date is in the future"),
+        ((*PATIENTS, "8,Bea Late,1990-01-01"), (), "here already with another born_on"),
         (PATIENTS, ("7,2026-01-05 09:00,PHQ-9,99,,,",), "PHQ-9"),
+        ((*PATIENTS, "007,Ann  EARLY,1980-03-02"), (), "has another record number"),
+        ((*PATIENTS, "007,Ann Early,"), (), "has another record number"),
+        ((*PATIENTS, "9,Béa Late,1990-01-01"), (), "has another record number"),
     ],
 )
 def test_rows_that_are_rejected(
@@ -138,6 +142,102 @@ def test_a_row_that_disagrees_with_the_records(clinic: Store, tmp_path: Path) ->
     report = brought(me, tmp_path, s=("7,2026-01-05 09:00,PHQ-9,17,,,",))
     assert [each.why.refused for each in report.rejected] == ["Another row says otherwise of the same time"]
     assert report.new == {}
+
+
+def test_one_of_a_name_with_another_birth_date_is_somebody_else(clinic: Store, tmp_path: Path) -> None:
+    report = brought(desk(clinic, Role.SYSTEM), tmp_path, p=(*PATIENTS, "9,Ann Early,1981-03-02"))
+    assert (report.new, report.rejected) == ({"patients": 3}, ())
+
+
+def test_a_patient_of_the_records_does_not_come_in_again_under_another_number(clinic: Store, tmp_path: Path) -> None:
+    me = desk(clinic, Role.SYSTEM)
+    brought(me, tmp_path)
+    report = brought(me, tmp_path, p=("70,Ann Early,1980-03-02",), s=("70,2026-01-05 09:00,PHQ-9,18,,,",))
+    assert [each.why.refused for each in report.rejected] == [
+        "A patient of this name and birth date has another record number",
+        "No patient has this record number",
+    ]
+    assert report.new == {}
+
+
+def test_contact_that_differs_from_the_records_is_not_lost_without_a_word(clinic: Store, tmp_path: Path) -> None:
+    me = desk(clinic, Role.SYSTEM)
+    mapping = parse_mapping(
+        "{time_zone: UTC, files: "
+        "{p.csv: {kind: patients, columns: {patient: MRN, name: Name, email: Mail, phone: Tel}}}}"
+    )
+
+    def report(mail: str, phone: str) -> ImportReport:
+        (tmp_path / "p.csv").write_text(f"MRN,Name,Mail,Tel\n7,Ann Early,{mail},{phone}\n", encoding="utf-8")
+        return import_history(me, read_history(mapping, [tmp_path / "p.csv"], now=NOW))
+
+    assert report("a@x.example", "044 1").new == {"patients": 1}
+    for mail, phone in (("A@X.example", "044 1"), ("a@x.example", ""), ("", "")):
+        assert report(mail, phone).known == {"patients": 1}
+    (rejected,) = report("b@x.example", "044 2").rejected
+    assert rejected.why.refused == "The patient is here already with another email and phone"
+    assert "x.example" not in rejected.why.message
+
+
+def test_a_clean_import_takes_old_rejected_rows_away(clinic: Store, tmp_path: Path) -> None:
+    me = desk(clinic, Role.SYSTEM)
+    bad = brought(me, tmp_path, s=("9,2026-01-05 09:00,PHQ-9,18,,,,one,more",))
+    (path,) = write_rejected(bad, tmp_path, ["p.csv", "s.csv"])
+    row = path.read_text(encoding="utf-8").splitlines()[1]
+    assert row.endswith("9,2026-01-05 09:00,PHQ-9,18,,,,one,more")  # as it was, also what is beyond the header
+    assert write_rejected(brought(me, tmp_path), tmp_path, ["p.csv", "s.csv"]) == ()
+    assert not path.exists()
+    path.mkdir()
+    with pytest.raises(UnwritableFile, match="Old rejected rows"):
+        write_rejected(brought(me, tmp_path), tmp_path, ["s.csv"])
+
+
+@pytest.mark.parametrize(
+    ("dose", "said"),
+    [
+        ("0 mg", "0 mg/kg"),
+        ("0.04 mg", "0.001 mg/kg"),
+        ("40 mcg", "0.001 mg/kg"),
+        ("0.005 mg/kg", "0.005 mg/kg"),
+    ],
+)
+def test_a_dose_that_is_next_to_nothing_is_no_session(clinic: Store, tmp_path: Path, dose: str, said: str) -> None:
+    report = brought(desk(clinic, Role.SYSTEM), tmp_path, d=(f"8,2026-01-05 09:00,{dose},40 min",))
+    (rejected,) = report.rejected
+    assert rejected.why.refused.endswith("is next to nothing")
+    assert said in rejected.why.message
+    assert "fava2020" in rejected.why.message
+    low = brought(desk(clinic, Role.SYSTEM), tmp_path, d=("8,2026-01-05 09:00,0.1 mg/kg,40 min",))
+    assert (low.new, low.rejected) == ({"sessions": 1}, ())
+
+
+@pytest.mark.parametrize(
+    ("head", "why"),
+    [
+        ("", "The file lacks the columns DOB, MRN, Name; found no header"),
+        ("MRN,Called,DOB", "The file lacks the columns Name; found MRN, Called, DOB"),
+        ("MRN,Name,DOB,Name", "Two columns have the same name; found Name"),
+    ],
+)
+def test_a_header_that_cannot_be_trusted_takes_nothing(tmp_path: Path, head: str, why: str) -> None:
+    (tmp_path / "p.csv").write_text(f"{head}\n", encoding="utf-8")
+    with pytest.raises(MalformedFile, match=why):
+        read_history(parse_mapping(MAPPING), [tmp_path / "p.csv"], now=NOW)
+
+
+def test_an_answer_in_words_that_the_mapping_lacks(tmp_path: Path) -> None:
+    (tmp_path / "s.csv").write_text(
+        "MRN,When,Scale,Sum,A,B,C\n7,2026-01-06 09:00,PEG,,sometimes,4,5\n", encoding="utf-8"
+    )
+    for words, allowed in (
+        ("", "a whole number. "),
+        (', words: {"never": 0}', "or one of the mapping's words: never. "),
+    ):
+        mapping = parse_mapping(MAPPING.replace('"3": C}', '"3": C}' + words))
+        (row,) = read_history(mapping, [tmp_path / "s.csv"], now=NOW)
+        assert row.refused is not None
+        assert "An answer cannot be read; found 'sometimes'; allowed: a whole number" in row.refused.message
+        assert allowed in row.refused.message
 
 
 def test_rejected_rows_come_in_order_of_file_and_line(clinic: Store, tmp_path: Path) -> None:

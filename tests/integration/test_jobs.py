@@ -194,16 +194,13 @@ def test_imported_scores_and_sessions_feed_the_forecast(north: Store) -> None:
 def past_score(number: str, score: RecordedScore) -> HistoryRow:
     return HistoryRow(
         place=Place(file="history.csv", line=2),
-        cells={},
         said=PastScore(record_number=number, score=score, answers=None),
     )
 
 
 def past_session(number: str, at: datetime) -> HistoryRow:
     session = read_session("racemic_ketamine iv 0.5 mg/kg 40 min", at=at)
-    return HistoryRow(
-        place=Place(file="history.csv", line=3), cells={}, said=PastSession(record_number=number, session=session)
-    )
+    return HistoryRow(place=Place(file="history.csv", line=3), said=PastSession(record_number=number, session=session))
 
 
 def test_devices_count_together_and_scores_without_total_not_at_all(north: Store) -> None:

@@ -629,3 +629,10 @@ def test_only_the_administrator_makes_people_and_nobody_by_default(north: Store)
     with pytest.raises(NotPermitted):
         people.add_person(desk(north, Role.MEDICAL_DIRECTOR), "nora", name="N", roles=(Role.NURSE,))
     assert actor(north, ADMIN).roles == (ADMIN,)
+
+
+def test_a_login_is_given_once(north: Store) -> None:
+    administrator = desk(north, Role.ADMINISTRATOR)
+    people.add_person(administrator, "ada", name="Ada", roles=[Role.NURSE])
+    with pytest.raises(Conflict, match=r"is or was somebody's.*Choose another login"):
+        people.add_person(administrator, "ADA", name="Ada again", roles=[Role.NURSE])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
 from tests.integration.care import (
@@ -45,6 +45,7 @@ from afterglow.usecases import (
     login,
     measures,
     passes,
+    patients,
     people,
     policies,
     worklists,
@@ -158,9 +159,37 @@ def test_scores_are_checked_kept_once_and_corrected(north: Store) -> None:
     fixed = measures.correct(nurse, patient, first.id, total=15, reason="typed wrong")
     measures.correct(nurse, patient, parts.id, reason="another patient's")
     assert [each.measured.total for each in measures.list_scores(nurse, patient, name="PHQ-9").shown] == [18, 15]
+    for fact_id in (first.id, parts.id):
+        with pytest.raises(Conflict, match="was corrected already"):
+            measures.correct(nurse, patient, fact_id, total=14, reason="again")
     with pytest.raises(OutOfRange, match="no score"):
-        measures.correct(nurse, patient, first.id, total=14, reason="again")
+        measures.correct(nurse, register(north, "Berta Muster"), fixed.id, total=14, reason="again")
+    with pytest.raises(OutOfRange, match="measures/correct"):
+        patients.mark_in_error(nurse, patient, fixed.id, reason="wrong")
+    for born in (date(1982, 4, 30), date(1900, 1, 1)):
+        with pytest.raises(WrongOrder, match="earlier"):
+            measures.record(nurse, patient, "PHQ-9", total=9, at=datetime.combine(born, time(12), UTC))
     assert fixed.id != first.id
+
+
+@pytest.mark.parametrize(("minutes", "kept"), [(10, 1), (11, 2)])
+def test_a_form_sent_twice_within_minutes_is_one_score_with_one_set_of_alerts(
+    north: Store, minutes: int, kept: int
+) -> None:
+    patient, nurse = register(north), desk(north, NURSE)
+    at = now(north)
+    first = measures.record(nurse, patient, "PHQ-9", answers=THOUGHTS, at=at)
+    alerts = len(measures.list_alerts(nurse).shown)
+    later(north, minutes)
+    again = measures.record(nurse, patient, "PHQ-9", answers=THOUGHTS, at=at + timedelta(minutes=minutes))
+    assert (again.id == first.id, again.state) == ((True, "here_already") if kept == 1 else (False, None))
+    assert len(measures.list_scores(nurse, patient).shown) == kept
+    assert len(measures.list_alerts(nurse).shown) == alerts * kept
+    other = measures.record(nurse, patient, "PHQ-9", answers=QUIET, at=at)
+    assert other.id not in {first.id, again.id}
+    measures.correct(nurse, patient, other.id, reason="another patient's")
+    anew = measures.record(nurse, patient, "PHQ-9", answers=QUIET, at=at)
+    assert anew.state is None  # what was taken back comes anew
 
 
 def test_a_score_is_read_against_the_one_before_treatment(north: Store) -> None:
@@ -198,6 +227,16 @@ def test_what_is_due_counts_each_course_from_where_it_is(north: Store) -> None:
     candidate(north, patient, Delivery.ESK)
     measures.record(desk(north, NURSE), patient, "GAD-7", total=9)
     assert {each.instrument for each in measures.list_due(desk(north, NURSE), patient).shown} >= {"madrs"}
+
+
+def test_a_link_tells_where_it_leads_where_the_pages_have_an_address(north: Store) -> None:
+    patient = register(north)
+    assert passes.issue_link(desk(north, COORDINATOR), patient, Purpose.SEE_PROGRESS).url is None
+    public = replace(north, public_url="https://clinic.example/p")
+    issued = passes.issue_link(desk(public, COORDINATOR), patient, Purpose.SEE_PROGRESS)
+    assert issued.url == f"https://clinic.example/p/link#{issued.token}"
+    assert issued.token not in repr(issued)
+    assert passes.issue_room(desk(public, Role.ADMINISTRATOR), "Room 1").url is None
 
 
 def test_a_link_is_for_its_patient_and_scale(north: Store) -> None:

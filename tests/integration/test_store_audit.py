@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import threading
 import time
@@ -19,6 +20,7 @@ from tests.integration.stores import BY, Pressure, Visit
 
 from afterglow.errors import InputError, NotFound, StoreUnavailable
 from afterglow.store import audit, facts, patients, tables
+from afterglow.store.backup import back_up
 from afterglow.store.chain import FIRST
 from afterglow.store.engine import open_engine
 from afterglow.store.keys import create_keys, load_keys, rotate_key
@@ -27,6 +29,7 @@ from afterglow.store.records import Store, Transaction
 
 AT = datetime(2026, 1, 5, 8, 30, tzinfo=UTC)
 C, E, F, H, P = tables.clinics, tables.audit_events, tables.facts, tables.heads, tables.patients
+K, S = tables.patient_keys, tables.search_index
 
 
 @pytest.fixture
@@ -264,6 +267,45 @@ def test_a_record_changed_or_removed_behind_the_trail_is_found(
     assert what in {text for _, text in faults(filled)}
 
 
+@pytest.mark.parametrize(
+    ("spoilt", "what"),
+    [
+        (lambda tx: tx.run(delete(K).where(tx.mine(K))), "the patient's key is missing"),
+        (lambda tx: tx.run(update(K).where(tx.mine(K)).values(wrapped=b"x" * 60)), "the patient cannot be opened"),
+        (lambda tx: tx.run(update(K).where(tx.mine(K)).values(key_id="k9")), "lack a key that the records need"),
+        (lambda tx: tx.run(delete(S).where(tx.mine(S))), "the search index differs"),
+        (lambda tx: tx.run(update(S).where(tx.mine(S)).values(digest=b"x")), "the search index differs"),
+        (lambda tx: tx.run(update(S).where(tx.mine(S)).values(field="phone")), "the search index differs"),
+    ],
+)
+def test_a_patient_whom_the_keys_do_not_open_or_the_index_does_not_find_is_found(
+    filled: Store, tmp_path: Path, spoilt: Callable[[Transaction], object], what: str
+) -> None:
+    """Neither has events of its own: keys leave no trace but that nothing can be read."""
+    assert back_up(filled, tmp_path / "good.zip").unopened == ()
+    tamper(filled, spoilt)
+    (fault,) = audit.verify(filled, "north").faults
+    assert what in fault.what
+    assert (fault.seq, fault.where) == (None, "patients anna")
+    assert audit.verify(filled, "south").faults == ()
+    assert [where for where, _ in back_up(filled, tmp_path / "bad.zip").unopened] == ["north anna"]
+
+
+def test_an_erased_patient_whose_key_or_index_is_put_back_is_found(filled: Store) -> None:
+    with filled.read("north") as tx:
+        key, entry = tx.one(select(K).where(tx.mine(K))), tx.one(select(S).where(tx.mine(S)))
+    assert key is not None
+    assert entry is not None
+    with filled.write("north", by="director") as tx:
+        patients.erase(tx, "anna")
+        tx.event("patient.erased", patient_id="anna")
+    tamper(filled, lambda tx: tx.run(insert(K).values(**key)), lambda tx: tx.run(insert(S).values(**entry)))
+    assert {what for _, what in faults(filled)} == {
+        "a patient who is erased has a key",
+        "a patient who is erased stands in the search index",
+    }
+
+
 def test_a_head_that_is_gone_is_found(filled: Store) -> None:
     heads = tables.audit_heads
     tamper(filled, lambda tx: tx.run(update(heads).where(tx.mine(heads)).values(seq=6)))
@@ -290,13 +332,16 @@ def test_erasure_leaves_a_trail_that_verifies(filled: Store) -> None:
 
 def test_after_a_new_audit_key_the_older_events_still_verify(filled: Store, tmp_path: Path) -> None:
     audit.anchor(filled, "north")
+    shutil.copytree(tmp_path / "keys", tmp_path / "old")
     rotate_key(tmp_path / "keys", "audit")
     turned = replace(filled, keys=load_keys(tmp_path / "keys"))
     audit.record_read(turned, "north", by=BY, view="worklist")
     audit.anchor(turned, "north")
     found = audit.verify(turned, "north")
     assert (found.faults, found.anchored_seq) == ((), 8)
-    assert (8, "the event was changed, put in, or moved") in faults(filled)  # without the new key it cannot be proven
+    assert faults(filled) == []  # the ring is read again from its file
+    without = replace(filled, keys=load_keys(tmp_path / "old"))
+    assert (8, "the event was changed, put in, or moved") in faults(without)  # without the new key it cannot be proven
 
 
 def test_a_clock_that_goes_back_is_remarked_on(filled: Store) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,11 @@ from afterglow.errors import Conflict, InputError, NotFound, RecordsDamaged
 from afterglow.store import attachments, audit, facts, patients
 from afterglow.store.backup import back_up
 from afterglow.store.engine import open_engine, upgrade
-from afterglow.store.export import export_clinic, import_clinic
+from afterglow.store.export import export_clinic, import_clinic, kinds_markdown
 from afterglow.store.keys import create_keys
 from afterglow.store.patients import Identifiers
 from afterglow.store.records import Store
+from afterglow.usecases.kinds import KINDS
 
 AT = datetime(2026, 1, 5, 8, 30, tzinfo=UTC)
 
@@ -57,6 +58,17 @@ def elsewhere(store: Store, backend: str, folder: Path) -> Store:
     engine = open_engine(new_url(backend, folder))
     upgrade(engine)
     return replace(store, engine=engine, keys=create_keys(folder / "keys"), anchors=folder, spool=folder, cache={})
+
+
+def test_every_kind_is_described_with_its_fields() -> None:
+    """Whoever reads an export has no program: each kind, and what stands in its fields, down to plain values."""
+    page = kinds_markdown(KINDS)
+    sections = {each.split("\n")[0]: each for each in page.split("\n## ")[1:]}
+    for name, kind in KINDS.items():
+        section = sections[f"`{name}`: {kind.__name__}"]
+        assert all(f"| `{each.name}` |" in section for each in fields(kind))
+    assert "`high`" in sections["Priority"]
+    assert not [line for line in page.splitlines() if line.startswith("| `") and "afterglow" in line]
 
 
 @pytest.mark.parametrize("into", ["sqlite", "postgresql"])

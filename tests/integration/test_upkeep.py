@@ -56,7 +56,7 @@ def test_an_installation_from_its_creation_to_its_restore(folder: Path) -> None:
     run("records", "create", "--name", "South", set_to={"AFTERGLOW_CLINIC": "south"})
     assert "nothing to do" in run("records", "upgrade")
     assert "anchored at event 2" in run("audit", "anchor")
-    assert "1 patients" in run("records", "rotate-key", "clinic")
+    assert "1 patient's key" in run("records", "rotate-key", "clinic")
     assert "now k2" in run("records", "rotate-key", "audit")
     assert "patient.registered" in run("audit", "who", "p1")
     assert "audit.read" in run("audit", "who", "p1")
@@ -83,6 +83,40 @@ def test_tampering_is_told_with_its_place(folder: Path) -> None:
     with sqlite3.connect(folder / "data" / "records.db") as thief:
         thief.execute("UPDATE patients SET version = 7")
     assert "FAULT event 2: a record differs" in run("audit", "verify", code=7)
+
+
+def test_a_key_that_is_turned_beside_a_running_server_is_taken_up_by_it(folder: Path) -> None:
+    run("records", "create", "--name", "North")
+    register(folder)
+    with opened(Settings(folder=folder / "data")) as server:
+        with server.read("north") as tx:
+            assert patients.find_exact(tx, record_number="R-4711") == ("p1",)
+        assert "1 patient's key was wrapped by it" in run("records", "rotate-key", "clinic")
+        with server.write("north", by="nurse-1") as tx:
+            assert patients.find_exact(tx, record_number="R-4711") == ("p1",)
+            found = patients.load(tx, "p1").identifiers
+            assert found is not None
+            patients.register(tx, Identifiers(name="Berta"), id="p2")
+            tx.event("patient.registered", patient_id="p2")
+        assert server.keys.clinic.current == "k2"
+        (folder / "data" / "keys" / "clinic.keys").rename(folder / "away.keys")  # what was read stays
+        assert server.keys.clinic.current == "k2"
+    assert "Copy clinic.keys and audit.keys" in run("audit", "verify", code=7)
+    (folder / "away.keys").rename(folder / "data" / "keys" / "clinic.keys")
+    said = run("records", "rotate-key", "audit")
+    assert "now k2" in said
+    assert "patient" not in said
+    assert "Everything verifies" in run("audit", "verify")
+
+
+def test_a_deleted_key_is_told_by_verify_and_by_backup(folder: Path) -> None:
+    run("records", "create", "--name", "North")
+    register(folder)
+    with sqlite3.connect(folder / "data" / "records.db") as thief:
+        thief.execute("DELETE FROM patient_keys")
+    assert "FAULT the patient's key is missing" in run("audit", "verify", code=7)
+    assert "patients in it cannot be opened" in run("backup", str(folder / "b.zip"), code=7)
+    assert (folder / "b.zip").exists()
 
 
 def test_nothing_that_identifies_is_said_in_an_error_a_log_or_a_file_name(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from afterglow.errors import InputError, MalformedFile, UnreadableFile
+from afterglow.errors import InputError, MalformedFile, UnknownName, UnreadableFile
 from afterglow.settings import Settings, read_settings, settings_markdown
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "settings.md"
@@ -45,6 +45,33 @@ def test_a_wrong_value_is_refused_without_being_shown(monkeypatch: pytest.Monkey
     with pytest.raises(InputError, match=r"AFTERGLOW_CLINIC.*AFTERGLOW_BUSY_TIMEOUT_S") as refused:
         read_settings()
     assert "Anna" not in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("AFTERGLOW_KEYSFOLDER", "Did you mean AFTERGLOW_KEYS_FOLDER"), ("AFTERGLOW_NOPE", "Take it away")],
+)
+def test_a_variable_that_nobody_reads_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, said: str) -> None:
+    monkeypatch.setenv(name, "hush-word")
+    with pytest.raises(UnknownName, match=said) as refused:
+        read_settings()
+    assert name in refused.value.message
+    assert "hush-word" not in refused.value.message
+
+
+def test_a_name_in_the_file_that_nobody_reads_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "afterglow.toml"
+    file.write_text('keysfolder = "hush-word"\nfolder = "/srv/a"\n', encoding="utf-8")
+    monkeypatch.setenv("AFTERGLOW_SETTINGS", str(file))
+    with pytest.raises(UnknownName, match="Did you mean keys_folder") as refused:
+        read_settings()
+    assert "hush-word" not in refused.value.message
+
+
+def test_variables_beside_the_settings_are_let_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AFTERGLOW_DEBUG", "AFTERGLOW_TEST_POSTGRES"):
+        monkeypatch.setenv(name, "1")
+    assert read_settings().clinic == "clinic"
 
 
 def test_a_file_that_is_not_there_or_not_toml_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 FOLDER = Path("afterglow-demo")
 _SHOWN = 8  # lines of the worklist
-_BUILDING = "Making up half a year of a clinic; this takes a minute or so ..."
+_BUILDING = "Making up half a year of a clinic; this takes some three minutes ..."
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the demo clinic lies, by itself.")]
 Seed = Annotated[
     int, typer.Option("--seed", min=0, help="Same seed on the same day: the same people, doses and scores.")

@@ -95,11 +95,13 @@ def upgrade_command() -> None:
 def rotate_key_command(
     ring: Annotated[Ring, typer.Argument(metavar="RING", help=f"{', '.join(Ring)}.", show_default=False)],
 ) -> None:
-    """Take a new key into use; stop the server first, and keep a copy of the key files afterwards."""
+    """Take a new key into use, beside a running server too; keep a copy of the key files afterwards."""
     from afterglow.usecases.upkeep import rotate_keys
 
     key_id, count = rotate_keys(_settings(), ring)
-    console().print(f"The {ring} key is now {key_id}; {count} patients' keys were wrapped by it.")
+    wrapped = "1 patient's key was" if count == 1 else f"{count} patients' keys were"
+    more = f"; {wrapped} wrapped by it" if ring is Ring.CLINIC else ": it signs events from now on"
+    console().print(f"The {ring} key is now {key_id}{more}. Copy the key files.")
 
 
 @audit_app.command("verify")
@@ -147,8 +149,16 @@ def backup_command(file: BackupFile) -> None:
     """
     from afterglow.usecases.upkeep import write_backup
 
-    rows = write_backup(_settings(), file)
-    console().print(f"{rows} rows are in {file}. Prove it with: afterglow restore --verify {file}")
+    made = write_backup(_settings(), file)
+    console().print(f"{made.rows} rows are in {file}. Prove it with: afterglow restore --verify {file}")
+    for where, what in made.unopened:
+        console().print(f"  FAULT {what} ({where})")
+    if made.unopened:
+        raise RecordsDamaged(
+            "The backup is written, but patients in it cannot be opened or found",
+            observed=f"{len(made.unopened)} faults",
+            next_step="Run 'afterglow audit verify'; keep the last good backup, and restore it if keys are missing",
+        )
 
 
 def restore_command(
@@ -208,9 +218,8 @@ def _report(found: tuple[Verification, ...]) -> None:
     """
     out = console()
     for each in found:
-        out.print(
-            f"{each.clinic_id}: {each.events} events and {each.rows} records; anchored up to event {each.anchored_seq}."
-        )
+        anchored = f"anchored up to event {each.anchored_seq}" if each.anchored_seq else "no anchor vouches for them"
+        out.print(f"{each.clinic_id}: {each.events} events and {each.rows} records; {anchored}.")
         for fault in each.faults:
             place = f"event {fault.seq}: " if fault.seq is not None else ""
             out.print(f"  FAULT {place}{fault.what}{f' ({fault.where})' if fault.where else ''}")
@@ -261,7 +270,7 @@ def import_command(
         out.print(f"  {each.row.place}: {each.why.refused}.")  # what was found may identify somebody
     if (more := len(report.rejected) - _SHOWN_REASONS) > 0:
         out.print(f"  {more} more {'reason is' if more == 1 else 'reasons are'} not shown here.")
-    for path in write_rejected(report, rejected or mapping.parent):
+    for path in write_rejected(report, rejected or mapping.parent, [each.name for each in files]):
         out.print(f"Rejected rows with their reasons, in the clear: {path}")
     if report.rejected:
         raise typer.Exit(_ROWS_REJECTED)

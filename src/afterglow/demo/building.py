@@ -47,6 +47,10 @@ _PLACES = (
     "Asia/Bangkok", "Asia/Singapore", "Asia/Tokyo", "Australia/Brisbane", "Pacific/Noumea", "Pacific/Auckland",
     "Pacific/Pago_Pago",
 )  # fmt: skip
+# Where the region's own numbers, of the United States, would be wrong. 999: https://www.nhs.uk/nhs-services/urgent-and-
+# emergency-care-services/when-to-call-999/; 116 123: https://www.samaritans.org/how-we-can-help/contact-samaritan/; the
+# clinic's is kept free for made-up places: https://www.ofcom.org.uk/phones-and-broadband/phone-numbers/numbers-for-drama
+_LINES = {"Europe/London": HelpLines(emergency="999", crisis="116 123", clinic="020 7946 0142", answered="8 to 18")}
 _NOON_H, _LATEST_H = 12, 17
 _OPEN_HIGH, _OPEN_OTHER = timedelta(hours=1), timedelta(hours=24)  # how young an alert of today is left open
 _OWNERS = {Role.NURSE: "nora", Role.PRESCRIBER: "paula", Role.MEDICAL_DIRECTOR: "dina"}
@@ -185,6 +189,8 @@ def _open_clinic(hands: Hands, sheet: Sheet) -> None:
         code = pyotp.TOTP(sheet.secret).at(int(hands.clock.now.timestamp()))
         login.finish_set_up(hands.store, issued.token, password=sheet.password, secret=sheet.secret, code=code)
     director = hands.desk("dina")
+    if (lines := _LINES.get(sheet.time_zone)) is not None:
+        policies.set_help_lines(director, lines)
     version = policies.draft(director, {}).id
     policies.sign(director, int(version.removeprefix("v")))
     for delivery in (Delivery.ESK, Delivery.IV):

@@ -10,7 +10,7 @@ import io
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
 from enum import StrEnum
 from pathlib import Path
@@ -23,12 +23,12 @@ from afterglow.protocol.source_text import read_text
 from afterglow.quantities import parse_number
 from afterglow.records import Record, parse_record
 from afterglow.scales import ScaleAnswers, instrument, scale_answers, score
-from afterglow.therapy.exposure import check_doses
+from afterglow.therapy.exposure import check_doses, check_given
 from afterglow.therapy.regimen import Regimen
 
 LARGEST_MB = 50
 WEIGHTS_KG = (40.0, 150.0)
-"""Our policy, as a history tells no weight: a dose is implausible if it is beyond the guardrails for both."""
+"""Our policy, as a history tells no weight: a dose is implausible if it is for both."""
 NOON = time(12)
 """Assumption: the time of a score or session of which only the day is known, in the clinic's time zone."""
 
@@ -121,14 +121,15 @@ class HistoryRow:
 
     Args:
         place: the line where it begins.
-        cells: as the file holds them, for the list of rejected rows.
+        header, raw: the file's own names and this row's cells, as many as there are, for the list of rejected rows.
         said: also of a session whose dose is refused as implausible: other rows may speak of the same one.
     """
 
     place: Place
-    cells: Mapping[str, str]
     said: PastPatient | PastScore | PastSession | None
     refused: InputError | None = None
+    header: tuple[str, ...] = ()
+    raw: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"HistoryRow({self.place})"
@@ -217,13 +218,25 @@ def _read_file(path: Path, mapping: FileMapping, zone: ZoneInfo, now: datetime) 
         names = [name.strip() for name in next(reader, [])]
         wanted = {*mapping.columns.values(), *mapping.items.values()}
         if absent := sorted(wanted - set(names)):
-            raise MalformedFile("The file lacks columns", observed=", ".join(absent), place=place)
+            raise MalformedFile(
+                f"The file lacks the columns {', '.join(absent)}",
+                observed=", ".join(filter(None, names)) or "no header",
+                next_step="Correct the mapping, or the first line of the file",
+                place=place,
+            )
+        if twice := sorted({name for name in names if name and names.count(name) > 1}):
+            raise MalformedFile(
+                "Two columns have the same name",
+                observed=", ".join(twice),
+                next_step="Give each its own name; nothing of the files was taken",
+                place=place,
+            )
         place = Place(file=path.name, line=reader.line_num + 1)
         for found in reader:
             if found:
                 shape = _misshapen(found, names, mapping, delimiter)
                 cells = dict(zip(names, (*found, *[""] * len(names)), strict=False))
-                yield _read_row(cells, mapping, zone, now, place, shape)
+                yield replace(_read_row(cells, mapping, zone, now, place, shape), header=tuple(names), raw=tuple(found))
             place = Place(file=path.name, line=reader.line_num + 1)
     except csv.Error as fault:
         raise MalformedFile(
@@ -274,24 +287,27 @@ def _read_row(
                 raise MissingValue(f"{name} is empty")
         said = read(fields, cells, mapping, zone, now)
     except InputError as fault:
-        return HistoryRow(place=place, cells=cells, said=None, refused=fault)
+        return HistoryRow(place=place, said=None, refused=fault)
     refused = _implausible(said, fields["dose"]) if isinstance(said, PastSession) else None
-    return HistoryRow(place=place, cells=cells, said=said, refused=refused)
+    return HistoryRow(place=place, said=said, refused=refused)
 
 
 def _implausible(said: PastSession, dose: str) -> InputError | None:
-    """Why nobody was given this: beyond the guardrails of drug and route, whatever the body weight."""
+    """Why nobody was given this: beyond the guardrails of drug and route, or next to nothing, whatever the weight."""
     given = said.session.administration(said.session.at)
     per_kg = "/kg" in dose or "/lb" in dose
-    weight_kg = WEIGHTS_KG[0] if per_kg else WEIGHTS_KG[1]
+    light, heavy = WEIGHTS_KG
+    weight_kg = light if per_kg else heavy
     try:
         check_doses(Regimen((given,)), weight_kg=weight_kg)
+        weight_kg = heavy if per_kg else light
+        check_given(given, weight_kg=weight_kg)
     except OutOfRange as fault:
         return OutOfRange(
             fault.refused,
             observed=f"{echo(dose)}; {fault.observed} in a body of {weight_kg:g} kg",
             allowed=fault.allowed,
-            next_step="Correct it from the paper; of a heavier patient write the dose in mg/kg",
+            next_step="Correct it from the paper, also its unit; of a heavier patient write the dose in mg/kg",
         )
     return None
 
@@ -378,7 +394,15 @@ def _answer(text: str, words: Mapping[str, int]) -> int | None:
     known = words.get(text.casefold())
     if known is not None:
         return known
-    number = parse_number(text, what="an answer")
+    try:
+        number = parse_number(text, what="an answer")
+    except InputError:
+        raise InputError(
+            "An answer cannot be read",
+            observed=echo(text),
+            allowed=f"a whole number, or one of the mapping's words: {', '.join(words)}" if words else "a whole number",
+            next_step="Put the word into `words` of the mapping, or correct the cell",
+        ) from None
     if number != int(number):
         raise OutOfRange("An answer is a whole number", observed=echo(text))
     return int(number)

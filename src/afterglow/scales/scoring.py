@@ -91,7 +91,7 @@ def scale_answers(
                 f"{scale.short_name}: answers in order must be as many as the items",
                 observed=str(len(values)),
                 allowed=str(len(listed)),
-                next_step="Write None for an item that was not answered",
+                next_step="Leave an item that was not answered empty: null in JSON, None in Python",
             )
         values = dict(zip(listed, values, strict=True))
     items = {

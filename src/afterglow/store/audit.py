@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import select
 
 from afterglow.errors import KeysRefused, StoreUnavailable
-from afterglow.store import tables
+from afterglow.store import patients, tables
 from afterglow.store.chain import DIGESTED, FIRST, Row, chain_mac, row_digest
 from afterglow.store.codec import canonical, write_time
 from afterglow.store.keys import KeyRing
@@ -261,10 +261,11 @@ def erasures(store: Store, clinic_id: str) -> tuple[str, ...]:
 
 
 def verify(store: Store, clinic_id: str) -> Verification:
-    """Prove a clinic's trail: every event, every row that it tells of, the head, and the anchors.
+    """Prove a clinic's trail: every event, every row that it tells of, the head, the anchors, every patient's key.
 
     Finds any edit, deletion or new order of events, any record that was changed, removed or put in behind the trail's
-    back, and a tail that was cut off after an anchor; says where. A tail cut behind the last anchor cannot show.
+    back, a patient whom the keys do not open or the index does not find, and a tail that was cut off after an anchor;
+    says where. A tail cut behind the last anchor cannot show, nor can a login that was deleted.
     """
     faults: list[Fault] = []
     remarks: list[str] = []
@@ -279,6 +280,7 @@ def verify(store: Store, clinic_id: str) -> Verification:
             if seq > events
         ]
         rows = _check_rows(tx, told, faults, remarks)
+        faults += [Fault(seq=None, what=what, where=f"patients {each}") for each, what in patients.unopened(tx)]
     if not known:
         remarks.append("there is no anchor yet: a tail that was cut off could not show")
     if reads_wait(store, clinic_id):

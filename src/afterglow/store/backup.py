@@ -42,8 +42,20 @@ class Restored:
     verified: tuple[audit.Verification, ...]
 
 
-def back_up(store: Store, file: Path) -> int:
-    """Write a backup of the whole installation while it runs, and anchor each clinic's trail; how many rows.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackedUp:
+    """What a backup holds, and the patients that the keys do not open: it is then no backup of them.
+
+    Args:
+        unopened: clinic and patient with what hinders, in words.
+    """
+
+    rows: int
+    unopened: tuple[tuple[str, str], ...]
+
+
+def back_up(store: Store, file: Path) -> BackedUp:
+    """Write a backup of the whole installation while it runs, anchor each clinic's trail, and try every patient's key.
 
     Raises: UnwritableFile, StoreUnavailable.
     """
@@ -68,9 +80,12 @@ def back_up(store: Store, file: Path) -> int:
             "tables": [[table.name, _kinds_of(table)] for table in (tables.clinics, *_walled())],
         }
         archive.close(store.keys.audit, _PURPOSE, about)
+    unopened: list[tuple[str, str]] = []
     for clinic_id in ids:
         audit.anchor(store, clinic_id)
-    return count
+        with store.read(clinic_id) as tx:
+            unopened += [(f"{clinic_id} {patient_id}", what) for patient_id, what in patients.unopened(tx)]
+    return BackedUp(rows=count, unopened=tuple(unopened))
 
 
 def restore(store: Store, file: Path) -> Restored:
@@ -110,7 +125,7 @@ def restore(store: Store, file: Path) -> Restored:
         schema=schema,
         rows=rows,
         erased_again=erased,
-        verified=tuple(_verified(store, clinic.id) for clinic in store.clinics()),
+        verified=tuple(audit.verify(store, clinic.id) for clinic in store.clinics()),
     )
 
 
@@ -228,16 +243,3 @@ def _erase_again(store: Store, clinic_id: str) -> int:
                 tx.event("patient.erased", patient_id=patient_id, again=True)
                 count += 1
     return count
-
-
-def _verified(store: Store, clinic_id: str) -> audit.Verification:
-    """The trail's verification, with a fault for each patient whom the keys do not open."""
-    found = audit.verify(store, clinic_id)
-    with store.read(clinic_id) as tx:
-        try:
-            for _ in patients.load_all(tx):
-                pass
-        except RecordsDamaged as damaged:
-            fault = audit.Fault(seq=None, what=damaged.message)
-            return replace(found, faults=(*found.faults, fault))
-    return found

@@ -7,10 +7,14 @@ events a new chain; what the old chain's last MAC was stands in the event that t
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
 from datetime import datetime
+from enum import EnumType
+from inspect import getdoc
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from sqlalchemy import Table, insert, select
 
@@ -26,12 +30,16 @@ from afterglow.store.records import Clinic, Store, Transaction
 from afterglow.store.sealing import new_patient_key, seal
 
 _PURPOSE = "export"
+_FORMS = (
+    "In JSON a tuple, list or set is a list, a mapping an object, a date or time a text as in ISO 8601, bytes base64."
+)
 _HIDDEN = {"clinic_id", "body", "sealed", "sealed_name"}
 
 README = """The records of one clinic, exported by Afterglow. Everything is in the clear: keep it safe.
 
 Each .jsonl file holds one JSON object a line, UTF-8; times are UTC, ISO 8601.
 patients.jsonl     who each patient is; `identifiers` is null after erasure
+KINDS.md           what each kind is: the fields of `fact` and `now`, with their types
 facts.jsonl        what was recorded, once: `kind` and `fact`, whom and what it is about, when it happened (`at`), when
                    and by whom it was recorded; `supersedes` names the fact that it corrects, `reason` says why;
                    `entered_in_error`: the superseded fact stands for nothing
@@ -60,9 +68,51 @@ def export_clinic(store: Store, clinic_id: str, file: Path, *, by: str) -> int:
             archive.lines("audit.jsonl", _events(tx))
             _files(tx, archive)
         archive.file("README.txt", README.encode())
+        archive.file("KINDS.md", kinds_markdown(store.kinds).encode())
         about = {"afterglow_export": 1, "made_at": write_time(store.clock()), "clinic": to_data(clinic)}
         archive.close(store.keys.audit, _PURPOSE, about)
     return count
+
+
+def kinds_markdown(kinds: Mapping[str, type]) -> str:
+    """What each kind of record is, and the fields of each class in it, from the classes themselves.
+
+    >>> print(kinds_markdown({"clinic": Clinic}).splitlines()[4])
+    ## `clinic`: Clinic
+    """
+    named = {kind: name for name, kind in kinds.items()}
+    waiting, seen = list(kinds.values()), set(kinds.values())
+    lines = ["# Kinds of records", "", "Of facts.jsonl and heads.jsonl, then what stands in their fields.", _FORMS, ""]
+    while waiting:
+        kind = waiting.pop(0)
+        lines += [f"## {f'`{named[kind]}`: ' if kind in named else ''}{kind.__name__}", "", getdoc(kind) or "", ""]
+        if isinstance(kind, EnumType):
+            lines += [f"One of: {', '.join(f'`{word.value}`' for word in list[Any](kind))}", ""]
+            continue
+        hints = get_type_hints(kind)
+        lines += ["| Field | Type |", "|---|---|"]
+        lines += [f"| `{each.name}` | {_type_words(hints[each.name])} |" for each in fields(kind)]
+        lines.append("")
+        for part in (part for each in fields(kind) for part in _classes_in(hints[each.name])):
+            if part not in seen:
+                seen.add(part)
+                waiting.append(part)
+    return "\n".join(lines)
+
+
+def _type_words(hint: Any) -> str:
+    if hint is type(None):
+        return "null"
+    name = getattr(hint, "__name__", None) if not get_args(hint) else None
+    return (name or re.sub(r"(?:\w+\.)+(\w)", r"\1", str(hint))).replace("|", "or")
+
+
+def _classes_in(hint: Any) -> Iterator[type]:
+    """Classes and enumerations within a type, ours alone."""
+    if isinstance(hint, type) and not get_args(hint) and (is_dataclass(hint) or isinstance(hint, EnumType)):
+        yield hint
+    for each in get_args(hint):
+        yield from _classes_in(each)
 
 
 def import_clinic(store: Store, file: Path, *, by: str) -> Clinic:

@@ -63,10 +63,41 @@ class KeyRing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keys:
-    """Both rings of an installation."""
+    """Both rings of an installation, as their files hold them now: a new key is taken up by a server that runs."""
 
-    clinic: KeyRing
-    audit: KeyRing
+    folder: Path
+    _kept: dict[str, tuple[tuple[int, int], KeyRing]] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def clinic(self) -> KeyRing:
+        """The ring that wraps patients' keys."""
+        return self._ring("clinic")
+
+    @property
+    def audit(self) -> KeyRing:
+        """The ring of the audit trail."""
+        return self._ring("audit")
+
+    def _ring(self, name: str) -> KeyRing:
+        """A ring, read again where its file was replaced; the one that is kept where that cannot be read.
+
+        Raises: KeysRefused if it was never read.
+        """
+        kept = self._kept.get(name)
+        try:
+            found = _file(self.folder, name).stat()
+            stamp = (found.st_mtime_ns, found.st_ino)
+        except OSError:
+            stamp = (0, 0)
+        if kept is None or stamp not in {kept[0], (0, 0)}:
+            try:
+                kept = (stamp, _read(self.folder, name))
+            except KeysRefused:
+                if kept is None:
+                    raise
+                return kept[1]
+            self._kept[name] = kept
+        return kept[1]
 
 
 @lru_cache(maxsize=256)
@@ -79,7 +110,6 @@ def create_keys(folder: Path) -> Keys:
 
     Raises: KeysRefused if there are keys already, or the folder cannot be written.
     """
-    rings = {}
     for name in RINGS:
         if _file(folder, name).exists():
             raise KeysRefused(
@@ -88,9 +118,8 @@ def create_keys(folder: Path) -> Keys:
                 next_step="Keep them: without them the records cannot be read",
             )
     for name in RINGS:
-        rings[name] = KeyRing(name=name, secrets_by_id=()).with_new_key()
-        _write(folder, rings[name])
-    return Keys(**rings)
+        _write(folder, KeyRing(name=name, secrets_by_id=()).with_new_key())
+    return load_keys(folder)
 
 
 def load_keys(folder: Path) -> Keys:
@@ -98,7 +127,10 @@ def load_keys(folder: Path) -> Keys:
 
     Raises: KeysRefused if a file is missing, unreadable, malformed, or may be read by others than its owner.
     """
-    return Keys(clinic=_read(folder, "clinic"), audit=_read(folder, "audit"))
+    found = Keys(folder=folder)
+    for each in (found.clinic, found.audit):
+        del each  # read and checked here, not at the first record
+    return found
 
 
 def rotate_key(folder: Path, name: str) -> KeyRing:
@@ -124,7 +156,8 @@ def _read(folder: Path, name: str) -> KeyRing:
         raise KeysRefused(
             "A key file cannot be read",
             observed=str(file),
-            next_step="Set AFTERGLOW_KEYS_FOLDER, or run 'afterglow records create' for a new installation",
+            next_step="Copy clinic.keys and audit.keys of these records there, or set AFTERGLOW_KEYS_FOLDER to their"
+            " folder; only a new installation, without backups, begins with 'afterglow records create'",
         ) from None
     if stat.S_IMODE(mode) & 0o077 or owner not in {os.geteuid(), 0}:
         raise KeysRefused(

@@ -12,7 +12,7 @@ from threading import Lock
 
 from sqlalchemy import delete, insert, or_, select, update
 
-from afterglow.errors import Conflict, MissingValue, NotFound, OutOfRange
+from afterglow.errors import Conflict, KeysRefused, MissingValue, NotFound, OutOfRange, RecordsDamaged
 from afterglow.store import tables
 from afterglow.store.chain import Row
 from afterglow.store.codec import canonical, from_data, to_data
@@ -83,7 +83,7 @@ def check_identifiers(identifiers: Identifiers, today: date) -> None:
     born_on, email, phone = identifiers.born_on, identifiers.email, identifiers.phone
     if born_on is not None and not 0 <= (today - born_on).days <= OLDEST_YEARS * 365.25:
         raise OutOfRange(
-            "The birth date cannot be",
+            "The birth date is in the future" if born_on > today else "The birth date is too long ago",
             observed="after today" if born_on > today else f"{today.year - born_on.year} years ago",
             allowed=f"0 to {OLDEST_YEARS} years ago",
             about="born_on",
@@ -245,6 +245,46 @@ def reseal_keys(tx: Transaction) -> int:
             index(tx, patient_id, identifiers)
         count += 1
     return count
+
+
+def unopened(tx: Transaction) -> Iterator[tuple[str, str]]:
+    """What hinders opening or finding patients, as id and words; no event tells of keys and of the search index.
+
+    Each patient who is not erased has a key that the ring opens, identifiers that it opens, and an index of them; one
+    who is erased has neither key nor index.
+    """
+    patients, keys, rows = tables.patients, tables.patient_keys, tables.search_index
+    wrapped = {row["patient_id"] for row in tx.rows(select(keys.c.patient_id).where(tx.mine(keys)))}
+    indexed: dict[str, dict[str, bytes]] = {}
+    for row in tx.rows(select(rows).where(tx.mine(rows))):
+        indexed.setdefault(row["patient_id"], {})[row["field"]] = bytes(row["digest"])
+    for row in tx.rows(select(patients).where(tx.mine(patients)).order_by(patients.c.id)):
+        patient_id, found = row["id"], indexed.get(row["id"], {})
+        if row["erased_at"] is not None:
+            if patient_id in wrapped:
+                yield patient_id, "a patient who is erased has a key"
+            if found:
+                yield patient_id, "a patient who is erased stands in the search index"
+        elif patient_id not in wrapped:
+            yield patient_id, "the patient's key is missing: nothing of the patient can be read"
+        else:
+            try:
+                identifiers = _patient_of(tx, row).identifiers
+            except (KeysRefused, RecordsDamaged) as fault:
+                yield patient_id, f"the patient cannot be opened: {fault.refused}"
+                continue
+            if identifiers is not None and not _is_indexed(tx, identifiers, found):
+                yield patient_id, "the search index differs from who the patient is"
+
+
+def _is_indexed(tx: Transaction, identifiers: Identifiers, found: dict[str, bytes]) -> bool:
+    """Whether the index holds these values and no others, each by any key of the ring."""
+    ring = tx.store.keys.clinic
+    values = {name: str(value) for name in _SEARCHED if (value := getattr(identifiers, name)) is not None}
+    return values.keys() == found.keys() and all(
+        any(found[name] == search_digest(ring, key_id, tx.clinic_id, name, text) for key_id, _ in ring.secrets_by_id)
+        for name, text in values.items()
+    )
 
 
 def keep_wrapped(tx: Transaction, patient_id: str, wrapped: WrappedKey) -> None:

@@ -51,6 +51,7 @@ class Store:
 
     Args:
         kinds: the classes that facts and heads may be, by the name that is stored with them.
+        public_url: address of the pages as patients reach them; None where there is none.
         clock: gives aware UTC; tests set it.
     """
 
@@ -61,6 +62,7 @@ class Store:
     spool: Path
     busy_timeout_s: float = 10.0
     attachment_limit_mb: float = 20.0
+    public_url: str | None = None
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     cache: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
@@ -314,6 +316,7 @@ def open_store(settings: Settings, kinds: Mapping[str, type], *, synced: bool = 
         spool=settings.spool,
         busy_timeout_s=settings.busy_timeout_s,
         attachment_limit_mb=settings.attachment_limit_mb,
+        public_url=settings.public_url,
     )
 
 

@@ -53,6 +53,7 @@ __all__ = [
     "PkVariation",
     "Site",
     "check_doses",
+    "check_given",
     "dose_guardrails",
     "drive_inputs",
     "drive_model",
@@ -67,6 +68,7 @@ __all__ = [
     "typical",
 ]
 
+_LEAST_OF_USUAL = 0.1  # Assumption: our policy; less is a slip of unit or decimal
 _LONG_INFUSION_H = 2.0  # Assumption: beyond it a rate says more about safety than the total dose.
 _EARLY_VENOUS_H = 15.0 * HOURS_PER_MINUTE  # as EARLY_VENOUS says
 
@@ -313,6 +315,27 @@ def check_doses(regimen: Regimen, *, weight_kg: float) -> tuple[str, ...]:
                 limits = f"{low:g} to {high:g} {guardrail.unit}"
                 unusual.append(f"{guardrail.name}, {value:.3g} {guardrail.unit}, is outside the usual {limits}.")
     return tuple(dict.fromkeys(unusual))
+
+
+def check_given(session: DoseAdministration, *, weight_kg: float) -> None:
+    """Refuse what is told as given and is next to nothing: under a tenth of the usual doses, whose source it names.
+
+    Raises: OutOfRange.
+
+    >>> check_given(DoseAdministration(at_h=0.0, drug=RACEMIC, route=Route.IV, dose=Dose(mg=3.0)), weight_kg=40.0)
+    """
+    for guardrail, value in _limited(session, weight_kg):
+        least = guardrail.usual[0] * _LEAST_OF_USUAL
+        if guardrail.unit != "h" and not value >= least:
+            raise OutOfRange(
+                f"{guardrail.name} is next to nothing",
+                observed=f"{value:.3g} {guardrail.unit}",
+                allowed=f"{least:g} {guardrail.unit} or more, a tenth of usual doses ({_sources(guardrail)})",
+            )
+
+
+def _sources(guardrail: Guardrail) -> str:
+    return "; ".join(guardrail.provenance.source)
 
 
 def _limited(session: DoseAdministration, weight_kg: float) -> list[tuple[Guardrail, float]]:

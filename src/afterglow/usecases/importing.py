@@ -7,20 +7,22 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 
 from afterglow.clinic import Role
-from afterglow.errors import AfterglowError, Conflict, NotFound, OutOfRange, UnwritableFile, WrongOrder
+from afterglow.errors import AfterglowError, Conflict, NotFound, OutOfRange, UnwritableFile
 from afterglow.protocol import RecordedScore, RecordedSession
 from afterglow.protocol.history_file import HistoryRow, PastPatient, PastScore, PastSession
 from afterglow.store import facts, patients
 from afterglow.store.patients import Identifiers
+from afterglow.store.sealing import normalised
 from afterglow.usecases.desk import use_case, view
+from afterglow.usecases.measures import SENT_TWICE_WITHIN
+from afterglow.usecases.patients import check_born, same_person
 from afterglow.usecases.work import Work
 
-SENT_TWICE_WITHIN = timedelta(minutes=10)  # Assumption: our policy; a form sent twice, with the same answers
 _PRIVATE = 0o600
 Event = RecordedScore | RecordedSession
 
@@ -73,6 +75,7 @@ class _Chart:
 @dataclass(slots=True, kw_only=True)
 class _Plan:
     charts: dict[str, _Chart] = field(default_factory=dict)
+    met: dict[str, list[Identifiers]] = field(default_factory=dict)  # who is new, by name as it is searched for
     new: Counter[str] = field(default_factory=Counter)
     known: Counter[str] = field(default_factory=Counter)
     rejected: list[Rejected] = field(default_factory=list)
@@ -101,8 +104,10 @@ def import_history(work: Work, rows: Sequence[HistoryRow]) -> ImportReport:
     return plan.report()
 
 
-def write_rejected(report: ImportReport, folder: Path) -> tuple[Path, ...]:
+def write_rejected(report: ImportReport, folder: Path, files: Iterable[str] = ()) -> tuple[Path, ...]:
     """The rejected rows, one file for each file they came from, readable by their owner alone.
+
+    Of `files` without any, what an earlier import wrote is taken away: it would pass for this one's.
 
     Raises: UnwritableFile.
     """
@@ -110,19 +115,28 @@ def write_rejected(report: ImportReport, folder: Path) -> tuple[Path, ...]:
     for each in report.rejected:
         by_file.setdefault(each.row.place.file, []).append(each)
     written = []
+    for name in set(files) - by_file.keys():
+        try:
+            _rejected_file(folder, name).unlink(missing_ok=True)
+        except OSError as fault:
+            raise UnwritableFile("Old rejected rows cannot be removed", observed=str(fault.strerror).lower()) from None
     for name, found in by_file.items():
-        path = folder / f"{Path(name).stem}.rejected.csv"
+        path = _rejected_file(folder, name)
         try:
             with open(  # noqa: PTH123  a descriptor, made private from the start
                 os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _PRIVATE), "w", encoding="utf-8", newline=""
             ) as out:
                 writer = csv.writer(out)
-                writer.writerow(["line", "why", *found[0].row.cells])
-                writer.writerows([each.row.place.line, each.why.message, *each.row.cells.values()] for each in found)
+                writer.writerow(["line", "why", *found[0].row.header])
+                writer.writerows([each.row.place.line, each.why.message, *each.row.raw] for each in found)
         except OSError as fault:
             raise UnwritableFile("The rejected rows cannot be written", observed=str(fault.strerror).lower()) from None
         written.append(path)
     return tuple(written)
+
+
+def _rejected_file(folder: Path, name: str) -> Path:
+    return folder / f"{Path(name).stem}.rejected.csv"
 
 
 def _planned(work: Work, rows: Sequence[HistoryRow]) -> _Plan:
@@ -188,15 +202,48 @@ def _meet(work: Work, plan: _Plan, person: PastPatient) -> bool:
             record_number=person.record_number,
         )
         patients.check_identifiers(new, work.now.date())
+        _check_one_number(work, plan, person)
         plan.charts[person.record_number] = _Chart(person=new, patient_id=None, held=[])
+        plan.met.setdefault(normalised(person.name), []).append(new)
         return True
-    same_name = chart.person.name.casefold().split() == person.name.casefold().split()
-    if not same_name or (chart.person.born_on and person.born_on and chart.person.born_on != person.born_on):
+    if not _may_be(person, chart.person):
         raise Conflict(
             "The record number belongs to a patient of another name or birth date",
             next_step="Correct the file, or the patient's identity in the records",
         )
+    if others := [name for name in _CONTACT if _disagree(getattr(person, name), getattr(chart.person, name))]:
+        raise Conflict(
+            f"The patient is here already with another {' and '.join(others)}",
+            next_step="Find out which is right; change it in the patient's identity, or correct the file",
+        )
     return False
+
+
+_CONTACT = ("born_on", "email", "phone", "address")
+
+
+def _disagree(told: object, known: object) -> bool:
+    """Whether a row tells what the records do not hold: it would be lost without a word."""
+    return told is not None and (known is None or normalised(str(told)) != normalised(str(known)))
+
+
+def _check_one_number(work: Work, plan: _Plan, person: PastPatient) -> None:
+    """Refuse a person whom files or records know under another number: one person's course would be torn in two.
+
+    Raises: Conflict.
+    """
+    known = same_person(work, person.name, person.born_on)
+    if known or any(_may_be(person, each) for each in plan.met.get(normalised(person.name), [])):
+        raise Conflict(
+            "A patient of this name and birth date has another record number",
+            observed=known[0] if known else None,
+            next_step="Write the same number in every file; register another person of this name by hand, as a twin",
+        )
+
+
+def _may_be(person: PastPatient, other: Identifiers) -> bool:
+    same_name = normalised(person.name) == normalised(other.name)
+    return same_name and (person.born_on is None or other.born_on is None or person.born_on == other.born_on)
 
 
 def _add(work: Work, plan: _Plan, said: PastScore | PastSession) -> bool:
@@ -208,8 +255,7 @@ def _add(work: Work, plan: _Plan, said: PastScore | PastSession) -> bool:
     if chart is None:
         raise NotFound("No patient has this record number", next_step="Bring in the patients, or correct the number")
     event: Event = said.score if isinstance(said, PastScore) else said.session
-    if chart.person.born_on is not None and event.at.date() < chart.person.born_on:
-        raise WrongOrder("The row is earlier than the patient's birth")
+    check_born(chart.person.born_on, event.at)
     known = [*chart.held, *(_event(each) for each in chart.new)]
     if any(_same(event, each) for each in known):
         return False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from afterglow.clinic import (
@@ -30,20 +30,24 @@ from afterglow.clinic import (
     read_score,
     rule,
 )
-from afterglow.errors import MissingValue, NotPermitted, OutOfRange, WrongOrder, echo
+from afterglow.errors import Conflict, MissingValue, NotPermitted, OutOfRange, WrongOrder, echo
 from afterglow.scales import ScaleScore, instrument, scale_answers, score, score_subscales, score_total
 from afterglow.store import facts as store_facts
+from afterglow.store import patients
 from afterglow.store.records import Store
 from afterglow.usecases.desk import roles_of, use_case, view
 from afterglow.usecases.messages import tell_owner
 from afterglow.usecases.passes import PassKind, purpose_of, spend
-from afterglow.usecases.patients import KnownFact
+from afterglow.usecases.patients import KnownFact, check_born
 from afterglow.usecases.work import CARE, Loaded, Noted, Work, Written
 
 _ENTER = (Role.COORDINATOR, Role.NURSE, Role.PRESCRIBER, Role.THERAPIST)
 OPEN_ALERTS = ("open", "seen", "acted")
 ALERTING = timedelta(days=60)  # Assumption: our policy; an older score is history that somebody types in
+SENT_TWICE_WITHIN = timedelta(minutes=10)  # Assumption: our policy; a form sent twice, with the same answers
 _SEX = "patient.sex_for_cutoff"
+HERE_ALREADY = "here_already"
+"""The state of what was sent twice and is kept once."""
 CHECK_IN_QUESTIONS = ("unwell", "low_mood_or_thoughts", "drove_or_fell")
 
 
@@ -133,10 +137,11 @@ def record(
     """A scale as answered, or its score as made elsewhere; `also` holds the ids of the alerts that it raises.
 
     One of the three is given: answers by item or all in order, a total, or subscales. It was answered `at` a time, now
-    if none is said. What may come twice has an `origin`, and is kept once.
+    if none is said. What may come twice has an `origin`, and is kept once. The same again within 10 min is a form that
+    was sent twice: nothing is written, and the answer is the id that is there, with the state `here_already`.
 
     Raises: UnknownName, OutOfRange, NoModel as `score`; MissingValue unless one of the three is given; WrongOrder for
-        tomorrow.
+        tomorrow, and for a time before the patient's birth.
     """
     work.open_patient(patient_id)
     made, _ = _measured(work, name, answers=answers, total=total, subscales=subscales)
@@ -201,6 +206,13 @@ def correct(
     """
     old = next((e for e in work.standing(Measured, patient_id=patient_id) if e.id == fact_id), None)
     if old is None:
+        ever = store_facts.history(work.tx, Measured, patient_id=patient_id)
+        if any(each.id == fact_id and (each.fact is not None or each.entered_in_error) for each in ever):
+            raise Conflict(
+                "The score was corrected already",
+                observed=echo(fact_id),
+                next_step="Read the scores again, and correct the one that stands",
+            )
         raise OutOfRange("This is no score of the patient", observed=echo(fact_id))
     work.about(subject=fact_id)
     if answers is None and total is None and subscales is None:
@@ -408,6 +420,11 @@ def _record(
     if origin is not None and (known := store_facts.find_origin(work.tx, origin)) is not None:
         work.about(subject=known)
         return Written(id=known)
+    identity = patients.load(work.tx, patient_id).identifiers
+    check_born(None if identity is None else identity.born_on, when)
+    if origin is None and (twice := _sent_before(work, patient_id, made, when)) is not None:
+        work.about(subject=twice, instrument=made.instrument, sent_twice=True)
+        return Written(id=twice, state=HERE_ALREADY)
     fact_id = store_facts.write(work.tx, made, at=when, patient_id=patient_id, subject=made.instrument, origin=origin)
     work.about(patient_id=patient_id, subject=fact_id, instrument=made.instrument)
     lines = [each for each in score_lines(work, patient_id, name=made.instrument) if each.id == fact_id]
@@ -417,6 +434,14 @@ def _record(
         states, score_id=fact_id, patient_id=patient_id, at=work.now, policy=work.policy_or_defaults()
     )
     return Written(id=fact_id, also=raise_alerts(work, patient_id, raised))
+
+
+def _sent_before(work: Work, patient_id: str, made: Measured, at: datetime) -> str | None:
+    """The id of the same answers or score of these minutes, by whomever; None if there are none."""
+    for each in work.standing(Measured, patient_id=patient_id, subject=made.instrument):
+        if abs(each.at - at) <= SENT_TWICE_WITHIN and replace(each.fact, by=made.by) == made:
+            return each.id
+    return None
 
 
 def check_in_alerts(

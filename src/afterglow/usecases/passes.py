@@ -112,11 +112,16 @@ class LinkEnd(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Issued:
-    """A new pass; `token` is shown once and never again."""
+    """A new pass; `token` is shown once and never again.
+
+    Args:
+        url: where a patient's link leads, token and all; None for other passes, and without an address of the pages.
+    """
 
     id: str
     expires_at: datetime
     token: str = field(repr=False)
+    url: str | None = field(default=None, repr=False)
 
 
 @use_case("passes.issue_link", roles=(Role.COORDINATOR, Role.NURSE, Role.PRESCRIBER, Role.THERAPIST, Role.SYSTEM))
@@ -214,7 +219,9 @@ def issue(work: Work, made: Pass) -> Issued:
     work.add(kept, id=kept.id, patient_id=kept.patient_id, state="good", due_at=kept.expires_at)
     work.about(patient_id=kept.patient_id, subject=kept.id, pass_kind=kept.kind.value)
     token = SEPARATOR.join((work.actor.clinic_id, kept.id, secret))
-    return Issued(id=kept.id, expires_at=kept.expires_at, token=token)
+    pages = work.tx.store.public_url if kept.kind is PassKind.LINK else None
+    url = None if pages is None else link_address(pages, token)
+    return Issued(id=kept.id, expires_at=kept.expires_at, token=token, url=url)
 
 
 def token_of(

@@ -76,8 +76,9 @@ class Found:
 def register(work: Work, identifiers: Identifiers, *, twin: bool = False) -> Written:
     """A new patient; `twin` says that a patient of the same name and birth date is somebody else.
 
-    Raises: Conflict where somebody of that name and birth date, or of that record number, is here already; OutOfRange
-        for a birth date, mail address, phone number or text that nobody has.
+    Raises: Conflict where somebody of that name and birth date, or of that name where a birth date is missing, is here
+        already, and whatever is said where somebody has the record number; OutOfRange for a birth date, mail address,
+        phone number or text that nobody has.
     """
     patient_id = register_new(work, identifiers, twin=twin)
     work.about(patient_id=patient_id, subject=patient_id)
@@ -87,6 +88,7 @@ def register(work: Work, identifiers: Identifiers, *, twin: bool = False) -> Wri
 def register_new(work: Work, identifiers: Identifiers, *, twin: bool) -> str:
     """As `register`, within another use case; the id."""
     patients.check_identifiers(identifiers, work.now.date())
+    _check_number(work, identifiers)
     if not twin:
         _check_new(work, identifiers)
     return patients.register(work.tx, identifiers)
@@ -94,13 +96,15 @@ def register_new(work: Work, identifiers: Identifiers, *, twin: bool) -> str:
 
 @use_case("patients.identify", roles=_OFFICE)
 def identify(work: Work, patient_id: str, identifiers: Identifiers, *, version: int) -> Written:
-    """Correct who a patient is: all identifiers are replaced, and what is left out or None is no longer known.
+    """Correct who a patient is: all identifiers are named and replaced; what is empty (null) is no longer known.
 
     Read the identity first and give all of it again with what changes.
-    Raises: NotFound, Conflict; OutOfRange as for a new patient.
+    Raises: NotFound; Conflict for another version, or where somebody else has the record number; OutOfRange as for a
+        new patient.
     """
     work.open_patient(patient_id)
     patients.check_identifiers(identifiers, work.now.date())
+    _check_number(work, identifiers, of=patient_id)
     version = patients.identify(work.tx, patient_id, identifiers, version=version)
     work.about(subject=patient_id)
     return Written(id=patient_id, version=version)
@@ -195,7 +199,10 @@ def mark_in_error(work: Work, patient_id: str, fact_id: str, *, reason: str) -> 
     work.open_patient(patient_id)
     if not any(each.id == fact_id for each in store_facts.history(work.tx, KnownFact, patient_id=patient_id)):
         raise OutOfRange(
-            "This is corrected where it was entered", observed=echo(fact_id), allowed="facts that were asked"
+            "This is corrected where it was entered",
+            observed=echo(fact_id),
+            allowed="facts that were asked",
+            next_step="Correct a score with measures/correct, a reading in its session",
         )
     work.about(subject=fact_id)
     return Written(id=store_facts.mark_in_error(work.tx, fact_id, reason=reason))
@@ -335,15 +342,40 @@ def _plain(value: Fact | None) -> str | float | bool | None:
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def _check_new(work: Work, identifiers: Identifiers) -> None:
-    same: tuple[str, ...] = ()
-    if identifiers.born_on is not None:
-        same = patients.find_exact(work.tx, name=identifiers.name, born_on=identifiers.born_on)
-    if not same and identifiers.record_number:
-        same = patients.find_exact(work.tx, record_number=identifiers.record_number)
-    if same:
+def check_born(born_on: date | None, at: datetime) -> None:
+    """Refuse what was of a patient before birth.
+
+    Raises: WrongOrder, which tells no date.
+
+    >>> check_born(date(1980, 3, 2), datetime(1980, 3, 2, 9))
+    """
+    if born_on is not None and at.date() < born_on:
+        raise WrongOrder("It is earlier than the patient's birth", next_step="Correct its date, or the birth date")
+
+
+def same_person(work: Work, name: str, born_on: date | None) -> tuple[str, ...]:
+    """Ids of who may be the same person: of this name, and of this birth date wherever both are known."""
+    same = patients.load_some(work.tx, patients.find_exact(work.tx, name=name))
+    known = {each: of.identifiers.born_on for each, of in same.items() if of.identifiers is not None}
+    return tuple(each for each, born in known.items() if born is None or born_on is None or born == born_on)
+
+
+def _check_number(work: Work, identifiers: Identifiers, *, of: str | None = None) -> None:
+    if not identifiers.record_number:
+        return
+    if have := set(patients.find_exact(work.tx, record_number=identifiers.record_number)) - {of}:
         raise Conflict(
-            "Somebody of this name and birth date, or of this record number, is here already",
+            "Somebody of this record number is here already",
+            observed=min(have),
+            next_step="Open that chart, or correct one of the two numbers",
+            about="record_number",
+        )
+
+
+def _check_new(work: Work, identifiers: Identifiers) -> None:
+    if same := same_person(work, identifiers.name, identifiers.born_on):
+        raise Conflict(
+            "Somebody of this name and birth date, or of this name with a birth date missing, is here already",
             observed=same[0],
             next_step="Open that chart; say 'twin' if this is another person",
         )

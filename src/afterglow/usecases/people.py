@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from afterglow.clinic import Role
-from afterglow.errors import Conflict, InputError, MissingValue, NotFound, NotPermitted, OutOfRange
+from afterglow.errors import Conflict, InputError, MissingValue, NotFound, NotPermitted, OutOfRange, echo
 from afterglow.store import facts
 from afterglow.store.audit import AuditEvent, last_events, who
 from afterglow.store.logins import drop_credentials, end_sessions
@@ -198,9 +198,14 @@ def list_broken_glass(work: Work) -> tuple[BrokenGlass, ...]:
 
 @view("audit.who", roles=(Role.COMPLIANCE,))
 def who_saw_patient(work: Work, patient_id: str) -> tuple[AuditEvent, ...]:
-    """Everything that anybody did or saw of a patient, oldest first."""
+    """Everything that anybody did or saw of a patient, oldest first.
+
+    Raises: NotFound for a patient of whom no event tells.
+    """
     work.about(patient_id=patient_id)
-    return who(work.tx, patient_id)
+    if not patient_id.isprintable() or not (found := who(work.tx, patient_id)):
+        raise NotFound("The audit trail knows no such patient", observed=echo(patient_id))
+    return found
 
 
 @view("audit.events", roles=(Role.COMPLIANCE,))
@@ -248,6 +253,13 @@ def _new(work: Work, login: str, name: str, roles: Iterable[Role], *, service: b
     normal = check_login(login)
     if not name.strip():
         raise MissingValue("A person needs a name", about="name")
+    if work.find(Person, normal) is not None:
+        raise Conflict(
+            "This login is or was somebody's",
+            observed=normal,
+            next_step="Choose another login; for somebody who lost theirs, reset it",
+            about="login",
+        )
     person = Person(login=normal, name=name.strip()[:80], roles=_checked(roles), added_at=work.now, service=service)
     work.about(subject=normal, roles=",".join(person.roles))
     return person

@@ -10,7 +10,7 @@ from pathlib import Path
 from afterglow.errors import NotFound, UnwritableFile
 from afterglow.settings import Settings
 from afterglow.store.audit import AuditEvent, Verification, anchor, anchored_clinics, verify, who
-from afterglow.store.backup import Restored, back_up, check_backup, restore
+from afterglow.store.backup import BackedUp, Restored, back_up, check_backup, restore
 from afterglow.store.engine import open_engine, schema_of, upgrade
 from afterglow.store.export import export_clinic, import_clinic
 from afterglow.store.keys import create_keys, load_keys, rotate_key
@@ -127,19 +127,19 @@ def who_saw(settings: Settings, patient_id: str, *, by: str) -> tuple[AuditEvent
     return found
 
 
-def write_backup(settings: Settings, file: Path) -> int:
-    """Write a backup while the installation runs, and tell every clinic's trail of it; how many rows.
+def write_backup(settings: Settings, file: Path) -> BackedUp:
+    """Write a backup while the installation runs, and tell every clinic's trail of it; rows, and who cannot be opened.
 
     The event comes after the backup, so it is not in it.
 
     Raises: UnwritableFile, StoreUnavailable.
     """
     with opened(settings) as store:
-        rows = back_up(store, file)
+        made = back_up(store, file)
         for clinic in store.clinics():
             with store.write(clinic.id, by="program") as tx:
-                tx.event(BACKED_UP, rows=rows)
-    return rows
+                tx.event(BACKED_UP, rows=made.rows)
+    return made
 
 
 def restore_backup(settings: Settings, file: Path) -> Restored:

@@ -165,14 +165,16 @@ class Work:
     def open_patient(self, patient_id: str) -> None:
         """Check that this person may see a patient; the audit event is about it from here on.
 
-        Raises: NotFound for anybody but the patient itself, where a patient asks; NotPermitted for a restricted chart.
+        Raises: NotFound for a patient nobody knows, and for anybody but the patient itself, where a patient asks;
+            NotPermitted for a restricted chart.
         """
-        if self.actor.patient_id not in {None, patient_id}:
-            raise NotFound("There is no such patient", observed=patient_id)
+        if self.actor.patient_id not in {None, patient_id} or not patient_id.isprintable():
+            raise NotFound("There is no such patient", observed=echo(patient_id))
         if patient_id in self.hidden:
             raise NotPermitted(
                 "The chart is open to its team alone", observed=patient_id, next_step="Break the glass, with a reason"
             )
+        self.tx.patient_key(patient_id)  # kept for what is read next; nobody has the key of a patient who is not there
         self.patient_id = patient_id
 
     def load(self, kind: type[T], id: str, *, version: int | None = None) -> Loaded[T]:  # noqa: A002

@@ -17,6 +17,7 @@ from afterglow.web.api_routes import PREFIX
 
 _MOST = 5  # fields that one refusal names
 _LONGEST_STEP = 40
+_OF_CALENDAR = ("datetime", "date", "time_")
 _NO_FIELD = "no such field"
 _OBJECT = "an object with named fields"
 
@@ -106,6 +107,8 @@ def _place(steps: tuple[int | str, ...], kind: str, data: Any) -> tuple[str, str
         elif kind != "missing" or step != steps[-1]:
             continue
         path.append(str(step)[:_LONGEST_STEP])
+    if kind.startswith(_OF_CALENDAR) and isinstance(data, str):
+        return ".".join(path), "a text that is none, or not in the calendar"
     return ".".join(path), "no JSON" if kind.startswith("json") else kind_word(data)
 
 

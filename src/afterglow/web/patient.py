@@ -60,7 +60,7 @@ _UNKNOWN = (
 )
 _PAUSED = (
     "Open your link once more",
-    "It closes by itself after 30 minutes without a tap. What you answered is kept: the link in your message goes on.",
+    "It closes once you have sent your answers, or after 30 minutes. Not sent yet? Open your link again.",
 )
 Text = Annotated[str, Form()]
 Number = Annotated[int, Form()]

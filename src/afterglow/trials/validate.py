@@ -104,6 +104,18 @@ class Row:
         return None if found is None else interval_score(self.scored.value * self.per_cent, found.lo90, found.hi90)
 
     @property
+    def lookup_inside(self) -> bool | None:
+        """Whether the observed value lies in the lookup's interval."""
+        found = self.lookup
+        return None if found is None else found.lo90 <= self.scored.value * self.per_cent <= found.hi90
+
+    @property
+    def width_to_lookup(self) -> float | None:
+        """Width of the interval over the lookup's."""
+        found = self.lookup
+        return None if found is None else self.per_cent * (self.hi90 - self.lo90) / (found.hi90 - found.lo90)
+
+    @property
     def relative_width(self) -> float:
         """Width of the interval over that of pure sampling."""
         return (self.hi90 - self.lo90) / (2.0 * _Z95 * self.sampling_sd)
@@ -118,6 +130,8 @@ class Summary:
         coverage: fraction inside the 90 % interval.
         score, lookup_score: interval scores, averaged by trial and then over trials, of rows that the lookup predicts.
         sharpness: median width over the width of pure sampling.
+        lookup_coverage: fraction inside the lookup's interval, of rows that it predicts.
+        width_to_lookup: median width over the lookup's, of the same rows.
     """
 
     n: int
@@ -126,6 +140,8 @@ class Summary:
     score: float
     lookup_score: float
     sharpness: float
+    lookup_coverage: float
+    width_to_lookup: float
 
     @property
     def gain(self) -> float:
@@ -216,7 +232,17 @@ def summarise(rows: Sequence[Row]) -> Summary:
         score=float(score),
         lookup_score=float(lookup),
         sharpness=float(np.median([row.relative_width for row in rows])),
+        lookup_coverage=_mean([row.lookup_inside for row in rows if row.lookup_inside is not None]),
+        width_to_lookup=_median([w for row in rows if (w := row.width_to_lookup) is not None]),
     )
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if len(values) else float("nan")
+
+
+def _median(values: Sequence[float]) -> float:
+    return float(np.median(values)) if len(values) else float("nan")
 
 
 def validate(

@@ -50,6 +50,10 @@ def validation_markdown(
             f"- Interval score {everything.score:.1f} against {everything.lookup_score:.1f} of the lookup table: "
             f"**{_gain(everything.gain)}** (the bar is {_share(BAR_GAIN)} better)."
         ),
+        (
+            f"- The lookup's own 90 % intervals hold {_share(everything.lookup_coverage)}; the model's are "
+            f"{everything.width_to_lookup:.2f} times as wide in the median."
+        ),
         f"- The median interval is {everything.sharpness:.1f} times as wide as pure sampling would make it.",
         f"- {_verdict(everything)}",
         "",

@@ -18,7 +18,7 @@ from afterglow.trials.arms import ScoredFigure
 from afterglow.trials.curves import ArmCurve
 from afterglow.trials.moments import Statistic
 from afterglow.trials.validate import HELD_OUT, Kind, Row
-from afterglow.trials.validation_report import figure_name, reason, validation_markdown
+from afterglow.trials.validation_report import BAR_COVERAGE, figure_name, reason, validation_markdown
 from afterglow.usecases.validating import ValidationAnswer
 
 _ASIDE = 1.3  # on the axis of time, from one point to the next at the same time
@@ -132,12 +132,13 @@ def _checks(rows: tuple[Row, ...]) -> Chart:
         ScatterPoint(label=figure_name(r.scored), x=max(r.scored.time_h, 0.5), y=r.z, control=r.is_control)
         for r in rows
     )
-    ranks = np.array([ndtr(r.z) for r in rows])
+    # At 90 % by the interval itself, as everywhere; at the others by a normal of the same mean and deviation.
+    ranks, inside_90 = np.array([ndtr(r.z) for r in rows]), np.array([r.inside for r in rows])
     cover = tuple(
         ScatterPoint(
             label=f"central {100 * level:.0f} %",
             x=100.0 * level,
-            y=100.0 * float(np.mean(np.abs(2.0 * ranks - 1.0) <= level)),
+            y=100.0 * float(np.mean(inside_90 if level == _LEVELS[-1] else np.abs(2.0 * ranks - 1.0) <= level)),
         )
         for level in _LEVELS
     )
@@ -146,7 +147,7 @@ def _checks(rows: tuple[Row, ...]) -> Chart:
         for i, kind in enumerate(Kind)
         if any(r.kind is kind for r in rows)
     )
-    inside = 100.0 * float(np.mean([row.inside for row in rows]))
+    inside = 100.0 * float(np.mean(inside_90))
     return scatter_chart(
         ScatterData(
             title="Observed and predicted",
@@ -176,11 +177,11 @@ def _checks(rows: tuple[Row, ...]) -> Chart:
                     line=((0.0, 0.0), (100.0, 100.0)),
                 ),
                 ScatterPanel(
-                    heading="Inside 90 % by kind",
+                    heading=f"Inside 90 % by kind (bar {100 * BAR_COVERAGE:.0f} %)",
                     x_label="kind of figure",
                     y_label="figures inside, %",
                     points=by_kind,
-                    levels=(90.0,),
+                    levels=(100.0 * BAR_COVERAGE,),
                     y_ends=(0.0, 100.0),
                     x_ticks=tuple(
                         (float(i), word) for i, word in enumerate(("1 d", "w 4", "later", "relapse", "diff."))

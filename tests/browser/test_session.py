@@ -298,6 +298,41 @@ def test_rules_show_while_one_types_and_nothing_is_kept(opened: Open, staffed: S
     assert len(now_of(staffed, session_id).readings) == before
 
 
+def test_a_tablet_keeps_its_keypad(opened: Open, staffed: Served) -> None:
+    session_id = running(staffed)
+    page = opened(has_touch=True, is_mobile=True, viewport={"width": 820, "height": 1180})
+    enter(page, staffed, session_id)
+    page.wait_for_selector("html[data-ready]")
+    for systolic in (131, 135):
+        room.read_vitals(desk(staffed.store, Role.NURSE, by="bea"), session_id, care.quiet(systolic_mmhg=systolic))
+        page.wait_for_selector(f"#sheet td:has-text('{systolic}/78')", state="attached")  # the form was replaced
+        assert page.locator(".keypad").count() == 1
+        assert page.get_attribute("#reading-systolic_mmhg", "inputmode") == "none"
+    for key in ("1", "2", "8", "Next", "7", "7"):
+        page.tap(f".keypad button:text-is('{key}')")
+    assert (page.input_value("#reading-systolic_mmhg"), page.input_value("#reading-diastolic_mmhg")) == ("128", "77")
+    page.tap(".keypad button:text-is('Clear')")
+    assert page.input_value("#reading-diastolic_mmhg") == ""
+
+
+def test_a_session_that_is_over_stands_still(opened: Open, staffed: Served) -> None:
+    session_id = running(staffed)
+    care.left(staffed.store, session_id)
+    left_at = now_of(staffed, session_id).left_at
+    page = opened()
+    seen = []
+    for minutes in (7, 45):
+        later(staffed, minutes)
+        enter(page, staffed, session_id)
+        assert "Anna Berger" in page.text_content("h1")
+        seen.append(page.locator(".clock .time").all_text_contents())
+        assert page.locator(".finding").count() == 0  # no next set is overdue: nobody watches any more
+        lines = page.locator("#sheet svg text").all_text_contents()
+        assert f"Left {left_at + timedelta(hours=1):%H:%M}" in lines
+        assert not any(each.startswith("Leave ") for each in lines)
+    assert seen[0] == seen[1]
+
+
 def test_two_people_see_each_others_entries(opened: Open, staffed: Served) -> None:
     session_id = running(staffed)
     nora, bea = opened(), opened()

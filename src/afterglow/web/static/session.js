@@ -79,6 +79,7 @@ function merge(fresh) {
   }
   const before = new Set([...board.querySelectorAll(".alarm.high h2")].map((each) => each.id));
   board.replaceChildren(...fresh.childNodes);
+  keypad();
   const met = [...board.querySelectorAll(".alarm.high h2")].filter((each) => !before.has(each.id));
   if (met.length) document.getElementById("met").textContent = met.map((each) => each.textContent).join(". ");
   if (focused && document.activeElement !== focused) placeOf(focused, board)?.focus({ preventScroll: true });
@@ -206,10 +207,15 @@ async function judge(form) {
   } catch { /* the rules are judged again when it is saved */ }
 }
 
-// On a tablet the page's own keypad stands under the fields, so that no keyboard covers the flow sheet.
+// On a tablet the page's own keypad stands under the fields, so that no keyboard covers the flow sheet. The form is
+// replaced while the page lives: the keypad is put into each new one, and who listens is the board.
+let keyed = NEXT[0];
+
 function keypad() {
   const form = document.getElementById("reading");
-  if (!form || !matchMedia("(pointer: coarse)").matches || form.querySelector(".keypad")) return;
+  if (!form || !matchMedia("(pointer: coarse)").matches) return;
+  for (const name of NEXT) form.elements[name].inputMode = "none";
+  if (form.querySelector(".keypad")) return;
   const pad = document.createElement("div");
   pad.className = "keypad";
   pad.setAttribute("role", "group");
@@ -220,22 +226,23 @@ function keypad() {
     button.textContent = key;
     pad.append(button);
   }
-  let last = NEXT[0];
-  for (const name of NEXT) {
-    form.elements[name].inputMode = "none";
-    form.elements[name].addEventListener("focus", () => { last = name; });
-  }
-  pad.addEventListener("click", (event) => {
-    const key = event.target.closest("button")?.textContent;
-    const field = form.elements[last];
-    if (!key) return;
-    if (key === "Next") { const to = NEXT[NEXT.indexOf(last) + 1]; if (to) form.elements[to].focus(); else form.querySelector("[name=moaas]").focus(); return; }
-    field.value = key === "Clear" ? "" : (field.value + key).slice(0, 3);
-    field.focus();
-    field.dispatchEvent(new Event("input", { bubbles: true }));
-  });
   form.querySelector(".pair").after(pad);
 }
+
+board.addEventListener("focusin", (event) => {
+  if (event.target.closest("#reading") && NEXT.includes(event.target.name)) keyed = event.target.name;
+});
+
+board.addEventListener("click", (event) => {
+  const key = event.target.closest(".keypad button")?.textContent;
+  if (!key) return;
+  const form = event.target.closest("form");
+  const field = form.elements[keyed];
+  if (key === "Next") { const to = NEXT[NEXT.indexOf(keyed) + 1]; if (to) form.elements[to].focus(); else form.querySelector("[name=moaas]").focus(); return; }
+  field.value = key === "Clear" ? "" : (field.value + key).slice(0, 3);
+  field.focus();
+  field.dispatchEvent(new Event("input", { bubbles: true }));
+});
 
 // ---- sending: a reading or an event is kept here first, then sent under its own id
 

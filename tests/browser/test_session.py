@@ -333,6 +333,31 @@ def test_a_session_that_is_over_stands_still(opened: Open, staffed: Served) -> N
     assert seen[0] == seen[1]
 
 
+@pytest.mark.parametrize("script", [True, False])
+def test_a_late_answer_leaves_the_others_as_they_are(opened: Open, staffed: Served, script: bool) -> None:  # noqa: FBT001
+    session_id = booked(staffed)
+    care.later(staffed.store, 240)
+    care.screened(staffed.store, session_id, **{"logistics.escort_confirmed": False})
+    before = now_of(staffed, session_id)
+    page = opened(java_script_enabled=script)
+    enter(page, staffed, session_id)
+    page.click("summary:has(#screen-title)")
+    assert page.is_checked('#amend input[name="logistics.escort_confirmed"][value="no"]')
+    assert page.is_checked('#amend input[name="arrival.oriented"][value="yes"]')
+    choose(page, "amend", "logistics.escort_confirmed", "yes")
+    # Meanwhile a colleague changes another answer.
+    nurse = desk(staffed.store, Role.NURSE, by="bea")
+    sessions.amend(nurse, session_id, {"arrival.acute_illness": True}, reason="coughs")
+    page.fill("#amend-reason", "daughter called")
+    press(page, "amend")
+    now = now_of(staffed, session_id)
+    assert dict(now.gate_facts) == dict(before.gate_facts) | {
+        "logistics.escort_confirmed": True,
+        "arrival.acute_illness": True,
+    }
+    assert now.screened_at == before.screened_at
+
+
 def test_two_people_see_each_others_entries(opened: Open, staffed: Served) -> None:
     session_id = running(staffed)
     nora, bea = opened(), opened()

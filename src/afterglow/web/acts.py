@@ -132,14 +132,25 @@ def _event(asked: Asked) -> None:
     )
 
 
-def _screen(asked: Asked) -> None:
+def as_typed(fact: Fact | None) -> str:
+    """An answer at screening as a form would hold it; empty where it is not known.
+
+    >>> as_typed(True), as_typed(6.5), as_typed(None)
+    ('yes', '6.5', '')
+    """
+    if fact is None or isinstance(fact, bool):
+        return {True: "yes", False: "no", None: ""}[fact]
+    return fact if isinstance(fact, str) else f"{fact:g}"
+
+
+def _answers(asked: Asked) -> dict[str, Fact | None]:
+    """The questions of screening as answered; what was asked today beside them goes into the chart."""
     session = sessions.read_session(replace(asked.desk, refresh=True, request_key=None), asked.session_id).shown.session
     facts: dict[str, Fact | None] = {}
     for _, group in questions(session.delivery):
         for each in group:
             name = each.name
             facts[name] = asked.typed.number(name, each.words) if each.number else asked.typed.yes_no(name)
-    known = {name: value for name, value in facts.items() if value is not None}
     done: dict[str, Fact | None] = {
         f"workup.{name.removeprefix('workup_')}.age_days": 0
         for name in asked.typed.fields
@@ -147,7 +158,21 @@ def _screen(asked: Asked) -> None:
     }
     if done:
         patients.note_facts(replace(asked.desk, request_key=None), session.patient_id, done)
+    return facts
+
+
+def _screen(asked: Asked) -> None:
+    known = {name: value for name, value in _answers(asked).items() if value is not None}
     sessions.screening(asked.desk, asked.session_id, known)
+
+
+def _amend(asked: Asked) -> None:
+    """Only what differs from what the form showed: the others, and what a colleague changed meanwhile, stay."""
+    shown = {name: value for name, _, value in (each.partition("=") for each in asked.typed.text("before").split())}
+    reason = asked.typed.needed("reason", "The reason")
+    changed = {name: fact for name, fact in _answers(asked).items() if as_typed(fact) != shown.get(name, "")}
+    if changed or not any(name.startswith("workup_w") for name in asked.typed.fields):
+        sessions.amend(asked.desk, asked.session_id, changed, reason=reason)
 
 
 def _medicines(asked: Asked) -> None:
@@ -441,6 +466,7 @@ def _acts() -> dict[str, SessionAct]:
         ("correct", _correct, "correct_reading", "sheet"),
         ("event", _event, "record_event", "events"),
         ("screen", _screen, "screen", "gates"),
+        ("amend", _amend, "amend_screening", "gates"),
         ("order", _order, "order", "dose"),
         ("countersign", _countersign, "countersign", "dose"),
         ("prepare", _prepare, "prepare", "dose"),

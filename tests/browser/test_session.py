@@ -385,6 +385,14 @@ def test_a_second_check_from_another_device(opened: Open, staffed: Served) -> No
     page = opened()
     enter(page, staffed, session_id, "bea")
     assert page.locator("#second_check-second_login").count() == 0
+    assert not re.search(r"\b(40|0\.8)\b[^.]*\b(mg|mL)\b", page.text_content("#dose"))  # it is computed blind
+    for field, value in (("amount_mg", "20"), ("volume_ml", "0.4"), ("concentration_mg_per_ml", "50")):
+        page.fill(f"#second_check-{field}", value)
+    press(page, "second_check")
+    told = page.text_content("#summary")
+    assert "Second check: the amount differs" in told
+    assert "Found 20 mg." in told
+    assert "40" not in told
     later(staffed, 10)  # the login is no fresh signature any more
     for field, value in (("amount_mg", "40"), ("volume_ml", "0.8"), ("concentration_mg_per_ml", "50")):
         page.fill(f"#second_check-{field}", value)
@@ -394,6 +402,21 @@ def test_a_second_check_from_another_device(opened: Open, staffed: Served) -> No
     with page.expect_navigation():
         page.click("button.action")
     assert now_of(staffed, session_id).second_check.by == "bea"
+    assert "40 mg" in page.text_content("#dose .amount")
+
+
+def test_who_prepared_a_dose_can_look_at_it_and_folds_it_away(opened: Open, staffed: Served) -> None:
+    session_id = booked(staffed)
+    store = staffed.store
+    sessions.check_in(desk(store, Role.NURSE), session_id)
+    sessions.order(desk(store, Role.PRESCRIBER), session_id, dose_mg_per_kg=0.5, infusion_min=40.0)
+    nora = desk(store, Role.NURSE, by="nora")
+    sessions.prepare(nora, session_id, weight_kg=80.0, concentration_mg_per_ml=50, diluted=True)
+    page = opened()
+    enter(page, staffed, session_id)
+    assert not page.is_visible("#dose .amount")  # the second person types on this screen, too
+    page.click("#dose summary:has-text('What you prepared')")
+    assert "40 mg" in page.text_content("#dose .amount")
 
 
 def test_a_stop_states_what_was_given_and_tells_the_difference(opened: Open, staffed: Served) -> None:

@@ -358,6 +358,34 @@ def test_a_late_answer_leaves_the_others_as_they_are(opened: Open, staffed: Serv
     assert now.screened_at == before.screened_at
 
 
+@pytest.mark.parametrize("script", [True, False])
+def test_a_double_tap_is_one_event_and_is_taken_back_with_a_reason(
+    opened: Open,
+    staffed: Served,
+    script: bool,  # noqa: FBT001
+) -> None:
+    session_id = running(staffed)
+    page = opened(java_script_enabled=script)
+    enter(page, staffed, session_id)
+    if script:
+        page.wait_for_selector("html[data-ready]")
+        page.dblclick('#event button[value="Nausea"]')
+        page.wait_for_selector("#event .fault-line:has-text('counts once')")
+    else:
+        for _ in range(2):
+            with page.expect_navigation():
+                page.click('#event button[value="Nausea"]')
+        assert "counts once" in page.text_content("#summary")
+    assert [each.term for each in now_of(staffed, session_id).adverse_events] == ["Nausea"]
+    page.goto(f"/sessions/{session_id}")
+    page.click("#told-events summary:has-text('Entered in error')")
+    page.fill("#told-events [name=reason]", "wrong patient")
+    with page.expect_navigation():
+        page.click("text=Take this event back")
+    assert now_of(staffed, session_id).adverse_events == ()
+    assert "entered in error" in page.text_content("#told-events del + *, #told-events li:has(del)")
+
+
 def test_two_people_see_each_others_entries(opened: Open, staffed: Served) -> None:
     session_id = running(staffed)
     nora, bea = opened(), opened()

@@ -122,7 +122,7 @@ def _draw(sheet: FlowSheet, canvas: Canvas) -> Drawing:
 
 
 def _moments(on: Sheet, bottom: float) -> Markup:
-    """Now, the next reading and the earliest leave, or when the patient left: lines through all lanes, named above them."""
+    """Now, the next reading, the earliest leave or when the patient left: lines through all lanes, named above."""
     sheet = on.sheet
     told = [
         (sheet.now_h, "Now", "ink", 1.6, None),

@@ -375,6 +375,11 @@ def _grade(asked: Asked) -> None:
     )
 
 
+def _void_event(asked: Asked) -> None:
+    event_id = asked.typed.needed("event_id", "The event")
+    room.take_event_back(asked.desk, asked.session_id, event_id, reason=asked.typed.needed("reason", "The reason"))
+
+
 def leave_points(typed: Typed) -> dict[str, bool | None]:
     """The points of the leave check as answered."""
     return {name: typed.yes_no(name) for name in LEAVING if name != "signed"} | {
@@ -485,6 +490,7 @@ def _acts() -> dict[str, SessionAct]:
         ("stop", _stop, "stop_dose", "main"),
         ("assess", _assess, "assess_emergency", "main"),
         ("grade", _grade, "grade_event", "events"),
+        ("void_event", _void_event, "void_event", "events"),
         ("leave", _leave, "clear_to_leave", "main"),
         ("walk_out", _walk_out, "walk_out", "main"),
         ("transfer", _transfer, "transfer", "main"),

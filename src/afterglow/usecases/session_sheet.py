@@ -46,8 +46,12 @@ from afterglow.clinic import (
     workup_items,
 )
 from afterglow.clinic.candidacy import EVERY_SESSION
+from afterglow.clinic.factbook import say_condition
 from afterglow.clinic.readings import check_values
-from afterglow.clinic.ruling import blocking_unknowns
+from afterglow.clinic.rulebook import Group, rules_of
+from afterglow.clinic.ruling import blocking_unknowns, condition_in, judge
+from afterglow.clinic.thresholds import alone
+from afterglow.predicates import Fact
 from afterglow.provenance import Guardrail
 from afterglow.render.chart import Chart as Picture
 from afterglow.render.flowsheet import flow_sheet_chart
@@ -89,6 +93,17 @@ _GATES: tuple[tuple[str, tuple[str, ...]], ...] = (
 _LATE = {"readings.spo2_overdue_min", "readings.vitals_age_min", "readings.vitals_overdue_min"}
 
 
+_FIELDS = {
+    "bp.systolic": "systolic_mmhg",
+    "bp.diastolic": "diastolic_mmhg",
+    "vitals.heart_rate": "heart_rate_per_min",
+    "vitals.spo2": "spo2_pct",
+    "vitals.respiratory_rate": "respiratory_rate_per_min",
+    "moaas.score": "moaas",
+}
+"""Values of a reading by the fact that the rules call them."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
     """One thing that must hold before the dose.
@@ -103,6 +118,24 @@ class Gate:
     state: GateState
     findings: tuple[Finding, ...] = ()
     says: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlainLimit:
+    """A limit that one value alone meets, as a device compares it while no server judges the rules.
+
+    Args:
+        field: of the reading, or the sign that is looked for.
+        op, value: as in the rule, under the session's policy, in the field's unit.
+        words: the limit for people.
+    """
+
+    rule: str
+    field: str
+    op: str
+    value: Fact
+    words: str
+    priority: Priority
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +155,7 @@ class SessionSheet:
         at: the server's time; version: what a change needs.
         whose: None once the patient is erased.
         to_answer: rules that are met, and reviews that stay unknown, as they wait for a prescriber's decision.
+        plain_limits: of the escalation rules, what one value alone meets, the most pressing first.
         leaving: every leave rule as the record alone answers it; what nobody looked at yet is unknown.
         waiting: a dose that is prepared and not checked by a second person.
         containers: those in stock that hold the drug.
@@ -145,6 +179,7 @@ class SessionSheet:
     escalations: tuple[Finding, ...]
     monitoring: tuple[Finding, ...]
     to_answer: tuple[Finding, ...]
+    plain_limits: tuple[PlainLimit, ...]
     leaving: tuple[Finding, ...]
     waiting: PreparedDose | None
     containers: tuple[Container, ...]
@@ -212,6 +247,7 @@ def read_sheet(work: Work, session_id: str, *, zone: str) -> SessionSheet:
         escalations=tuple(sorted(standing, key=_pressing)),
         monitoring=monitoring,
         to_answer=tuple(each for each in waits if (found_out or each.verdict is Verdict.HIT) and not _is_late(each)),
+        plain_limits=_plain_limits(session, policy),
         leaving=leaving,
         waiting=waiting.now if waiting is not None and waiting.state == "prepared" else None,
         containers=_containers(work, session),
@@ -298,6 +334,19 @@ def _gate(name: str, findings: tuple[Finding, ...], session: TreatmentSession) -
         missing = dict.fromkeys(each for finding in unknown for each in finding.settles)
         return Gate(name=name, state=GateState.UNKNOWN, findings=findings, says=f"not known: {', '.join(missing)}")
     return Gate(name=name, state=GateState.CLOSED, findings=findings)
+
+
+def _plain_limits(session: TreatmentSession, policy: SitePolicy) -> tuple[PlainLimit, ...]:
+    found = []
+    for of in rules_of(Group.ESCALATION, delivery=session.delivery):
+        asked = judge(of, {}, policy, delivery=session.delivery)
+        for each in alone(condition_in(of, policy)):
+            field = _FIELDS.get(each.fact, each.fact if each.fact.startswith(("symptoms.", "events.")) else None)
+            if field is not None and not isinstance(each.value, tuple):
+                words, level = say_condition(each), priority_of(asked)
+                limit = PlainLimit(rule=of.id, field=field, op=each.op, value=each.value, words=words, priority=level)
+                found.append((_pressing(asked), limit))
+    return tuple(limit for _, limit in sorted(found, key=lambda each: each[0]))
 
 
 def _pressing(finding: Finding) -> tuple[bool, int]:

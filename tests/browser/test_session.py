@@ -386,6 +386,37 @@ def test_a_double_tap_is_one_event_and_is_taken_back_with_a_reason(
     assert "entered in error" in page.text_content("#told-events del + *, #told-events li:has(del)")
 
 
+def test_a_closed_session_tells_what_was_signed(opened: Open, staffed: Served) -> None:
+    session_id = running(staffed)
+    care.left(staffed.store, session_id)
+    care.closed(staffed.store, session_id)
+    page = opened()
+    enter(page, staffed, session_id)
+    page.emulate_media(media="print")
+    left = page.locator("#left")
+    for words in ("Walks steadily", "Escort is here", "Driving ban understood"):
+        assert left.locator(f"tr:has-text('{words}') td").text_content() == "yes"
+    assert "10: " in left.locator("tr:has-text('Aldrete') td").text_content()
+    assert "Let go and signed by" in left.text_content()
+    gates = page.locator("#gates")
+    for words in ("C-SSRS", "Fasting", "Cover", "Staff and room"):
+        assert gates.locator(f"li:has-text('{words}')").count() == 1
+    answer = gates.locator("tr:has-text('Suicidal behaviour') td")
+    assert (answer.text_content(), answer.is_visible()) == ("no", True)
+    assert left.is_visible()
+
+
+def test_a_patient_who_walks_out_leaves_a_reason(opened: Open, staffed: Served) -> None:
+    session_id = running(staffed)
+    later(staffed, 40)
+    room.end_dose(desk(staffed.store, Role.NURSE), session_id, amounts_ug=(("v1", 40_000),))
+    room.left_unchecked(desk(staffed.store, Role.NURSE), session_id, reason="took the stairs")
+    page = opened()
+    enter(page, staffed, session_id)
+    assert "Left without the leave check" in page.text_content("#left h2")
+    assert "took the stairs" in page.text_content("#left")
+
+
 def test_two_people_see_each_others_entries(opened: Open, staffed: Served) -> None:
     session_id = running(staffed)
     nora, bea = opened(), opened()

@@ -19,6 +19,7 @@ from afterglow.clinic import (
     Finding,
     LabelStatus,
     LeaveCheck,
+    Leaving,
     MedicineList,
     PreparedDose,
     Priority,
@@ -26,6 +27,7 @@ from afterglow.clinic import (
     SessionState,
     Severity,
     SitePolicy,
+    Transitioned,
     TreatmentSession,
     Verdict,
     WorkupItem,
@@ -90,6 +92,8 @@ _GATES: tuple[tuple[str, tuple[str, ...]], ...] = (
 """Rules of arrival and dose by what a person would call them."""
 
 
+_BEFORE_DOSE = (Group.ARRIVAL, Group.PRE_DOSE, Group.ADMINISTRATION)
+_OF_CHART = ("treatment", "cover", "candidacy", "medicines")
 _LATE = {"readings.spo2_overdue_min", "readings.vitals_age_min", "readings.vitals_overdue_min"}
 
 
@@ -157,6 +161,9 @@ class SessionSheet:
         to_answer: rules that are met, and reviews that stay unknown, as they wait for a prescriber's decision.
         plain_limits: of the escalation rules, what one value alone meets, the most pressing first.
         leaving: every leave rule as the record alone answers it; what nobody looked at yet is unknown.
+        gates_met: names of the gates that were judged at the start of the dose, where each had to be closed.
+        leave_check: as it was found when the patient was let go; None before, and where there was none.
+        left_because: why the patient left without it.
         waiting: a dose that is prepared and not checked by a second person.
         containers: those in stock that hold the drug.
         guardrails: limits on a dose by this route.
@@ -181,6 +188,9 @@ class SessionSheet:
     to_answer: tuple[Finding, ...]
     plain_limits: tuple[PlainLimit, ...]
     leaving: tuple[Finding, ...]
+    gates_met: tuple[str, ...]
+    leave_check: LeaveCheck | None
+    left_because: str | None
     waiting: PreparedDose | None
     containers: tuple[Container, ...]
     medicines: MedicineList
@@ -249,6 +259,9 @@ def read_sheet(work: Work, session_id: str, *, zone: str) -> SessionSheet:
         to_answer=tuple(each for each in waits if (found_out or each.verdict is Verdict.HIT) and not _is_late(each)),
         plain_limits=_plain_limits(session, policy),
         leaving=leaving,
+        gates_met=_gates_met(session),
+        leave_check=_leave_check(work, session),
+        left_because=_left_because(work, session),
         waiting=waiting.now if waiting is not None and waiting.state == "prepared" else None,
         containers=_containers(work, session),
         medicines=MedicineList() if medicines is None else medicines.now,
@@ -369,6 +382,28 @@ def _leaving(work: Work, session: TreatmentSession, policy: SitePolicy) -> tuple
         return ()
     blank = LeaveCheck(session_id=session.id, checked_at=work.now, by=work.actor.person_id)
     return judge_leaving(session, blank, work.now, policy=policy)
+
+
+def _gates_met(session: TreatmentSession) -> tuple[str, ...]:
+    """Nothing starts a dose while one of them is open."""
+    if not session.runs:
+        return ()
+    asked = {each.id for each in rules_of(*_BEFORE_DOSE, delivery=session.delivery)}
+    return (*_OF_CHART, *(name for name, rules in _GATES if asked & set(rules)))
+
+
+def _leave_check(work: Work, session: TreatmentSession) -> LeaveCheck | None:
+    if session.left_how is not Leaving.CLEARED:
+        return None
+    found = work.standing(LeaveCheck, patient_id=session.patient_id, subject=session.id)
+    return found[-1].fact if found else None
+
+
+def _left_because(work: Work, session: TreatmentSession) -> str | None:
+    if session.left_how in {None, Leaving.CLEARED}:
+        return None
+    moves = work.standing(Transitioned, patient_id=session.patient_id, subject=session.id)
+    return next((e.fact.reason for e in reversed(moves) if e.fact.after == SessionState.LEFT), None)
 
 
 def _containers(work: Work, session: TreatmentSession) -> tuple[Container, ...]:

@@ -13,6 +13,7 @@ from tests.integration.desks import desk
 from tests.integration.stores import RunningClock
 
 from afterglow.clinic import Decision, Delivery, Role, SessionState
+from afterglow.predicates import Fact
 from afterglow.usecases import room, sessions
 from afterglow.usecases.today import read_today
 
@@ -337,7 +338,8 @@ def test_a_session_that_is_over_stands_still(opened: Open, staffed: Served) -> N
 def test_a_late_answer_leaves_the_others_as_they_are(opened: Open, staffed: Served, script: bool) -> None:  # noqa: FBT001
     session_id = booked(staffed)
     care.later(staffed.store, 240)
-    care.screened(staffed.store, session_id, **{"logistics.escort_confirmed": False})
+    late: dict[str, Fact | None] = {"logistics.escort_confirmed": False}
+    care.screened(staffed.store, session_id, Delivery.IV, **late)
     before = now_of(staffed, session_id)
     page = opened(java_script_enabled=script)
     enter(page, staffed, session_id)

@@ -140,7 +140,8 @@ def flow_sheet(
     shown = [*readings, *([] if draft is None else [draft])]
     doses = _doses(session, hours, hours(at))
     events = [FlowEvent(time_h=hours(each.started_at), label=each.term.lower()) for each in session.adverse_events]
-    told = [0.0, hours(at), *(each.time_h for each in (*shown, *events)), *(each.end_h for each in doses)]
+    told = [0.0, hours(at), *(each.time_h for each in shown), *(each.time_h for each in events)]
+    told += [each.end_h for each in doses]
     last = max(told) if over else max([*told, *([] if leave_at is None else [hours(leave_at)])])
     return FlowSheet(
         title=f"Session {session.number}",

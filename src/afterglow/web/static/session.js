@@ -77,6 +77,10 @@ function merge(fresh) {
     const mine = old.querySelector("[name=version]");
     if (version && mine && version.value !== mine.value) note(old);
   }
+  for (const old of board.querySelectorAll(".fault-line")) {
+    const form = fresh.querySelector(`#${CSS.escape(old.closest("form").id)}`);
+    form?.querySelector("button.action, button")?.before(old); // what was refused stays said
+  }
   const before = new Set([...board.querySelectorAll(".alarm.high h2")].map((each) => each.id));
   board.replaceChildren(...fresh.childNodes);
   keypad();
@@ -301,7 +305,8 @@ board.addEventListener("submit", async (event) => {
   if (told?.state === "written") await refresh();
 });
 
-function fail(form, reason, about) {
+function fail(sent, reason, about) {
+  const form = document.getElementById(sent.id) ?? sent; // it may have been replaced while the answer was under way
   form.querySelector(".fault-line")?.remove();
   for (const each of form.querySelectorAll("[aria-invalid]")) each.removeAttribute("aria-invalid");
   if (!reason) return;

@@ -20,7 +20,7 @@ from afterglow.usecases.titration import order_new_rate, set_new_rate
 from afterglow.usecases.work import Actor
 from afterglow.usecases.worklists import note_form_sent
 from afterglow.web.pages import DEVICE_COOKIE, clinic_of
-from afterglow.web.typed import Typed
+from afterglow.web.typed import Typed, as_typed
 from afterglow.web.words import LEAVING, READINGS, SEEN, questions
 
 _AHEAD = timedelta(seconds=10)  # a device's guess of the server's time is not better than that
@@ -130,17 +130,6 @@ def _event(asked: Asked) -> None:
         id=asked.typed.text("id") or None,
         tablet_at=asked.typed.moment("tablet_at"),
     )
-
-
-def as_typed(fact: Fact | None) -> str:
-    """An answer at screening as a form would hold it; empty where it is not known.
-
-    >>> as_typed(True), as_typed(6.5), as_typed(None)
-    ('yes', '6.5', '')
-    """
-    if fact is None or isinstance(fact, bool):
-        return {True: "yes", False: "no", None: ""}[fact]
-    return fact if isinstance(fact, str) else f"{fact:g}"
 
 
 def _answers(asked: Asked) -> dict[str, Fact | None]:

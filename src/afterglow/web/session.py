@@ -27,9 +27,9 @@ from afterglow.scales import instrument
 from afterglow.usecases.desk import CATALOGUE, Desk
 from afterglow.usecases.session_sheet import SessionSheet, read_sheet, try_reading
 from afterglow.usecases.work import SIGN_WITHIN
-from afterglow.web.acts import ACTS, Asked, as_typed, vitals_of
+from afterglow.web.acts import ACTS, Asked, vitals_of
 from afterglow.web.pages import PageRoute, clinic_of, desk_of, may, page, status_of
-from afterglow.web.typed import Typed, typed_of
+from afterglow.web.typed import Typed, as_typed, typed_of
 from afterglow.web.words import (
     GATES,
     LEAVE_RULES,

@@ -131,6 +131,8 @@ def test_who_was_treated_and_left_stands_in_the_chair_and_leads_to_the_session(o
     room.left_unchecked(nurse, session_id, reason="went")
     page = opened()
     log_in(page, served)
+    text = page.request.get("/diary/week.ics").text()
+    assert (text.count("STATUS:CONFIRMED"), text.count("STATUS:CANCELLED")) == (2, 0)
     page.goto("/diary/week")
     assert "Anna Berger" in page.text_content(".week")
     page.goto("/diary")

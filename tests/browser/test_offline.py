@@ -95,6 +95,34 @@ def test_entries_survive_a_reload_without_a_network_and_are_written_once(opened:
     assert "tablet_at" in told.detail
 
 
+def test_a_dangerous_set_is_warned_of_without_a_network(opened: Open, staffed: Served) -> None:
+    session_id = running(staffed)
+    page = opened()
+    enter(page, staffed, session_id)
+    ready(page)
+    page.context.set_offline(True)
+    for name, value in (("systolic_mmhg", "190"), ("diastolic_mmhg", "110"), ("spo2_pct", "92")):
+        page.fill(f"#reading-{name}", value)
+    page.wait_for_selector("#draft .draft:has-text('meets S041')")
+    assert page.locator("#draft .draft").count() == 1  # 92 % is not below 92 %
+    page.fill("#reading-spo2_pct", "80")
+    page.wait_for_selector("#draft .draft.high:has-text('meets S045')")
+    assert "other rules are not judged" in page.text_content("#draft")
+    page.click("#reading button.action")
+    page.wait_for_selector("#offline .draft.high:has-text('meets S045')")
+    assert "meets S045" in page.text_content("#met")
+    assert "Rules are not judged" in page.text_content("#offline")
+    assert "kept on this tablet" in page.text_content("[data-last-reading]")
+    assert page.text_content("[data-last-reading] .time").strip() == "0:00"
+    assert page.locator("#sheet .draft-marks[data-lane=pressure] path").count() >= 2  # its diastolic, in both widths
+    page.reload()
+    page.wait_for_selector("#offline .draft.high:has-text('meets S045')")
+    assert "kept on this tablet" in page.text_content("[data-last-reading]")
+    page.context.set_offline(False)
+    page.wait_for_selector(".alarm.high:has-text('meets S045')", timeout=30000)
+    assert "kept on this tablet" not in page.text_content("[data-last-reading]")
+
+
 def test_an_entry_whose_answer_was_lost_is_not_written_twice(opened: Open, staffed: Served) -> None:
     session_id = running(staffed)
     page = opened()

@@ -13,6 +13,7 @@ from tests.integration.desks import desk
 from tests.integration.stores import RunningClock
 
 from afterglow.clinic import Decision, Delivery, Role, SessionState
+from afterglow.predicates import Fact
 from afterglow.usecases import room, sessions
 from afterglow.usecases.today import read_today
 
@@ -298,6 +299,126 @@ def test_rules_show_while_one_types_and_nothing_is_kept(opened: Open, staffed: S
     assert len(now_of(staffed, session_id).readings) == before
 
 
+def test_a_tablet_keeps_its_keypad(opened: Open, staffed: Served) -> None:
+    session_id = running(staffed)
+    page = opened(has_touch=True, is_mobile=True, viewport={"width": 820, "height": 1180})
+    enter(page, staffed, session_id)
+    page.wait_for_selector("html[data-ready]")
+    for systolic in (131, 135):
+        room.read_vitals(desk(staffed.store, Role.NURSE, by="bea"), session_id, care.quiet(systolic_mmhg=systolic))
+        page.wait_for_selector(f"#sheet td:has-text('{systolic}/78')", state="attached")  # the form was replaced
+        assert page.locator(".keypad").count() == 1
+        assert page.get_attribute("#reading-systolic_mmhg", "inputmode") == "none"
+    for key in ("1", "2", "8", "Next", "7", "7"):
+        page.tap(f".keypad button:text-is('{key}')")
+    assert (page.input_value("#reading-systolic_mmhg"), page.input_value("#reading-diastolic_mmhg")) == ("128", "77")
+    page.tap(".keypad button:text-is('Clear')")
+    assert page.input_value("#reading-diastolic_mmhg") == ""
+
+
+def test_a_session_that_is_over_stands_still(opened: Open, staffed: Served) -> None:
+    session_id = running(staffed)
+    care.left(staffed.store, session_id)
+    left_at = now_of(staffed, session_id).left_at
+    page = opened()
+    seen = []
+    for minutes in (7, 45):
+        later(staffed, minutes)
+        enter(page, staffed, session_id)
+        assert "Anna Berger" in page.text_content("h1")
+        seen.append(page.locator(".clock .time").all_text_contents())
+        assert page.locator(".finding").count() == 0  # no next set is overdue: nobody watches any more
+        lines = page.locator("#sheet svg text").all_text_contents()
+        assert f"Left {left_at + timedelta(hours=1):%H:%M}" in lines
+        assert not any(each.startswith("Leave ") for each in lines)
+    assert seen[0] == seen[1]
+
+
+@pytest.mark.parametrize("script", [True, False])
+def test_a_late_answer_leaves_the_others_as_they_are(opened: Open, staffed: Served, script: bool) -> None:  # noqa: FBT001
+    session_id = booked(staffed)
+    care.later(staffed.store, 240)
+    late: dict[str, Fact | None] = {"logistics.escort_confirmed": False}
+    care.screened(staffed.store, session_id, Delivery.IV, **late)
+    before = now_of(staffed, session_id)
+    page = opened(java_script_enabled=script)
+    enter(page, staffed, session_id)
+    page.click("summary:has(#screen-title)")
+    assert page.is_checked('#amend input[name="logistics.escort_confirmed"][value="no"]')
+    assert page.is_checked('#amend input[name="arrival.oriented"][value="yes"]')
+    choose(page, "amend", "logistics.escort_confirmed", "yes")
+    # Meanwhile a colleague changes another answer.
+    nurse = desk(staffed.store, Role.NURSE, by="bea")
+    sessions.amend(nurse, session_id, {"arrival.acute_illness": True}, reason="coughs")
+    page.fill("#amend-reason", "daughter called")
+    press(page, "amend")
+    now = now_of(staffed, session_id)
+    assert dict(now.gate_facts) == dict(before.gate_facts) | {
+        "logistics.escort_confirmed": True,
+        "arrival.acute_illness": True,
+    }
+    assert now.screened_at == before.screened_at
+
+
+@pytest.mark.parametrize("script", [True, False])
+def test_a_double_tap_is_one_event_and_is_taken_back_with_a_reason(
+    opened: Open,
+    staffed: Served,
+    script: bool,  # noqa: FBT001
+) -> None:
+    session_id = running(staffed)
+    page = opened(java_script_enabled=script)
+    enter(page, staffed, session_id)
+    if script:
+        page.wait_for_selector("html[data-ready]")
+        page.dblclick('#event button[value="Nausea"]')
+        page.wait_for_selector("#event .fault-line:has-text('counts once')")
+    else:
+        for _ in range(2):
+            with page.expect_navigation():
+                page.click('#event button[value="Nausea"]')
+        assert "counts once" in page.text_content("#summary")
+    assert [each.term for each in now_of(staffed, session_id).adverse_events] == ["Nausea"]
+    page.goto(f"/sessions/{session_id}")
+    page.click("#told-events summary:has-text('Entered in error')")
+    page.fill("#told-events [name=reason]", "wrong patient")
+    with page.expect_navigation():
+        page.click("text=Take this event back")
+    assert now_of(staffed, session_id).adverse_events == ()
+    assert "entered in error" in page.text_content("#told-events del + *, #told-events li:has(del)")
+
+
+def test_a_closed_session_tells_what_was_signed(opened: Open, staffed: Served) -> None:
+    session_id = running(staffed)
+    care.left(staffed.store, session_id)
+    care.closed(staffed.store, session_id)
+    page = opened()
+    enter(page, staffed, session_id)
+    page.emulate_media(media="print")
+    left = page.locator("#left")
+    for words in ("Walks steadily", "Escort is here", "Driving ban understood"):
+        assert left.locator(f"tr:has-text('{words}') td").text_content() == "yes"
+    assert "10: " in left.locator("tr:has-text('Aldrete') td").text_content()
+    assert "Let go and signed by" in left.text_content()
+    gates = page.locator("#gates")
+    for words in ("C-SSRS", "Fasting", "Cover", "Staff and room"):
+        assert gates.locator(f"li:has-text('{words}')").count() == 1
+    answer = gates.locator("tr:has-text('Suicidal behaviour') td")
+    assert (answer.text_content(), answer.is_visible()) == ("no", True)
+    assert left.is_visible()
+
+
+def test_a_patient_who_walks_out_leaves_a_reason(opened: Open, staffed: Served) -> None:
+    session_id = running(staffed)
+    later(staffed, 40)
+    room.end_dose(desk(staffed.store, Role.NURSE), session_id, amounts_ug=(("v1", 40_000),))
+    room.left_unchecked(desk(staffed.store, Role.NURSE), session_id, reason="took the stairs")
+    page = opened()
+    enter(page, staffed, session_id)
+    assert "Left without the leave check" in page.text_content("#left h2")
+    assert "took the stairs" in page.text_content("#left")
+
+
 def test_two_people_see_each_others_entries(opened: Open, staffed: Served) -> None:
     session_id = running(staffed)
     nora, bea = opened(), opened()
@@ -325,6 +446,14 @@ def test_a_second_check_from_another_device(opened: Open, staffed: Served) -> No
     page = opened()
     enter(page, staffed, session_id, "bea")
     assert page.locator("#second_check-second_login").count() == 0
+    assert not re.search(r"\b(40|0\.8)\b[^.]*\b(mg|mL)\b", page.text_content("#dose"))  # it is computed blind
+    for field, value in (("amount_mg", "20"), ("volume_ml", "0.4"), ("concentration_mg_per_ml", "50")):
+        page.fill(f"#second_check-{field}", value)
+    press(page, "second_check")
+    told = page.text_content("#summary")
+    assert "Second check: the amount differs" in told
+    assert "Found 20 mg." in told
+    assert "40" not in told
     later(staffed, 10)  # the login is no fresh signature any more
     for field, value in (("amount_mg", "40"), ("volume_ml", "0.8"), ("concentration_mg_per_ml", "50")):
         page.fill(f"#second_check-{field}", value)
@@ -334,6 +463,21 @@ def test_a_second_check_from_another_device(opened: Open, staffed: Served) -> No
     with page.expect_navigation():
         page.click("button.action")
     assert now_of(staffed, session_id).second_check.by == "bea"
+    assert "40 mg" in page.text_content("#dose .amount")
+
+
+def test_who_prepared_a_dose_can_look_at_it_and_folds_it_away(opened: Open, staffed: Served) -> None:
+    session_id = booked(staffed)
+    store = staffed.store
+    sessions.check_in(desk(store, Role.NURSE), session_id)
+    sessions.order(desk(store, Role.PRESCRIBER), session_id, dose_mg_per_kg=0.5, infusion_min=40.0)
+    nora = desk(store, Role.NURSE, by="nora")
+    sessions.prepare(nora, session_id, weight_kg=80.0, concentration_mg_per_ml=50, diluted=True)
+    page = opened()
+    enter(page, staffed, session_id)
+    assert not page.is_visible("#dose .amount")  # the second person types on this screen, too
+    page.click("#dose summary:has-text('What you prepared')")
+    assert "40 mg" in page.text_content("#dose .amount")
 
 
 def test_a_stop_states_what_was_given_and_tells_the_difference(opened: Open, staffed: Served) -> None:

@@ -208,6 +208,7 @@ TABLE = (
     ("sessions.take_drug", "PN", WRITES),
     ("sessions.transfer", "PN", WRITES),
     ("sessions.try_reading", "PN", READS),
+    ("sessions.void_event", "PNT", WRITES),
     ("sessions.walk_out", "PN", WRITES),
     ("sessions.waste", "PN", SIGNS),
     ("today.read", "CPNTD", READS),

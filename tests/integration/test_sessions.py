@@ -340,6 +340,29 @@ def test_events_are_graded_before_a_session_closes(north: Store, session: str) -
     assert state(north, session) is SessionState.CLOSED
 
 
+def test_an_event_tapped_twice_is_one_and_can_be_taken_back(north: Store, session: str) -> None:
+    dosing(north, session)
+    nurse = desk(north, NURSE)
+    first = room.note_event(nurse, session, term="Nausea").also[0]
+    with pytest.raises(Conflict, match="counts once"):
+        room.note_event(nurse, session, term="Nausea")
+    room.note_event(nurse, session, term="Dizziness")
+    room.note_event(desk(north, NURSE, by="nurse-2"), session, term="Nausea")  # two people saw it
+    later(north, 1)
+    again = room.note_event(nurse, session, term="Nausea").also[0]  # a minute later it is another
+    with pytest.raises(MissingValue):
+        room.take_event_back(nurse, session, again, reason="")
+    room.take_event_back(nurse, session, again, reason="wrong button")
+    with pytest.raises(NotFound):
+        room.take_event_back(nurse, session, again, reason="wrong button")
+    held = sessions.read_session(nurse, session).shown.session
+    assert [each.term for each in held.adverse_events] == ["Nausea", "Dizziness", "Nausea"]
+    assert [(each.id, each.reason) for each in held.voided_events] == [(again, "wrong button")]
+    with pytest.raises(Conflict, match="id was recorded"):
+        room.note_event(nurse, session, term="Nausea", id=again, started_at=now(north))
+    assert first in {each.id for each in held.adverse_events}
+
+
 def test_a_sealed_vial_goes_back(north: Store, session: str) -> None:
     vial(north, "v2", amount_ug=50_000)
     screened(north, session)

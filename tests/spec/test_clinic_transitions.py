@@ -10,7 +10,7 @@ from afterglow.errors import MissingValue, NotPermitted, WrongState
 
 # State -> event -> state after it; "=" stays, "<" goes back where it was.
 RATE = ("order_rate", "set_rate", "countersign_order")
-READ = ("enter_reading", "correct_reading", "record_event")
+READ = ("enter_reading", "correct_reading", "record_event", "void_event")
 IN_USE = {
     "draw": "opened",
     "draw_all": "spent",
@@ -84,7 +84,7 @@ TABLES: dict[StateTable, dict[str, dict[str, str]]] = {
             "close": "closed",
             **dict.fromkeys((*READ, "answer_finding", "account_drug", "grade_event", "sign_note"), "="),
         },
-        "closed": dict.fromkeys(("correct_reading", "record_event", "grade_event"), "="),
+        "closed": dict.fromkeys(("correct_reading", "record_event", "void_event", "grade_event"), "="),
         "cancelled": {},
         "missed": {"undo_miss": "booked"},
     },
@@ -130,6 +130,7 @@ WITH_REASON = {
             "transfer",
         ),
         *("correct_reading", "answer_finding", "assess_emergency", "account_drug", "order_rate"),
+        "void_event",
     },
     "container": {"put_back", "put_back_all", "waste", "waste_drawn", "explain", "explain_empty"},
     "booking": {"move", "cancel", "no_show", "undo_no_show", "stay"},

@@ -45,7 +45,7 @@ _PUBLIC = {
         "judge_monitoring monitoring_facts phase",
         "titration": "judge_rate order_rate rates_of set_rate",
         "gates": "Chart chart_facts chart_gates check_gates judge_gates treatment_week",
-        "closing": "close form_due_at give_back grade_event record_event sign_note waste",
+        "closing": "close form_due_at give_back grade_event record_event sign_note void_event waste",
         "screening": "amend_screening answer_finding arrive attach_dose back_to_screen cancel countersign_order go "
         "order_dose screen undo_miss",
         "giving": "give_device hold next_device_at ran_minutes resume start_dose take_drug",
@@ -103,8 +103,8 @@ __all__ = [
     "rules_of", "screen", "sessions_in_induction", "set_plan", "set_rate", "setting", "sign_note",
     "sign_policy", "sign_second", "sources", "staging", "standing_readings", "start_dose", "stop", "take_drug",
     "transfer", "treatment_week", "unclassified", "undo_miss", "undo_no_show", "units_left", "use_unit",
-    "visit_stages", "walk_out", "walk_out_alert", "waste", "waste_drawn", "waste_rest", "withdraw_consent",
-    "workup_items",
+    "visit_stages", "void_event", "walk_out", "walk_out_alert", "waste", "waste_drawn", "waste_rest",
+    "withdraw_consent", "workup_items",
 ]
 
 if TYPE_CHECKING:
@@ -156,6 +156,7 @@ if TYPE_CHECKING:
         grade_event,
         record_event,
         sign_note,
+        void_event,
         waste,
     )
     from afterglow.clinic.consent import (

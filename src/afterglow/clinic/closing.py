@@ -21,6 +21,8 @@ from afterglow.clinic.session import (
 )
 from afterglow.errors import Conflict, GateClosed, NotFound, OutOfRange, Unbalanced, WrongOrder, echo
 
+_ONE_TAP = timedelta(seconds=10)  # Assumption: the same event by the same person within it was tapped twice
+
 
 def waste(
     session: TreatmentSession,
@@ -75,8 +77,8 @@ def give_back(
 def record_event(session: TreatmentSession, event: AdverseEvent, act: Act) -> Outcome[TreatmentSession]:
     """An adverse event, graded or not yet; also when it is told after the session was closed.
 
-    Raises: WrongState, NotPermitted; Conflict for an id used already or another person; OutOfRange for a grade that
-        does not exist; WrongOrder for times that run backwards.
+    Raises: WrongState, NotPermitted; Conflict for an id used already, another person, or the same event of seconds
+        before; OutOfRange for a grade that does not exist; WrongOrder for times that run backwards.
 
     >>> from afterglow.clinic.examples import at, injected, nurse
     >>> event = AdverseEvent(id="e1", term="Nausea", started_at=at(10), by="nurse1")
@@ -84,12 +86,21 @@ def record_event(session: TreatmentSession, event: AdverseEvent, act: Act) -> Ou
     1
     """
     admit(session, "record_event", act)
-    if event.id in {each.id for each in session.adverse_events}:
+    if event.id in {each.id for each in (*session.adverse_events, *session.voided_events)}:
         raise Conflict("An event with this id was recorded already", observed=echo(event.id))
-    if login(event.by) != act.by or event.graded_by is not None:
+    if login(event.by) != act.by or event.graded_by is not None or event.voided_by is not None:
         raise Conflict("Who records an event is the act's", next_step="Take the login from the act")
     _check_grade(event.grade)
     _check_event_times(event, act)
+    for each in session.adverse_events:
+        same = (each.term, each.intervention, each.by) == (event.term, event.intervention, event.by)
+        if same and abs(event.started_at - each.started_at) < _ONE_TAP:
+            raise Conflict(
+                "This event was recorded seconds before and counts once",
+                allowed=f"the same event again after {_ONE_TAP.seconds} s",
+                next_step="If it happened twice, record it again then",
+                about="term",
+            )
     return step(session, "record_event", act, written=(event,), adverse_events=(*session.adverse_events, event))
 
 
@@ -124,6 +135,28 @@ def grade_event(
             _check_event_times(graded, act)
             events = tuple(graded if e.id == event_id else e for e in session.adverse_events)
             return step(session, "grade_event", act, written=(graded,), adverse_events=events)
+    raise NotFound("No event of this session has this id", observed=echo(event_id))
+
+
+def void_event(session: TreatmentSession, event_id: str, act: Act) -> Outcome[TreatmentSession]:
+    """An event that was entered in error, with the reason; it is kept and stands for nothing.
+
+    Raises: WrongState, NotPermitted, MissingValue, NotFound.
+
+    >>> from afterglow.clinic.examples import at, injected, nurse
+    >>> event = AdverseEvent(id="e1", term="Nausea", started_at=at(10), by="nurse1")
+    >>> session = record_event(injected(), event, nurse(12)).now
+    >>> now = void_event(session, "e1", nurse(13, reason="tapped by mistake")).now
+    >>> now.adverse_events, now.voided_events[0].voided_by
+    ((), 'nurse1')
+    """
+    admit(session, "void_event", act)
+    for each in session.adverse_events:
+        if each.id == event_id:
+            voided = replace(each, voided_by=act.by, reason=act.check_reason(what="An event entered in error"))
+            kept = tuple(e for e in session.adverse_events if e.id != event_id)
+            gone = (*session.voided_events, voided)
+            return step(session, "void_event", act, written=(voided,), adverse_events=kept, voided_events=gone)
     raise NotFound("No event of this session has this id", observed=echo(event_id))
 
 

@@ -411,19 +411,19 @@ def check_second(prepared: PreparedDose | None, check: SecondCheck | None, polic
 def _check_same(prepared: PreparedDose, check: SecondCheck, policy: SitePolicy) -> None:
     tolerance = policy.number("dosing.second_check_tolerance_pct") / 100.0
     compared = (
-        ("the amount", "micrograms", prepared.amount_ug, check.amount_ug),
-        ("the volume", "microlitres", prepared.volume_ul, check.volume_ul),
-        ("the concentration", "mg/mL", prepared.concentration_ug_per_ul, check.concentration_ug_per_ul),
+        ("the amount", "mg", _UG_PER_MG, prepared.amount_ug, check.amount_ug),
+        ("the volume", "mL", _UG_PER_MG, prepared.volume_ul, check.volume_ul),
+        ("the concentration", "mg/mL", 1, prepared.concentration_ug_per_ul, check.concentration_ug_per_ul),
     )
-    for what, unit, first, second in compared:
+    for what, unit, scale, first, second in compared:
         allowed = 0.0 if what == "the concentration" else tolerance * (first or 0)
         same = (first is None) == (second is None) and abs((first or 0) - (second or 0)) <= allowed
-        if not same:  # a number that is none (NaN) is not the same either
+        if not same:  # a number that is none (NaN) is not the same either; what the first found is not told
             raise GateClosed(
                 f"Second check: {what} differs",
                 rule="second_check",
-                observed=f"{first} and {second} {unit}",
-                allowed=f"within {100 * tolerance:g} %" if allowed else "the same",
+                observed="none" if second is None else f"{second / scale:g} {unit}",
+                allowed="what was prepared" + (f", within {100 * tolerance:g} %" if allowed else ""),
                 next_step="Both compute again from order, weight and vial",
             )
 

@@ -75,7 +75,7 @@ def due_readings(session: TreatmentSession, at: datetime, *, policy: SitePolicy)
     ['missed', 'overdue', 'upcoming']
     """
     check_utc(at, what="The time of a clock")
-    start = first_dose_at(session)
+    start, at = first_dose_at(session), _while_here(session, at)
     if start is None:
         return ()
     if is_infusion(session):
@@ -98,7 +98,7 @@ def monitoring_facts(session: TreatmentSession, at: datetime, *, policy: SitePol
     5.0
     """
     check_utc(at, what="The time of a check")
-    start = first_dose_at(session)
+    start, at = first_dose_at(session), _while_here(session, at)
     if start is None:
         return {}
     since = minutes_between(start, at)
@@ -130,7 +130,7 @@ def monitoring_facts(session: TreatmentSession, at: datetime, *, policy: SitePol
 
 
 def judge_monitoring(session: TreatmentSession, at: datetime, *, policy: SitePolicy) -> tuple[Finding, ...]:
-    """Every monitoring rule at a time: what is late, what a set lacks.
+    """Every monitoring rule at a time: what is late, what a set lacks; none once the patient has left.
 
     >>> from datetime import UTC
     >>> from afterglow.clinic.policy import demo_policy
@@ -144,6 +144,8 @@ def judge_monitoring(session: TreatmentSession, at: datetime, *, policy: SitePol
     >>> [each.rule for each in found if each.verdict == "hit"]  # the sets at 0 and 15 min
     ['S034', 'S037']
     """
+    if session.left_at is not None:
+        return ()
     rules = rules_of(Group.MONITORING, delivery=session.delivery)
     return judge_all(rules, monitoring_facts(session, at, policy=policy), policy, delivery=session.delivery)
 
@@ -233,7 +235,7 @@ def earliest_leave(session: TreatmentSession, *, policy: SitePolicy) -> datetime
 
 
 def clocks(session: TreatmentSession, at: datetime, *, policy: SitePolicy) -> Clocks:
-    """What stands on the room's screen at a time.
+    """What stands on the room's screen at a time; the clocks stop when the patient leaves, and nothing is due then.
 
     >>> from datetime import UTC
     >>> from afterglow.clinic.policy import demo_policy
@@ -247,7 +249,7 @@ def clocks(session: TreatmentSession, at: datetime, *, policy: SitePolicy) -> Cl
     20.0
     """
     check_utc(at, what="The time of a clock")
-    start = first_dose_at(session)
+    start, at = first_dose_at(session), _while_here(session, at)
     standing = standing_readings(session.readings)
     open_now = (DueState.OVERDUE, DueState.DUE, DueState.UPCOMING)
     due = [each for each in due_readings(session, at, policy=policy) if each.state in open_now]
@@ -257,7 +259,7 @@ def clocks(session: TreatmentSession, at: datetime, *, policy: SitePolicy) -> Cl
         since_dose_end_min=None if session.dose_ended_at is None else minutes_between(session.dose_ended_at, at),
         phase=phase(session, at, policy),
         earliest_leave_at=earliest_leave(session, policy=policy),
-        next_reading=due[0] if due else None,
+        next_reading=due[0] if due and session.left_at is None else None,
     )
 
 
@@ -289,6 +291,11 @@ def is_falling(session: TreatmentSession) -> bool | None:
     below_peak = last_s < max(s for s, _ in pairs)
     at_base = base is not None and last_s <= (base.systolic_mmhg or 0) and last_d <= (base.diastolic_mmhg or 0)
     return at_base or (not_rising and below_peak)
+
+
+def _while_here(session: TreatmentSession, at: datetime) -> datetime:
+    """A time, or when the patient left if that was before it: nobody watches from then on."""
+    return at if session.left_at is None else min(at, session.left_at)
 
 
 def _scheduled(session: TreatmentSession, start: datetime, at: datetime, policy: SitePolicy) -> Iterator[DueReading]:

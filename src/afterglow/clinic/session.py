@@ -146,6 +146,7 @@ SESSION = StateTable(
         Row(states=(_C, _D, _H), event="take_drug", to=None, roles=_ROOM, guard="drug and strength are the dose's"),
         Row(states=(_C, _S, _D, _H, _O, _L), event="account_drug", to=None, roles=_ROOM, reason=True),
         Row(states=(*_HERE, _END), event="record_event", to=None, roles=(*_ROOM, Role.THERAPIST)),
+        Row(states=(*_HERE, _END), event="void_event", to=None, roles=(*_ROOM, Role.THERAPIST), reason=True),
         Row(states=(_O, _L, _END), event="grade_event", to=None, roles=_ROOM, guard="a lower grade needs a reason"),
         Row(states=(_L,), event="sign_note", to=None, roles=_ROOM),
     ),
@@ -214,7 +215,8 @@ class AdverseEvent:
 
     Args:
         by: who recorded it; graded_by, graded_at: who graded it last, and when.
-        reason: why a grade was lowered.
+        reason: why a grade was lowered, or why it was entered in error.
+        voided_by: who said that it was entered in error; None while it stands.
     """
 
     id: str
@@ -228,6 +230,7 @@ class AdverseEvent:
     graded_by: str | None = None
     graded_at: datetime | None = None
     reason: str | None = None
+    voided_by: str | None = None
 
 
 @typed
@@ -310,6 +313,7 @@ class TreatmentSession:
         drug_uses: every movement of drug in this session.
         runs: stretches in which the dose was being given.
         gap: how the dose ended otherwise than ordered; None where it did not.
+        adverse_events: those that stand; voided_events: those entered in error, kept for the record.
         left_how: how the patient left; None before.
         rems_due_at: when the monitoring form is due, from the first device on; None unless esketamine was given.
     """
@@ -340,6 +344,7 @@ class TreatmentSession:
     runs: tuple[InfusionRun, ...] = ()
     readings: tuple[Reading, ...] = ()
     adverse_events: tuple[AdverseEvent, ...] = ()
+    voided_events: tuple[AdverseEvent, ...] = ()
     dose_ended_at: datetime | None = None
     complete: bool | None = None
     gap: DoseGap | None = None

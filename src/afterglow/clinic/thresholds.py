@@ -54,6 +54,20 @@ def comparisons(condition: Condition) -> Iterator[Comparison]:
             yield from comparisons(part)
 
 
+def alone(condition: Condition) -> Iterator[Comparison]:
+    """The comparisons of which each by itself meets a condition; none where several must hold together.
+
+    >>> from afterglow.clinic.rulebook import rule
+    >>> [c.fact for c in alone(rule("S041").when)], list(alone(rule("S042").when))
+    (['bp.systolic', 'bp.diastolic'], [])
+    """
+    if isinstance(condition, Comparison):
+        yield condition
+    elif condition.how != "all":
+        for part in condition.parts:
+            yield from alone(part)
+
+
 def with_values(condition: Condition, settings: tuple[Setting, ...], values: Mapping[str, SettingValue]) -> Condition:
     """The condition with each site-set threshold in the place of its default.
 

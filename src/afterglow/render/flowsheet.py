@@ -122,12 +122,12 @@ def _draw(sheet: FlowSheet, canvas: Canvas) -> Drawing:
 
 
 def _moments(on: Sheet, bottom: float) -> Markup:
-    """Now, the next reading and the earliest leave: lines through all lanes, named above them."""
+    """Now, the next reading, the earliest leave or when the patient left: lines through all lanes, named above."""
     sheet = on.sheet
     told = [
         (sheet.now_h, "Now", "ink", 1.6, None),
         (sheet.next_reading_h, "Next", "ink2", 1.2, "2 3"),
-        (sheet.leave_h, "Leave", "ink3", 1.0, None),
+        (sheet.leave_h, "Leave" if sheet.now_h is not None else "Left", "ink3", 1.0, None),
     ]
     shown = [
         (at_h, f"{name} {sheet.clock.clock(at_h)}", tone, width, dash)

@@ -270,6 +270,7 @@ def _scale(on: Sheet, lane: Lane, values: Scale) -> Markup:
         class_="draft-marks",
         data_lane=lane,
         data_now=on.times(on.sheet.now_h),
+        data_hour=on.times(on.sheet.now_h + 1.0) - on.times(on.sheet.now_h),
         data_low=values.low,
         data_high=values.high,
         data_top=values.end_px,

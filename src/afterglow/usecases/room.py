@@ -40,6 +40,7 @@ from afterglow.clinic import (
     take_drug,
     transfer,
     use_unit,
+    void_event,
     walk_out,
     walk_out_alert,
     waste,
@@ -248,7 +249,7 @@ def note_event(
 ) -> Written:
     """An adverse event, to be graded before the session closes; `tablet_at` as in `read_vitals`.
 
-    Raises: WrongState; Conflict for an id used already.
+    Raises: WrongState; Conflict for an id used already, and for the same event of seconds before.
     """
     loaded = work.load(TreatmentSession, session_id)
     _tell_tablet(work, tablet_at)
@@ -280,6 +281,16 @@ def grade(
     loaded = work.load(TreatmentSession, session_id)
     outcome = grade_event(loaded.now, event_id, work.act(reason), grade=grade, serious=serious, ended_at=ended_at)
     return keep_session(work, loaded, outcome)
+
+
+@use_case("sessions.void_event", roles=roles_of(SESSION, "void_event"))
+def take_event_back(work: Work, session_id: str, event_id: str, *, reason: str) -> Written:
+    """An event that was entered in error; it is kept with the reason and stands for nothing.
+
+    Raises: NotFound, MissingValue, WrongState.
+    """
+    loaded = work.load(TreatmentSession, session_id)
+    return keep_session(work, loaded, void_event(loaded.now, event_id, work.act(reason)))
 
 
 @use_case("sessions.clear_to_leave", roles=roles_of(SESSION, "clear_to_leave"))

@@ -125,6 +125,8 @@ def flow_sheet(
         outlook: what the model expects; None draws no band.
         draft: what is typed but not saved yet.
     """
+    over = session.left_at is not None
+    at = at if session.left_at is None else min(at, session.left_at)
     origin_at = _origin(session, at)
     clock = Calendar(origin_at=origin_at, zone=zone)
 
@@ -132,13 +134,14 @@ def flow_sheet(
         return (when - origin_at) / timedelta(hours=1)
 
     due = due_readings(session, at, policy=policy)
-    leave_at = earliest_leave(session, policy=policy)
-    over = session.left_at is not None
+    leave_at = session.left_at or earliest_leave(session, policy=policy)
     coming = [each.due_at for each in due if each.state in {DueState.UPCOMING, DueState.DUE, DueState.OVERDUE}]
     readings = [_flow_reading(each, hours(each.taken_at)) for each in standing_readings(session.readings)]
     shown = [*readings, *([] if draft is None else [draft])]
     doses = _doses(session, hours, hours(at))
-    told = [0.0, hours(at), *(each.time_h for each in shown), *(each.end_h for each in doses)]
+    events = [FlowEvent(time_h=hours(each.started_at), label=each.term.lower()) for each in session.adverse_events]
+    told = [0.0, hours(at), *(each.time_h for each in shown), *(each.time_h for each in events)]
+    told += [each.end_h for each in doses]
     last = max(told) if over else max([*told, *([] if leave_at is None else [hours(leave_at)])])
     return FlowSheet(
         title=f"Session {session.number}",
@@ -150,9 +153,7 @@ def flow_sheet(
         leave_h=None if leave_at is None else hours(leave_at),
         readings=tuple(shown),
         doses=doses,
-        events=tuple(
-            FlowEvent(time_h=hours(each.started_at), label=each.term.lower()) for each in session.adverse_events
-        ),
+        events=tuple(events),
         limits=_site_limits(policy),
         predicted=None if outlook is None else _predicted(session, outlook),
         missed_h=tuple(hours(each.due_at) for each in due if each.state is DueState.MISSED),

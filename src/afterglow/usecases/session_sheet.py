@@ -19,6 +19,7 @@ from afterglow.clinic import (
     Finding,
     LabelStatus,
     LeaveCheck,
+    Leaving,
     MedicineList,
     PreparedDose,
     Priority,
@@ -26,6 +27,7 @@ from afterglow.clinic import (
     SessionState,
     Severity,
     SitePolicy,
+    Transitioned,
     TreatmentSession,
     Verdict,
     WorkupItem,
@@ -46,8 +48,12 @@ from afterglow.clinic import (
     workup_items,
 )
 from afterglow.clinic.candidacy import EVERY_SESSION
+from afterglow.clinic.factbook import say_condition
 from afterglow.clinic.readings import check_values
-from afterglow.clinic.ruling import blocking_unknowns
+from afterglow.clinic.rulebook import Group, rules_of
+from afterglow.clinic.ruling import blocking_unknowns, condition_in, judge
+from afterglow.clinic.thresholds import alone
+from afterglow.predicates import Fact
 from afterglow.provenance import Guardrail
 from afterglow.render.chart import Chart as Picture
 from afterglow.render.flowsheet import flow_sheet_chart
@@ -86,7 +92,20 @@ _GATES: tuple[tuple[str, tuple[str, ...]], ...] = (
 """Rules of arrival and dose by what a person would call them."""
 
 
+_BEFORE_DOSE = (Group.ARRIVAL, Group.PRE_DOSE, Group.ADMINISTRATION)
+_OF_CHART = ("treatment", "cover", "candidacy", "medicines")
 _LATE = {"readings.spo2_overdue_min", "readings.vitals_age_min", "readings.vitals_overdue_min"}
+
+
+_FIELDS = {
+    "bp.systolic": "systolic_mmhg",
+    "bp.diastolic": "diastolic_mmhg",
+    "vitals.heart_rate": "heart_rate_per_min",
+    "vitals.spo2": "spo2_pct",
+    "vitals.respiratory_rate": "respiratory_rate_per_min",
+    "moaas.score": "moaas",
+}
+"""Values of a reading by the fact that the rules call them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +125,24 @@ class Gate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlainLimit:
+    """A limit that one value alone meets, as a device compares it while no server judges the rules.
+
+    Args:
+        field: of the reading, or the sign that is looked for.
+        op, value: as in the rule, under the session's policy, in the field's unit.
+        words: the limit for people.
+    """
+
+    rule: str
+    field: str
+    op: str
+    value: Fact
+    words: str
+    priority: Priority
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Whose:
     """Whose session it is."""
 
@@ -122,7 +159,11 @@ class SessionSheet:
         at: the server's time; version: what a change needs.
         whose: None once the patient is erased.
         to_answer: rules that are met, and reviews that stay unknown, as they wait for a prescriber's decision.
+        plain_limits: of the escalation rules, what one value alone meets, the most pressing first.
         leaving: every leave rule as the record alone answers it; what nobody looked at yet is unknown.
+        gates_met: names of the gates that were judged at the start of the dose, where each had to be closed.
+        leave_check: as it was found when the patient was let go; None before, and where there was none.
+        left_because: why the patient left without it.
         waiting: a dose that is prepared and not checked by a second person.
         containers: those in stock that hold the drug.
         guardrails: limits on a dose by this route.
@@ -145,7 +186,11 @@ class SessionSheet:
     escalations: tuple[Finding, ...]
     monitoring: tuple[Finding, ...]
     to_answer: tuple[Finding, ...]
+    plain_limits: tuple[PlainLimit, ...]
     leaving: tuple[Finding, ...]
+    gates_met: tuple[str, ...]
+    leave_check: LeaveCheck | None
+    left_because: str | None
     waiting: PreparedDose | None
     containers: tuple[Container, ...]
     medicines: MedicineList
@@ -212,7 +257,11 @@ def read_sheet(work: Work, session_id: str, *, zone: str) -> SessionSheet:
         escalations=tuple(sorted(standing, key=_pressing)),
         monitoring=monitoring,
         to_answer=tuple(each for each in waits if (found_out or each.verdict is Verdict.HIT) and not _is_late(each)),
+        plain_limits=_plain_limits(session, policy),
         leaving=leaving,
+        gates_met=_gates_met(session),
+        leave_check=_leave_check(work, session),
+        left_because=_left_because(work, session),
         waiting=waiting.now if waiting is not None and waiting.state == "prepared" else None,
         containers=_containers(work, session),
         medicines=MedicineList() if medicines is None else medicines.now,
@@ -300,6 +349,19 @@ def _gate(name: str, findings: tuple[Finding, ...], session: TreatmentSession) -
     return Gate(name=name, state=GateState.CLOSED, findings=findings)
 
 
+def _plain_limits(session: TreatmentSession, policy: SitePolicy) -> tuple[PlainLimit, ...]:
+    found = []
+    for of in rules_of(Group.ESCALATION, delivery=session.delivery):
+        asked = judge(of, {}, policy, delivery=session.delivery)
+        for each in alone(condition_in(of, policy)):
+            field = _FIELDS.get(each.fact, each.fact if each.fact.startswith(("symptoms.", "events.")) else None)
+            if field is not None and not isinstance(each.value, tuple):
+                words, level = say_condition(each), priority_of(asked)
+                limit = PlainLimit(rule=of.id, field=field, op=each.op, value=each.value, words=words, priority=level)
+                found.append((_pressing(asked), limit))
+    return tuple(limit for _, limit in sorted(found, key=lambda each: each[0]))
+
+
 def _pressing(finding: Finding) -> tuple[bool, int]:
     """Emergencies first, then by how fast somebody must respond."""
     return finding.severity is not Severity.EMERGENCY, list(Priority).index(priority_of(finding))
@@ -320,6 +382,28 @@ def _leaving(work: Work, session: TreatmentSession, policy: SitePolicy) -> tuple
         return ()
     blank = LeaveCheck(session_id=session.id, checked_at=work.now, by=work.actor.person_id)
     return judge_leaving(session, blank, work.now, policy=policy)
+
+
+def _gates_met(session: TreatmentSession) -> tuple[str, ...]:
+    """Nothing starts a dose while one of them is open."""
+    if not session.runs:
+        return ()
+    asked = {each.id for each in rules_of(*_BEFORE_DOSE, delivery=session.delivery)}
+    return (*_OF_CHART, *(name for name, rules in _GATES if asked & set(rules)))
+
+
+def _leave_check(work: Work, session: TreatmentSession) -> LeaveCheck | None:
+    if session.left_how is not Leaving.CLEARED:
+        return None
+    found = work.standing(LeaveCheck, patient_id=session.patient_id, subject=session.id)
+    return found[-1].fact if found else None
+
+
+def _left_because(work: Work, session: TreatmentSession) -> str | None:
+    if session.left_how in {None, Leaving.CLEARED}:
+        return None
+    moves = work.standing(Transitioned, patient_id=session.patient_id, subject=session.id)
+    return next((e.fact.reason for e in reversed(moves) if e.fact.after == SessionState.LEFT), None)
 
 
 def _containers(work: Work, session: TreatmentSession) -> tuple[Container, ...]:

@@ -20,7 +20,7 @@ from afterglow.usecases.titration import order_new_rate, set_new_rate
 from afterglow.usecases.work import Actor
 from afterglow.usecases.worklists import note_form_sent
 from afterglow.web.pages import DEVICE_COOKIE, clinic_of
-from afterglow.web.typed import Typed
+from afterglow.web.typed import Typed, as_typed
 from afterglow.web.words import LEAVING, READINGS, SEEN, questions
 
 _AHEAD = timedelta(seconds=10)  # a device's guess of the server's time is not better than that
@@ -132,14 +132,14 @@ def _event(asked: Asked) -> None:
     )
 
 
-def _screen(asked: Asked) -> None:
+def _answers(asked: Asked) -> dict[str, Fact | None]:
+    """The questions of screening as answered; what was asked today beside them goes into the chart."""
     session = sessions.read_session(replace(asked.desk, refresh=True, request_key=None), asked.session_id).shown.session
     facts: dict[str, Fact | None] = {}
     for _, group in questions(session.delivery):
         for each in group:
             name = each.name
             facts[name] = asked.typed.number(name, each.words) if each.number else asked.typed.yes_no(name)
-    known = {name: value for name, value in facts.items() if value is not None}
     done: dict[str, Fact | None] = {
         f"workup.{name.removeprefix('workup_')}.age_days": 0
         for name in asked.typed.fields
@@ -147,7 +147,21 @@ def _screen(asked: Asked) -> None:
     }
     if done:
         patients.note_facts(replace(asked.desk, request_key=None), session.patient_id, done)
+    return facts
+
+
+def _screen(asked: Asked) -> None:
+    known = {name: value for name, value in _answers(asked).items() if value is not None}
     sessions.screening(asked.desk, asked.session_id, known)
+
+
+def _amend(asked: Asked) -> None:
+    """Only what differs from what the form showed: the others, and what a colleague changed meanwhile, stay."""
+    shown = {name: value for name, _, value in (each.partition("=") for each in asked.typed.text("before").split())}
+    reason = asked.typed.needed("reason", "The reason")
+    changed = {name: fact for name, fact in _answers(asked).items() if as_typed(fact) != shown.get(name, "")}
+    if changed or not any(name.startswith("workup_w") for name in asked.typed.fields):
+        sessions.amend(asked.desk, asked.session_id, changed, reason=reason)
 
 
 def _medicines(asked: Asked) -> None:
@@ -350,6 +364,11 @@ def _grade(asked: Asked) -> None:
     )
 
 
+def _void_event(asked: Asked) -> None:
+    event_id = asked.typed.needed("event_id", "The event")
+    room.take_event_back(asked.desk, asked.session_id, event_id, reason=asked.typed.needed("reason", "The reason"))
+
+
 def leave_points(typed: Typed) -> dict[str, bool | None]:
     """The points of the leave check as answered."""
     return {name: typed.yes_no(name) for name in LEAVING if name != "signed"} | {
@@ -441,6 +460,7 @@ def _acts() -> dict[str, SessionAct]:
         ("correct", _correct, "correct_reading", "sheet"),
         ("event", _event, "record_event", "events"),
         ("screen", _screen, "screen", "gates"),
+        ("amend", _amend, "amend_screening", "gates"),
         ("order", _order, "order", "dose"),
         ("countersign", _countersign, "countersign", "dose"),
         ("prepare", _prepare, "prepare", "dose"),
@@ -459,6 +479,7 @@ def _acts() -> dict[str, SessionAct]:
         ("stop", _stop, "stop_dose", "main"),
         ("assess", _assess, "assess_emergency", "main"),
         ("grade", _grade, "grade_event", "events"),
+        ("void_event", _void_event, "void_event", "events"),
         ("leave", _leave, "clear_to_leave", "main"),
         ("walk_out", _walk_out, "walk_out", "main"),
         ("transfer", _transfer, "transfer", "main"),

@@ -20,7 +20,7 @@ def calendar_text(booked: Iterable[Booked], *, made_at: datetime) -> str:
     for each in booked:
         held = each.booking
         number = "" if each.number is None else f", session {each.number}"
-        gone = held.state not in {BookingState.BOOKED, BookingState.ARRIVED}
+        gone = held.state in {BookingState.CANCELLED, BookingState.NO_SHOW}
         lines += [
             "BEGIN:VEVENT",
             f"UID:{held.id}@afterglow",

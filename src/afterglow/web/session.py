@@ -29,7 +29,7 @@ from afterglow.usecases.session_sheet import SessionSheet, read_sheet, try_readi
 from afterglow.usecases.work import SIGN_WITHIN
 from afterglow.web.acts import ACTS, Asked, vitals_of
 from afterglow.web.pages import PageRoute, clinic_of, desk_of, may, page, status_of
-from afterglow.web.typed import Typed, typed_of
+from afterglow.web.typed import Typed, as_typed, typed_of
 from afterglow.web.words import (
     GATES,
     LEAVE_RULES,
@@ -161,6 +161,7 @@ def _context(desk: Desk, sheet: SessionSheet) -> dict[str, Any]:
         "new_key": lambda: secrets.token_hex(12),
         "gate_words": GATES,
         "questions": questions(session.delivery),
+        "answered": {name: as_typed(fact) for name, fact in session.gate_facts},
         "points": LEAVING,
         "leave_rules": LEAVE_RULES,
         "monitoring_words": MONITORING,

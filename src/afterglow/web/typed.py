@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from fastapi import Request
 
 from afterglow.errors import InputError, MissingValue, OutOfRange, echo
+from afterglow.predicates import Fact
 
 _LONGEST = 2000  # characters of one field
 _UG_PER_MG = 1000
@@ -212,6 +213,17 @@ class Typed:
                 f"{what} is refused", observed=f"{number}", allowed=allowed, next_step="Correct the number", about=name
             )
         return int(number)
+
+
+def as_typed(fact: Fact | None) -> str:
+    """An answer at screening as a form would hold it; empty where it is not known.
+
+    >>> as_typed(True), as_typed(6.5), as_typed(None)
+    ('yes', '6.5', '')
+    """
+    if fact is None or isinstance(fact, bool):
+        return {True: "yes", False: "no", None: ""}[fact]
+    return fact if isinstance(fact, str) else f"{fact:g}"
 
 
 async def typed_of(request: Request) -> Typed:

@@ -77,14 +77,19 @@ function merge(fresh) {
     const mine = old.querySelector("[name=version]");
     if (version && mine && version.value !== mine.value) note(old);
   }
+  for (const old of board.querySelectorAll(".fault-line")) {
+    const form = fresh.querySelector(`#${CSS.escape(old.closest("form").id)}`);
+    form?.querySelector("button.action, button")?.before(old); // what was refused stays said
+  }
   const before = new Set([...board.querySelectorAll(".alarm.high h2")].map((each) => each.id));
   board.replaceChildren(...fresh.childNodes);
+  keypad();
   const met = [...board.querySelectorAll(".alarm.high h2")].filter((each) => !before.has(each.id));
   if (met.length) document.getElementById("met").textContent = met.map((each) => each.textContent).join(". ");
   if (focused && document.activeElement !== focused) placeOf(focused, board)?.focus({ preventScroll: true });
   tick();
   showNeeds();
-  drawDraft();
+  showQueued();
 }
 
 const nameOf = (summary) => `${summary.closest("[data-part]")?.dataset.part} ${summary.querySelector("h2")?.textContent ?? summary.textContent}`;
@@ -166,50 +171,79 @@ board.addEventListener("input", (event) => {
   drafting = setTimeout(() => judge(form), 350);
 });
 
-// A set that is typed and not saved yet: hollow marks at now, on the scales that the sheet's lanes say of themselves.
+// Sets that are typed or wait on this device: hollow marks on the scales that the sheet's lanes say of themselves.
+let queued = []; // sets of this session that wait, with their fields and the server's time
+
 function drawDraft() {
   const form = document.getElementById("reading");
+  const at = Date.parse(board.querySelector("[data-at]")?.dataset.at ?? "");
+  const sets = queued.map((each) => ({ ...each, hours: (each.at - at) / 3600000 }));
+  if (form && !form.elements.taken.value) sets.push({ hours: 0, fields: Object.fromEntries(new FormData(form)) });
   for (const lane of board.querySelectorAll(".draft-marks")) {
     lane.replaceChildren();
-    if (!form || form.elements.taken.value) continue;
-    const { now, low, high, top, bottom } = Object.fromEntries(Object.entries(lane.dataset).map(([name, value]) => [name, Number(value)]));
-    const at = (name) => {
-      const typed = form.elements[name].value.trim();
-      if (!/^\d{2,3}$/.test(typed) || typed < low || typed > high) return null; // what no axis holds is told by the rules
-      return bottom + ((typed - low) / (high - low)) * (top - bottom);
-    };
-    const mark = (tag, attributes) => {
-      const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
-      for (const [name, value] of Object.entries({ fill: "none", stroke: "var(--ink)", ...attributes })) made.setAttribute(name, value);
-      lane.append(made);
-    };
-    if (lane.dataset.lane === "pressure") {
-      const [above, below] = [at("systolic_mmhg"), at("diastolic_mmhg")];
-      if (above !== null && below !== null) mark("path", { d: `M${now} ${above}V${below}`, "stroke-dasharray": "2 3", "stroke-width": 1.2 });
-      if (above !== null) mark("path", { d: `M${now - 6} ${above - 5}L${now} ${above}L${now + 6} ${above - 5}Z` });
-      if (below !== null) mark("path", { d: `M${now - 6} ${below + 5}L${now} ${below}L${now + 6} ${below + 5}Z` });
-    } else {
-      const y = at(lane.dataset.lane === "oxygen" ? "spo2_pct" : "heart_rate_per_min");
-      if (y !== null) mark("circle", { cx: now, cy: y, r: 4.6, "stroke-dasharray": "2 2" });
-    }
+    for (const each of sets) drawSet(lane, each);
   }
+}
+
+function drawSet(lane, { hours, fields }) {
+  const { now, hour, low, high, top, bottom } = Object.fromEntries(Object.entries(lane.dataset).map(([name, value]) => [name, Number(value)]));
+  const x = now + hours * hour;
+  const at = (name) => {
+    const typed = (fields[name] ?? "").trim();
+    if (!/^\d{2,3}$/.test(typed) || typed < low || typed > high) return null; // what no axis holds is told by the rules
+    return bottom + ((typed - low) / (high - low)) * (top - bottom);
+  };
+  const mark = (tag, attributes) => {
+    const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+    for (const [name, value] of Object.entries({ fill: "none", stroke: "var(--ink)", ...attributes })) made.setAttribute(name, value);
+    lane.append(made);
+  };
+  if (lane.dataset.lane === "pressure") {
+    const [above, below] = [at("systolic_mmhg"), at("diastolic_mmhg")];
+    if (above !== null && below !== null) mark("path", { d: `M${x} ${above}V${below}`, "stroke-dasharray": "2 3", "stroke-width": 1.2 });
+    if (above !== null) mark("path", { d: `M${x - 6} ${above - 5}L${x} ${above}L${x + 6} ${above - 5}Z` });
+    if (below !== null) mark("path", { d: `M${x - 6} ${below + 5}L${x} ${below}L${x + 6} ${below + 5}Z` });
+  } else {
+    const y = at(lane.dataset.lane === "oxygen" ? "spo2_pct" : "heart_rate_per_min");
+    if (y !== null) mark("circle", { cx: x, cy: y, r: 4.6, "stroke-dasharray": "2 2" });
+  }
+}
+
+// Without a network a set is compared with the limits that the page brought along, those of one value alone.
+const COMPARE = { ">=": (a, b) => a >= b, ">": (a, b) => a > b, "<=": (a, b) => a <= b, "<": (a, b) => a < b, "==": (a, b) => a === b };
+
+function plainly(fields) {
+  const met = new Map();
+  for (const each of document.getElementById("plain-limits")?.content.children ?? []) {
+    const { rule, field, op, value } = each.dataset;
+    const typed = (fields[field] ?? "").trim();
+    const [a, b] = op === "==" ? [typed, value] : [Number(typed), Number(value)];
+    if (typed && !met.has(rule) && COMPARE[op]?.(a, b)) met.set(rule, each.firstElementChild);
+  }
+  return [...met.values()].map((each) => each.cloneNode(true));
 }
 
 async function judge(form) {
   const typed = new URLSearchParams(new FormData(form));
   const half = Boolean(form.elements.systolic_mmhg.value) !== Boolean(form.elements.diastolic_mmhg.value);
   const box = document.getElementById("draft");
-  if (off || half || !NEXT.some((name) => form.elements[name].value)) { box.replaceChildren(); return; }
+  if (off) { box.replaceChildren(...plainly(Object.fromEntries(typed))); return; }
+  if (half || !NEXT.some((name) => form.elements[name].value)) { box.replaceChildren(); return; }
   try {
     const answer = await fetch(`/sessions/${session}/try`, { method: "POST", body: typed });
     if (answer.ok) document.getElementById("draft").innerHTML = await answer.text();
-  } catch { /* the rules are judged again when it is saved */ }
+  } catch { box.replaceChildren(...plainly(Object.fromEntries(typed))); }
 }
 
-// On a tablet the page's own keypad stands under the fields, so that no keyboard covers the flow sheet.
+// On a tablet the page's own keypad stands under the fields, so that no keyboard covers the flow sheet. The form is
+// replaced while the page lives: the keypad is put into each new one, and who listens is the board.
+let keyed = NEXT[0];
+
 function keypad() {
   const form = document.getElementById("reading");
-  if (!form || !matchMedia("(pointer: coarse)").matches || form.querySelector(".keypad")) return;
+  if (!form || !matchMedia("(pointer: coarse)").matches) return;
+  for (const name of NEXT) form.elements[name].inputMode = "none";
+  if (form.querySelector(".keypad")) return;
   const pad = document.createElement("div");
   pad.className = "keypad";
   pad.setAttribute("role", "group");
@@ -220,22 +254,23 @@ function keypad() {
     button.textContent = key;
     pad.append(button);
   }
-  let last = NEXT[0];
-  for (const name of NEXT) {
-    form.elements[name].inputMode = "none";
-    form.elements[name].addEventListener("focus", () => { last = name; });
-  }
-  pad.addEventListener("click", (event) => {
-    const key = event.target.closest("button")?.textContent;
-    const field = form.elements[last];
-    if (!key) return;
-    if (key === "Next") { const to = NEXT[NEXT.indexOf(last) + 1]; if (to) form.elements[to].focus(); else form.querySelector("[name=moaas]").focus(); return; }
-    field.value = key === "Clear" ? "" : (field.value + key).slice(0, 3);
-    field.focus();
-    field.dispatchEvent(new Event("input", { bubbles: true }));
-  });
   form.querySelector(".pair").after(pad);
 }
+
+board.addEventListener("focusin", (event) => {
+  if (event.target.closest("#reading") && NEXT.includes(event.target.name)) keyed = event.target.name;
+});
+
+board.addEventListener("click", (event) => {
+  const key = event.target.closest(".keypad button")?.textContent;
+  if (!key) return;
+  const form = event.target.closest("form");
+  const field = form.elements[keyed];
+  if (key === "Next") { const to = NEXT[NEXT.indexOf(keyed) + 1]; if (to) form.elements[to].focus(); else form.querySelector("[name=moaas]").focus(); return; }
+  field.value = key === "Clear" ? "" : (field.value + key).slice(0, 3);
+  field.focus();
+  field.dispatchEvent(new Event("input", { bubbles: true }));
+});
 
 // ---- sending: a reading or an event is kept here first, then sent under its own id
 
@@ -265,11 +300,13 @@ board.addEventListener("submit", async (event) => {
   document.getElementById("draft")?.replaceChildren();
   if (form.id === "reading") form.elements.systolic_mmhg.focus();
   else form.closest("details")?.removeAttribute("open");
+  if (told?.state !== "written") document.getElementById("met").textContent = plainly(Object.fromEntries(fields)).map((each) => each.textContent).join(" ");
   say(told?.state === "written" ? `Saved ${hhmm(serverNow())}` : `Kept on this tablet ${hhmm(serverNow())}; sent when the network is back`);
   if (told?.state === "written") await refresh();
 });
 
-function fail(form, reason, about) {
+function fail(sent, reason, about) {
+  const form = document.getElementById(sent.id) ?? sent; // it may have been replaced while the answer was under way
   form.querySelector(".fault-line")?.remove();
   for (const each of form.querySelectorAll("[aria-invalid]")) each.removeAttribute("aria-invalid");
   if (!reason) return;
@@ -338,16 +375,19 @@ async function showWaiting() {
   const mine = kept ? await waiting(kept) : [];
   const others = await othersWait(author);
   box.replaceChildren();
+  queued = mine.filter((each) => each.act === "reading" && each.session === session && !each.refused).map((each) => ({ at: Date.parse(each.server_at), fields: Object.fromEntries(each.fields) }));
+  showQueued();
   const line = (text) => { const p = document.createElement("p"); p.textContent = text; box.append(p); return p; };
   if (off) {
     const head = line("");
     const strong = document.createElement("strong");
     strong.textContent = `Offline since ${hhmm(offSince ?? serverNow())}. `;
-    head.append(strong, `${mine.length === 1 ? "1 entry is" : `${mine.length} entries are`} kept on this tablet and sent when the network is back. Dose, second check, leave and close need the server.`);
+    head.append(strong, `${mine.length === 1 ? "1 entry is" : `${mine.length} entries are`} kept on this tablet and sent when the network is back. Dose, second check, leave and close need the server. Rules are not judged: only values that meet a limit by themselves are warned of here.`);
   } else if (mine.length) line(`${mine.length} ${mine.length === 1 ? "entry waits" : "entries wait"} on this tablet.`);
   for (const each of mine) {
     const item = line(`${hhmm(Date.parse(each.server_at))} ${inWords(each)}${each.session === session ? "" : " (another session)"}${each.refused ? `. Not accepted: ${each.refused}` : ""}`);
     item.className = "waiting";
+    if (each.act === "reading") box.append(...plainly(Object.fromEntries(each.fields)));
     if (each.refused) {
       const button = document.createElement("button");
       button.type = "button";
@@ -358,6 +398,18 @@ async function showWaiting() {
   }
   if (others) line(`${others} ${others === 1 ? "entry" : "entries"} of another login ${others === 1 ? "waits" : "wait"} on this tablet. They are sent when that person logs in here.`);
   box.hidden = !box.childElementCount;
+}
+
+// The clock and the flow sheet count what waits here, too.
+function showQueued() {
+  const last = queued.at(-1);
+  const clock = board.querySelector("[data-last-reading]");
+  if (last && clock && !(Date.parse(clock.firstElementChild.dataset.clock) >= last.at)) {
+    clock.firstElementChild.dataset.clock = new Date(last.at).toISOString();
+    clock.lastElementChild.textContent = `since last reading, ${hhmm(last.at)}, kept on this tablet`;
+    tick();
+  }
+  drawDraft();
 }
 
 function inWords(entry) {

@@ -162,3 +162,17 @@ def test_a_phone_shows_alerts_then_chairs_as_rows(opened: Open, served: Served) 
         assert each.bounding_box()["height"] <= 190
     page.click("a[href='#chairs']")
     assert page.locator(".chair").first.bounding_box()["y"] < 844
+
+
+def test_an_alert_leads_to_where_it_is_answered(opened: Open, served: Served) -> None:
+    page = opened(java_script_enabled=False)
+    log_in(page, served)
+    words = [each.strip() for each in page.locator(".alerts .row a.button").all_inner_texts()]
+    assert words == ["Enter reading"] * len(words) != []  # Anna sits in a chair
+    page.locator(".alerts .row a.button").first.click()
+    assert page.url.endswith("#reading-systolic_mmhg")
+    assert page.locator(":target").count() == 1
+    log_in(page, served, "petra")
+    row = page.locator(".alerts .row", has_text="Owner prescriber").first
+    row.locator("a.button").click()
+    assert page.url.endswith("#decisions")

@@ -36,7 +36,7 @@ from afterglow.usecases.passes import Purpose, link_of, purpose_of
 from afterglow.usecases.work import Work, Written
 
 CRITICAL = "critical"
-_UNFINISHED = "Tapped on the patient's phone; the scale is not sent yet."
+_UNFINISHED = "Raised at the tap on the patient's phone, before the scale was sent."
 _THOUGHTS = "low_mood_or_thoughts"
 
 

@@ -77,11 +77,15 @@ class Expected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedAlert:
-    """An alert that stands, with who it is about; `mine` where whoever looks owns it or stands above its owner."""
+    """An alert that stands, with who it is about; `mine` where whoever looks owns it or stands above its owner.
+
+    `session_id` is of the session in which the patient sits now; None where they sit in no chair.
+    """
 
     alert: Loaded[ClinicAlert]
     name: str
     mine: bool = False
+    session_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +111,8 @@ def read_today(work: Work, *, since: datetime, until: datetime) -> Today:
             key=lambda each: (each.starts_at, each.chair_id),
         )
     )
-    sitting = _sitting(work)
+    here = [each.now for each in facts.load_all(work.tx, TreatmentSession, states=IN_ROOM) if each.now is not None]
+    sitting, seated = _sitting(work, here), {each.patient_id: each.id for each in here}
     plan = work.find(Diary, DIARY)
     chairs = tuple(
         ChairNow(
@@ -120,7 +125,12 @@ def read_today(work: Work, *, since: datetime, until: datetime) -> Today:
     raised = work.every(ClinicAlert, states=OPEN_ALERTS)
     about = work.names(each.now.patient_id for each in raised)
     alerts = tuple(
-        NamedAlert(alert=each, name=about[each.now.patient_id], mine=owns_alert(each.now, work.actor.roles))
+        NamedAlert(
+            alert=each,
+            name=about[each.now.patient_id],
+            mine=owns_alert(each.now, work.actor.roles),
+            session_id=seated.get(each.now.patient_id),
+        )
         for each in raised
     )
     work.patient_id = None
@@ -148,7 +158,7 @@ def _expected(work: Work, booking: Booking, names: Mapping[str, str]) -> Expecte
     )
 
 
-def _sitting(work: Work) -> dict[str, InChair]:
+def _sitting(work: Work, here: list[TreatmentSession]) -> dict[str, InChair]:
     """Who is in which chair; chairs are looked up past closed charts, since a taken chair is never shown as free."""
     found: dict[str, InChair] = {}
     arrived = {
@@ -156,7 +166,6 @@ def _sitting(work: Work) -> dict[str, InChair]:
         for head in facts.load_all(work.tx, Booking, states=(BookingState.ARRIVED,))
         if head.now is not None
     }
-    here = [each.now for each in facts.load_all(work.tx, TreatmentSession, states=IN_ROOM) if each.now is not None]
     names = work.names(each.patient_id for each in here)
     for each in here:
         if each.id in arrived:

@@ -13,6 +13,7 @@ from afterglow.clinic import (
     Clocks,
     Delivery,
     Diary,
+    Finding,
     Priority,
     Role,
     SessionState,
@@ -20,6 +21,7 @@ from afterglow.clinic import (
     clocks,
     escalations,
     owns_alert,
+    standing_readings,
 )
 from afterglow.store import facts
 from afterglow.usecases.desk import view
@@ -27,7 +29,7 @@ from afterglow.usecases.measures import OPEN_ALERTS
 from afterglow.usecases.people import names_of
 from afterglow.usecases.policies import DIARY
 from afterglow.usecases.room import IN_ROOM
-from afterglow.usecases.session_sheet import Gate, ReadingMark, gates_of, reading_line, standing_priority
+from afterglow.usecases.session_sheet import Gate, ReadingMark, gates_of, reading_line, standing_priority, waiting_decisions
 from afterglow.usecases.sessions import chart_of, policy_of
 from afterglow.usecases.work import CARE, Loaded, Work
 
@@ -39,6 +41,7 @@ class InChair:
     Args:
         name: None for a chart that is closed to whoever looks; then nothing else is told but that the chair is taken.
         rules_met: ids of the rules that stand for an escalation, `seen` what they were met with, in words.
+        decisions: what waits for a prescriber, `asked_at` since when at the latest.
     """
 
     name: str | None
@@ -51,6 +54,8 @@ class InChair:
     seen: str = ""
     priority: Priority | None = None
     line: tuple[ReadingMark, ...] = ()
+    decisions: tuple[Finding, ...] = ()
+    asked_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,6 +183,9 @@ def _in_chair(work: Work, session: TreatmentSession, name: str) -> InChair:
     policy = policy_of(work, session)
     told = clocks(session, work.now, policy=policy)
     met = escalations(session, policy)
+    asks = session.state is not SessionState.ARRIVED  # nobody decides before the screening is saved
+    chart = chart_of(work, session, policy) if asks and (not session.runs or session.rate_waiting) else None
+    last = max([e.entered_at for e in standing_readings(session.readings)], default=None)
     return InChair(
         name=name,
         session_id=session.id,
@@ -189,4 +197,6 @@ def _in_chair(work: Work, session: TreatmentSession, name: str) -> InChair:
         seen="; ".join(dict.fromkeys(each.values for each in met)),
         priority=standing_priority(met, session),
         line=reading_line(session, work.now, told, policy),
+        decisions=waiting_decisions(work, session, chart, policy) if asks else (),
+        asked_at=max([each for each in (last, session.screened_at) if each is not None], default=None),
     )

@@ -171,7 +171,7 @@ def test_what_the_server_refuses_stays_with_its_reason(opened: Open, staffed: Se
     type_set(page, systolic="80")  # below the diastolic
     page.wait_for_selector("#offline:has-text('1 entry is kept')")
     page.context.set_offline(False)
-    page.wait_for_selector("#offline:has-text('Not accepted: Systolic is above diastolic')", timeout=20000)
+    page.wait_for_selector("#offline:has-text('Not accepted: Systolic must be above diastolic')", timeout=20000)
     page.click("text=Discard this entry")
     page.wait_for_selector("#offline", state="hidden")
     assert rows(page, "entries") == []

@@ -176,3 +176,14 @@ def test_an_alert_leads_to_where_it_is_answered(opened: Open, served: Served) ->
     row = page.locator(".alerts .row", has_text="Owner prescriber").first
     row.locator("a.button").click()
     assert page.url.endswith("#decisions")
+
+
+def test_due_work_begins_with_the_lookers_own(opened: Open, served: Served) -> None:
+    page = opened(java_script_enabled=False)
+    log_in(page, served)
+    owners = [each.strip() for each in page.locator(".due .row .age").all_inner_texts()]
+    assert "nurse" in owners
+    assert owners == sorted(owners, key=lambda each: each != "nurse")
+    assert page.text_content(".due .title p").startswith(f"{owners.count('nurse')} for you, ")
+    page.click(".due .title a")
+    assert page.text_content("h1") == "Worklist"

@@ -29,7 +29,14 @@ from afterglow.usecases.measures import OPEN_ALERTS
 from afterglow.usecases.people import names_of
 from afterglow.usecases.policies import DIARY
 from afterglow.usecases.room import IN_ROOM
-from afterglow.usecases.session_sheet import Gate, ReadingMark, gates_of, reading_line, standing_priority, waiting_decisions
+from afterglow.usecases.session_sheet import (
+    Gate,
+    ReadingMark,
+    gates_of,
+    reading_line,
+    standing_priority,
+    waiting_decisions,
+)
 from afterglow.usecases.sessions import chart_of, policy_of
 from afterglow.usecases.work import CARE, Loaded, Work
 

@@ -176,6 +176,7 @@ def _context(desk: Desk, sheet: SessionSheet) -> dict[str, Any]:
         "decisions": tuple(Decision),
         "open_containers": tuple(each for each in session.containers if session.outstanding_ug(each)),
         "mg": lambda ug: f"{ug / 1000:g}",
+        "source_of": lambda finding: source_words(rule(finding.rule), sheet.policy),
         **_rule_words(),
     }
 
@@ -184,6 +185,5 @@ def _rule_words() -> dict[str, Any]:
     return {
         "rule_of": rule,
         "first_up": tidy,
-        "source_of": lambda finding: source_words(rule(finding.rule)),
         "level_of": lambda finding: priority_of(finding).value,
     }

@@ -190,3 +190,14 @@ def test_the_key_is_the_authors_own(opened: Open, staffed: Served) -> None:
     assert PASSWORD not in shell.text()
     room.note_event(desk(staffed.store, Role.NURSE), session_id, term="Nausea")
     assert sessions.read_session(desk(staffed.store, Role.NURSE), session_id).shown.session.adverse_events
+
+
+def test_a_page_that_needs_the_server_says_so_without_a_network(opened: Open, staffed: Served) -> None:
+    session_id = running(staffed)
+    page = opened()
+    enter(page, staffed, session_id)
+    ready(page)
+    page.context.set_offline(True)
+    page.goto("/today")
+    assert "There is no network" in page.text_content("[role=alert]")
+    page.context.set_offline(False)

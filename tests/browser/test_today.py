@@ -187,3 +187,16 @@ def test_due_work_begins_with_the_lookers_own(opened: Open, served: Served) -> N
     assert page.text_content(".due .title p").startswith(f"{owners.count('nurse')} for you, ")
     page.click(".due .title a")
     assert page.text_content("h1") == "Worklist"
+
+
+def test_an_arrival_that_is_refused_says_where_to_change_the_booking(opened: Open, served: Served) -> None:
+    _, course = care.in_induction(served.store, name="Theo Lindqvist")
+    booking_id = care.book(served.store, course, minutes=240, chair="c1")
+    page = opened(java_script_enabled=False)
+    log_in(page, served)
+    page.locator(".arrivals tr", has_text="Theo L.").locator("button").click()
+    told = page.text_content("main")
+    assert "Somebody sits in chair c1" in told
+    assert "UTC" not in told
+    page.click("a.action")
+    assert page.url.endswith(f"/diary/bookings/{booking_id}")

@@ -439,7 +439,7 @@ def _check_some(dose: PreparedDose | SecondCheck) -> None:
 
 
 def _check_least(found: int, least: int, unit: str) -> None:
-    """Refuse a dose that is none once it is rounded to what can be counted: micrograms or microlitres, said as `unit`."""
+    """Refuse a dose that is none once rounded to what can be counted, micrograms or microlitres; `unit` is of 1000."""
     if found < least:
         raise OutOfRange(
             "The dose is too small to be drawn",

@@ -27,7 +27,6 @@ from afterglow.store import facts
 from afterglow.usecases.desk import view
 from afterglow.usecases.measures import OPEN_ALERTS
 from afterglow.usecases.people import names_of
-from afterglow.usecases.policies import DIARY
 from afterglow.usecases.room import IN_ROOM
 from afterglow.usecases.session_sheet import (
     Gate,
@@ -38,7 +37,7 @@ from afterglow.usecases.session_sheet import (
     waiting_decisions,
 )
 from afterglow.usecases.sessions import chart_of, policy_of
-from afterglow.usecases.work import CARE, Loaded, Work
+from afterglow.usecases.work import CARE, DIARY, Loaded, Work
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -200,3 +200,25 @@ def test_an_arrival_that_is_refused_says_where_to_change_the_booking(opened: Ope
     assert "UTC" not in told
     page.click("a.action")
     assert page.url.endswith(f"/diary/bookings/{booking_id}")
+
+
+def test_alerts_fold_after_three_and_no_high_one_is_folded(opened: Open, served: Served) -> None:
+    nurse = desk(served.store, Role.NURSE)
+    session_id = next(iter(_sessions(served)))
+    for systolic in (166, 168):
+        room.read_vitals(nurse, session_id, care.quiet(systolic_mmhg=systolic))
+    room.read_vitals(nurse, session_id, care.quiet(spo2_pct=86))
+    page = opened(viewport={"width": 1024, "height": 1366})
+    log_in(page, served)
+    page.wait_for_selector("#more-alerts")
+    seen = page.locator(".alerts > .row").count()
+    assert seen >= 3
+    assert page.locator("#more-alerts .row.high").count() == 0
+    assert f"{seen + page.locator('#more-alerts .row').count()} open" in page.text_content(".alerts .title")
+    assert page.locator(".chairs").bounding_box()["y"] < page.locator(".alerts").bounding_box()["y"]
+    page.click("#more-alerts summary")
+    room.read_vitals(nurse, session_id, care.quiet(spo2_pct=85))
+    page.wait_for_function(f"document.querySelectorAll('.alerts > .row').length > {seen}", timeout=20_000)
+    assert page.locator("#more-alerts[open]").count() == 1  # a live refresh leaves it open
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.locator(".chairs").bounding_box()["y"] > page.locator(".alerts").bounding_box()["y"]

@@ -16,6 +16,7 @@ from afterglow.usecases.login import offline_key
 from afterglow.usecases.session_sheet import (
     GateState,
     SessionSheet,
+    one_cause,
     read_sheet,
     reading_line,
     standing_priority,
@@ -202,3 +203,29 @@ def test_a_pressure_that_asks_for_another_in_five_minutes_sets_the_next_reading(
     calm = sheet(clinic, session_id).clocks.next_reading
     assert calm is not None
     assert calm.what.startswith("every ")
+
+
+def test_one_cause_is_one_decision_and_a_set_without_alertness_asks_nobody(clinic: Store) -> None:
+    _, course = care.in_induction(clinic)
+    session_id = care.book(clinic, course, minutes=1)
+    care.screened(clinic, session_id)
+    later(clinic, 2)
+    room.read_vitals(desk(clinic, Role.NURSE), session_id, care.quiet(systolic_mmhg=152))
+    prescriber = desk(clinic, Role.PRESCRIBER)
+    assert one_cause(sheet(clinic, session_id).to_answer) == {"S010": ("C011",)}
+    with pytest.raises(NotFound):  # all or none
+        sessions.answer(
+            prescriber, session_id, "S010", also=("C001",), decision=Decision.PROCEED, reason="usual for her"
+        )
+    assert sheet(clinic, session_id).session.answers == ()
+    sessions.answer(prescriber, session_id, "S010", also=("C011",), decision=Decision.PROCEED, reason="usual for her")
+    shown = sheet(clinic, session_id)
+    assert shown.to_answer == ()
+    sessions.say_go(prescriber, session_id, version=shown.version)
+    room.take(desk(clinic, Role.NURSE), session_id, "v1", amount_ug=50_000)
+    room.start(desk(clinic, Role.NURSE), session_id, version=care.version_of(clinic, session_id))
+    later(clinic, 5)
+    room.read_vitals(desk(clinic, Role.NURSE), session_id, room.Vitals(systolic_mmhg=130, diastolic_mmhg=80))
+    watched = sheet(clinic, session_id)
+    assert "S035" in {each.rule for each in watched.monitoring}
+    assert "S035" not in {each.rule for each in watched.to_answer}

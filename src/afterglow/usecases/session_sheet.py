@@ -254,6 +254,15 @@ def waiting_decisions(
     )
 
 
+def one_cause(findings: Iterable[Finding]) -> dict[str, tuple[str, ...]]:
+    """The other rules that the same values meet, by the first of them: one decision answers them all."""
+    groups: dict[tuple[str, bool, bool], list[str]] = {}
+    for each in findings:
+        if each.verdict is Verdict.HIT:
+            groups.setdefault((each.values, each.overridable, each.cosigned), []).append(each.rule)
+    return {first: tuple(others) for first, *others in groups.values() if others}
+
+
 def _watched(work: Work, session: TreatmentSession, policy: SitePolicy) -> tuple[Finding, ...]:
     """What watching asks; a time that is not over is no finding."""
     found = judge_monitoring(session, work.now, policy=policy) if session.runs else ()

@@ -25,7 +25,7 @@ from afterglow.clinic import (
 from afterglow.errors import AfterglowError, NotFound, NotPermitted, RuleRefused, SignAgain
 from afterglow.scales import instrument
 from afterglow.usecases.desk import CATALOGUE, Desk
-from afterglow.usecases.session_sheet import SessionSheet, read_sheet, try_reading
+from afterglow.usecases.session_sheet import SessionSheet, one_cause, read_sheet, try_reading
 from afterglow.usecases.work import SIGN_WITHIN
 from afterglow.web.acts import ACTS, Asked, vitals_of
 from afterglow.web.pages import PageRoute, clinic_of, desk_of, may, page, status_of
@@ -146,6 +146,8 @@ def _context(desk: Desk, sheet: SessionSheet) -> dict[str, Any]:
     terms = adverse_events().terms
     return {
         "s": sheet,
+        "also": (also := one_cause(sheet.to_answer)),
+        "merged": [each for others in also.values() for each in others],
         "session": session,
         "state": session.state.value,
         "States": SessionState,

@@ -218,7 +218,7 @@ def test_alerts_fold_after_three_and_no_high_one_is_folded(opened: Open, served:
     assert page.locator(".chairs").bounding_box()["y"] < page.locator(".alerts").bounding_box()["y"]
     page.click("#more-alerts summary")
     room.read_vitals(nurse, session_id, care.quiet(spo2_pct=85))
-    page.wait_for_function(f"document.querySelectorAll('.alerts > .row').length > {seen}", timeout=20_000)
+    page.locator(".alerts > .row").nth(seen).wait_for(timeout=20_000)
     assert page.locator("#more-alerts[open]").count() == 1  # a live refresh leaves it open
     page.set_viewport_size({"width": 390, "height": 844})
     assert page.locator(".chairs").bounding_box()["y"] > page.locator(".alerts").bounding_box()["y"]

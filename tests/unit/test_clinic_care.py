@@ -1602,6 +1602,6 @@ def test_who_sits_in_a_chair_or_comes_today_is_not_asked_to_be_booked() -> None:
     late = replace(here, state=SessionState.BOOKED)
     assert found(given, late) == set()  # expected ten minutes ago
     assert found(given, late, after_min=13 * 60) == asked  # forgotten: asked about by itself, and to be booked
-    overdue = {"next_due_at": at(190 * DAY)}
+    overdue: dict[str, Any] = {"next_due_at": at(190 * DAY)}
     assert found(given, next_session_at=at(200 * DAY + 300), **overdue) == set()
     assert found(given, next_session_at=at(203 * DAY), **overdue) == {WorkKind.SESSION_DUE}

@@ -201,8 +201,6 @@ def _open_clinic(hands: Hands, sheet: Sheet) -> None:
         director, tuple(Chair(id=each, deliveries=both) for each in CHAIRS), capacity=len(CHAIRS), nurses=2
     )
     director = hands.desk("dina")
-    lines = policies.help_lines(hands.store, director.actor.clinic_id)
-    policies.set_help_lines(director, replace(lines, clinic="(555) 555-0142", answered="8 to 18"))
     for role, address in ((Role.PRESCRIBER, "on-call@example.org"), (Role.NURSE, "nurses@example.org")):
         messages.set_route(hands.desk("adam"), role, Channel.EMAIL, address)
         code = _post(hands)[-1].text.split("The code is ")[1].split(".")[0]

@@ -136,9 +136,10 @@ def answered_by(store: Store, clinic_id: str, link_id: str) -> int:
     """How many questions of a link were answered; for whoever holds its whole token, as `why_ended` found."""
     with store.read(clinic_id) as tx:
         try:
-            return len(facts.load(tx, Answering, link_id).now.answers)
+            kept = facts.load(tx, Answering, link_id).now
         except NotFound:
             return 0
+    return 0 if kept is None else len(kept.answers)
 
 
 @view("measures.progress", roles=(Role.PATIENT,))

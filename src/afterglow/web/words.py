@@ -153,8 +153,10 @@ def questions(delivery: Delivery) -> tuple[tuple[str, tuple[Question, ...]], ...
     return tuple(found)
 
 
-def source_words(of: Rule, policy: SitePolicy) -> str:
+def source_words(of: Rule, policy: SitePolicy | None = None) -> str:
     """What a threshold rests on: the source that was read, or the site; never a recalled figure as a fact.
+
+    Without a policy it does not say whether the site's are signed.
 
     >>> from afterglow.clinic import demo_policy
     >>> from afterglow.clinic import rule as find
@@ -163,12 +165,12 @@ def source_words(of: Rule, policy: SitePolicy) -> str:
     >>> source_words(find("S031"), demo_policy()).startswith("Source: ")
     True
     """
-    signed = policy.signed_at is not None
+    default = "site default" if policy is None else "site default, unsigned until the medical director signs"
+    own = default if policy is None or policy.signed_at is None else "site policy, signed"
     if of.basis.startswith("site default"):
-        return "Site policy, signed" if signed else "Site default, unsigned until the medical director signs"
-    numbers = "of the signed site policy" if signed else "a site default, unsigned until the medical director signs"
+        return own.capitalize()
     cited = sources()[of.provenance.source[0]].citation if of.provenance.source else "policy"
-    return f"Source: {cited}" + (f"; the numbers are {numbers}" if "site default" in of.basis else "")
+    return f"Source: {cited}" + (f"; the numbers are of the {own}" if "site default" in of.basis else "")
 
 
 def tidy(text: str) -> str:

@@ -200,7 +200,6 @@ def _open_clinic(hands: Hands, sheet: Sheet) -> None:
     policies.set_chairs(
         director, tuple(Chair(id=each, deliveries=both) for each in CHAIRS), capacity=len(CHAIRS), nurses=2
     )
-    director = hands.desk("dina")
     for role, address in ((Role.PRESCRIBER, "on-call@example.org"), (Role.NURSE, "nurses@example.org")):
         messages.set_route(hands.desk("adam"), role, Channel.EMAIL, address)
         code = _post(hands)[-1].text.split("The code is ")[1].split(".")[0]

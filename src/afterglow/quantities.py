@@ -225,6 +225,16 @@ def format_duration(hours: float) -> str:
     return f"{amount + 0.0:.1f}".removesuffix(".0").replace("-", "\u2212") + f" {unit}"
 
 
+def format_mg(micrograms: float) -> str:
+    """Micrograms as clinicians say them, in milligrams; no digit is lost of a whole number of micrograms.
+
+    >>> format_mg(200_000), format_mg(39_500), format_mg(1)
+    ('200 mg', '39.5 mg', '0.001 mg')
+    """
+    shown = f"{micrograms / 1000.0:.6f}".rstrip("0").rstrip(".")
+    return f"{shown} mg"
+
+
 def mg_per_l_to_ng_per_ml(concentration: float) -> float:
     """Mass concentration in ng/mL from mg/L; also the number of ng/mL in one mg/L.
 

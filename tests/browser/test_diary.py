@@ -207,3 +207,25 @@ def test_a_calendar_file_names_nobody(opened: Open, served: Served) -> None:
         assert name not in text
     assert all(len(line.encode()) <= 75 for line in text.split("\r\n"))
     assert f"{date(2026, 1, 5):%Y%m%d}" in text
+
+
+def test_outside_opening_hours_is_asked_before_it_is_booked_or_moved(opened: Open, served: Served) -> None:
+    set_chairs(served.store)
+    page = opened(java_script_enabled=False)
+    log_in(page, served)
+    page.goto("/diary/book")
+    fill(page, at="20:30")
+    assert page.text_content("#summary h2") == "This is outside the opening hours"
+    assert "08:00 to 18:00" in page.text_content("#summary")
+    fill(page, at="10:00")
+    page.click("td.held a")
+    page.fill("#time", "20:30")
+    page.fill("#reason", "Patient asked")
+    page.click("text=Move >> nth=-1")
+    assert page.text_content("#summary h2") == "This is outside the opening hours"
+    page.check("#outside")
+    page.locator("button", has_text="Move").first.click()
+    assert "20:30 to 22:40" in page.text_content("td.held")
+    free = page.locator("td.free a").all_inner_texts()
+    assert free
+    assert max(each[-5:] for each in free) == "18:00"  # what is offered ends with the opening hours

@@ -199,7 +199,7 @@ def test_what_the_server_refuses_stays_with_its_reason(opened: Open, staffed: Se
     type_set(page, systolic="80")  # below the diastolic
     page.wait_for_selector("#offline:has-text('1 entry is kept')")
     page.context.set_offline(False)
-    page.wait_for_selector("#offline:has-text('Not accepted: Systolic is above diastolic')", timeout=20000)
+    page.wait_for_selector("#offline:has-text('Not accepted: Systolic must be above diastolic')", timeout=20000)
     page.click("text=Discard this entry")
     page.wait_for_selector("#offline", state="hidden")
     assert rows(page, "entries") == []
@@ -218,3 +218,14 @@ def test_the_key_is_the_authors_own(opened: Open, staffed: Served) -> None:
     assert PASSWORD not in shell.text()
     room.note_event(desk(staffed.store, Role.NURSE), session_id, term="Nausea")
     assert sessions.read_session(desk(staffed.store, Role.NURSE), session_id).shown.session.adverse_events
+
+
+def test_a_page_that_needs_the_server_says_so_without_a_network(opened: Open, staffed: Served) -> None:
+    session_id = running(staffed)
+    page = opened()
+    enter(page, staffed, session_id)
+    ready(page)
+    page.context.set_offline(True)
+    page.goto("/today")
+    assert "There is no network" in page.text_content("[role=alert]")
+    page.context.set_offline(False)

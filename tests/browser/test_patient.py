@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.browser.conftest import Open, Served, look
+from tests.browser.conftest import Open, Served, log_in, look
 from tests.integration.desks import desk
 from tests.integration.stores import RunningClock
 
@@ -286,3 +286,27 @@ def _code(store: Store) -> str:
         sent = [head.now for head in facts.load_all(tx, OutgoingMessage) if head.now is not None]
     (text,) = [each.text for each in sent if "The code is" in each.text]
     return text.split("The code is ")[1][:8]
+
+
+def test_a_link_opened_again_goes_on_where_it_stopped(opened: Open, served: Served, anna: str, seen: Seen) -> None:
+    page = opened(**PHONE)
+    page.context.scripts = True
+    path = link(served.store, anna, Purpose.ANSWER_SCALE, "PHQ-9")
+    begin(page, path, seen)
+    for _ in range(3):
+        tap(page, "Several days", seen)
+    follow(page, path)
+    assert page.text_content("h1") == "Go on where you stopped"
+    assert "You have answered 3 of 9 questions" in page.text_content("main")
+    page.click("button.go")
+    assert page.url.endswith("/my/question/4")
+
+
+def test_staff_make_a_link_to_own_progress_from_the_chart(opened: Open, served: Served, anna: str) -> None:
+    page = opened(java_script_enabled=False)
+    log_in(page, served)
+    page.goto(f"/patients/{anna}")
+    page.click(".progress-link button")
+    assert page.text_content("h1") == "A link for the patient's phone"
+    page.emulate_media(media="print")
+    assert page.locator(".for-hand").is_visible()  # a line for the name: the page itself names nobody

@@ -615,3 +615,35 @@ def test_no_patient_stands_in_titles_or_addresses(opened: Open, staffed: Served)
     assert "Anna" not in page.title()
     assert not [each for each in seen if re.search("Anna|Berger|R-|124", each)]
     assert "no-referrer" in page.request.get(f"/sessions/{session_id}").headers["referrer-policy"]
+
+
+def test_in_an_emergency_hold_and_stop_come_first_and_cards_are_short(opened: Open, staffed: Served) -> None:
+    session_id, page = running(staffed), opened(java_script_enabled=False, viewport={"width": 1024, "height": 1366})
+    nurse = desk(staffed.store, Role.NURSE)
+    for minute in (2, 6):
+        later(staffed, minute)
+        room.read_vitals(nurse, session_id, care.quiet(systolic_mmhg=190, diastolic_mmhg=112, spo2_pct=84, moaas=1))
+    enter(page, staffed, session_id, "paul")
+    assert page.locator(".alarm").count() >= 4
+    for words in ("Hold the dose", "Stop the dose"):
+        box = page.locator(f"summary:has-text('{words}')").bounding_box()
+        assert box["y"] + box["height"] < page.locator(".alarm").first.bounding_box()["y"]
+        assert box["height"] >= 44
+    assert page.locator(".alarm [href='#halt']").count() == page.locator(".alarm form[action$=answer]").count() > 0
+    assert not page.locator(".alarm .source").first.is_visible()  # folded
+    card, tint = page.locator(".alarm").first.bounding_box(), page.locator(".alarm .finding").first.bounding_box()
+    assert card["width"] - tint["width"] <= 4  # the tint fills its card
+    page.locator("summary:has-text('Hold the dose')").click()
+    page.fill("#hold-reason", "pressure and breathing")
+    press(page, "hold")
+    assert now_of(staffed, session_id).state is SessionState.HELD
+
+
+def test_what_a_draft_would_meet_does_not_move_the_button(opened: Open, staffed: Served) -> None:
+    session_id, page = running(staffed), opened()
+    enter(page, staffed, session_id)
+    before = page.locator("#reading button.action").bounding_box()["y"]
+    page.fill("#reading-systolic_mmhg", "190")
+    page.fill("#reading-diastolic_mmhg", "112")
+    page.wait_for_selector("#draft .draft")
+    assert page.locator("#reading button.action").bounding_box()["y"] == before

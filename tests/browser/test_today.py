@@ -162,3 +162,63 @@ def test_a_phone_shows_alerts_then_chairs_as_rows(opened: Open, served: Served) 
         assert each.bounding_box()["height"] <= 190
     page.click("a[href='#chairs']")
     assert page.locator(".chair").first.bounding_box()["y"] < 844
+
+
+def test_an_alert_leads_to_where_it_is_answered(opened: Open, served: Served) -> None:
+    page = opened(java_script_enabled=False)
+    log_in(page, served)
+    words = [each.strip() for each in page.locator(".alerts .row a.button").all_inner_texts()]
+    assert words == ["Enter reading"] * len(words) != []  # Anna sits in a chair
+    page.locator(".alerts .row a.button").first.click()
+    assert page.url.endswith("#reading-systolic_mmhg")
+    assert page.locator(":target").count() == 1
+    log_in(page, served, "petra")
+    row = page.locator(".alerts .row", has_text="Owner prescriber").first
+    row.locator("a.button").click()
+    assert page.url.endswith("#decisions")
+
+
+def test_due_work_begins_with_the_lookers_own(opened: Open, served: Served) -> None:
+    page = opened(java_script_enabled=False)
+    log_in(page, served)
+    owners = [each.strip() for each in page.locator(".due .row .age").all_inner_texts()]
+    assert "nurse" in owners
+    assert owners == sorted(owners, key=lambda each: each != "nurse")
+    assert page.text_content(".due .title p").startswith(f"{owners.count('nurse')} for you, ")
+    page.click(".due .title a")
+    assert page.text_content("h1") == "Worklist"
+
+
+def test_an_arrival_that_is_refused_says_where_to_change_the_booking(opened: Open, served: Served) -> None:
+    _, course = care.in_induction(served.store, name="Theo Lindqvist")
+    booking_id = care.book(served.store, course, minutes=240, chair="c1")
+    page = opened(java_script_enabled=False)
+    log_in(page, served)
+    page.locator(".arrivals tr", has_text="Theo L.").locator("button").click()
+    told = page.text_content("main")
+    assert "Somebody sits in chair c1" in told
+    assert "UTC" not in told
+    page.click("a.action")
+    assert page.url.endswith(f"/diary/bookings/{booking_id}")
+
+
+def test_alerts_fold_after_three_and_no_high_one_is_folded(opened: Open, served: Served) -> None:
+    nurse = desk(served.store, Role.NURSE)
+    session_id = next(iter(_sessions(served)))
+    for systolic in (166, 168):
+        room.read_vitals(nurse, session_id, care.quiet(systolic_mmhg=systolic))
+    room.read_vitals(nurse, session_id, care.quiet(spo2_pct=86))
+    page = opened(viewport={"width": 1024, "height": 1366})
+    log_in(page, served)
+    page.wait_for_selector("#more-alerts")
+    seen = page.locator(".alerts > .row").count()
+    assert seen >= 3
+    assert page.locator("#more-alerts .row.high").count() == 0
+    assert f"{seen + page.locator('#more-alerts .row').count()} open" in page.text_content(".alerts .title")
+    assert page.locator(".chairs").bounding_box()["y"] < page.locator(".alerts").bounding_box()["y"]
+    page.click("#more-alerts summary")
+    room.read_vitals(nurse, session_id, care.quiet(spo2_pct=85))
+    page.locator(".alerts > .row").nth(seen).wait_for(timeout=20_000)
+    assert page.locator("#more-alerts[open]").count() == 1  # a live refresh leaves it open
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.locator(".chairs").bounding_box()["y"] > page.locator(".alerts").bounding_box()["y"]

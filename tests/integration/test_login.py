@@ -597,7 +597,7 @@ def test_an_erased_patients_link_opens_nothing(north: Store) -> None:
 
 def test_a_screen_and_a_token(north: Store) -> None:
     Somebody(north, "drew", Role.PRESCRIBER, Role.MEDICAL_DIRECTOR)
-    screen = passes.issue_room(admin(north), "Room 1", chairs=("c1",))
+    screen = passes.issue_room(admin(north), "Room 1")
     assert login.open_token(north, screen.token).only == ("rooms",)
     drew = desk(north, Role.PRESCRIBER, Role.MEDICAL_DIRECTOR, by="drew")
     with pytest.raises(MissingValue):

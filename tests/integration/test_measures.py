@@ -267,7 +267,9 @@ def test_a_critical_answer_is_told_at_the_tap_and_once(north: Store) -> None:
     assert measures.list_alerts(desk(north, NURSE)).shown == ()
     assert answering.tap(own, patient, "phq9", "9", 1).state == "critical"
     (first,) = measures.list_alerts(desk(north, NURSE)).shown
-    assert first.now.text.endswith("Tapped on the patient's phone; the scale is not sent yet.")
+    assert first.now.text.endswith(
+        "Raised at the tap on the patient's phone, before the scale was sent."
+    )  # true before and after
     asked = answering.ask(own, patient).shown
     assert (asked.critical, asked.told) == ("9", ())
     answering.tap(own, patient, "phq9", "9", 1)  # the same again tells nobody again

@@ -85,6 +85,7 @@ TABLE = (
     ("diary.cancel", "CPN", WRITES),
     ("diary.clashes", "CPNTD", READS),
     ("diary.conflicts", "CPN", READS),
+    ("diary.hours", "CPN", READS),
     ("diary.move", "CPN", WRITES),
     ("diary.next_free", "CPN", READS),
     ("diary.no_show", "CN", WRITES),

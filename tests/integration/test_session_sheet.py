@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from tests.integration import care
 from tests.integration.desks import actor, at_work, desk, later, now
@@ -14,6 +16,7 @@ from afterglow.usecases.login import offline_key
 from afterglow.usecases.session_sheet import (
     GateState,
     SessionSheet,
+    one_cause,
     read_sheet,
     reading_line,
     standing_priority,
@@ -174,3 +177,55 @@ def test_emergencies_come_first_and_stay_until_the_patient_has_left(clinic: Stor
     room.read_vitals(nurse, session_id, care.quiet())
     shown = sheet(clinic, session_id)
     assert [each.rule for each in shown.escalations] == ["S045"]
+
+
+def test_a_pressure_that_asks_for_another_in_five_minutes_sets_the_next_reading(clinic: Store) -> None:
+    _, course = care.in_induction(clinic)
+    session_id = care.book(clinic, course, minutes=1)
+    care.dosing(clinic, session_id)
+    later(clinic, 10)
+    nurse = desk(clinic, Role.NURSE)
+    room.read_vitals(nurse, session_id, care.quiet())
+    planned = sheet(clinic, session_id).clocks.next_reading
+    assert planned is not None
+    room.read_vitals(nurse, session_id, care.quiet(systolic_mmhg=166))
+    shown = sheet(clinic, session_id)
+    soon = shown.clocks.next_reading
+    assert soon is not None
+    assert soon.what in {"repeat for S040", "repeat for S041"}
+    assert soon.due_at == shown.session.readings[-1].taken_at + timedelta(minutes=5)
+    assert soon.state is DueState.UPCOMING
+    later(clinic, 6)
+    late = sheet(clinic, session_id).clocks.next_reading
+    assert late is not None
+    assert late.state is DueState.OVERDUE
+    room.read_vitals(desk(clinic, Role.NURSE), session_id, care.quiet())
+    calm = sheet(clinic, session_id).clocks.next_reading
+    assert calm is not None
+    assert calm.what.startswith("every ")
+
+
+def test_one_cause_is_one_decision_and_a_set_without_alertness_asks_nobody(clinic: Store) -> None:
+    _, course = care.in_induction(clinic)
+    session_id = care.book(clinic, course, minutes=1)
+    care.screened(clinic, session_id)
+    later(clinic, 2)
+    room.read_vitals(desk(clinic, Role.NURSE), session_id, care.quiet(systolic_mmhg=152))
+    prescriber = desk(clinic, Role.PRESCRIBER)
+    assert one_cause(sheet(clinic, session_id).to_answer) == {"S010": ("C011",)}
+    with pytest.raises(NotFound):  # all or none
+        sessions.answer(
+            prescriber, session_id, "S010", also=("C001",), decision=Decision.PROCEED, reason="usual for her"
+        )
+    assert sheet(clinic, session_id).session.answers == ()
+    sessions.answer(prescriber, session_id, "S010", also=("C011",), decision=Decision.PROCEED, reason="usual for her")
+    shown = sheet(clinic, session_id)
+    assert shown.to_answer == ()
+    sessions.say_go(prescriber, session_id, version=shown.version)
+    room.take(desk(clinic, Role.NURSE), session_id, "v1", amount_ug=50_000)
+    room.start(desk(clinic, Role.NURSE), session_id, version=care.version_of(clinic, session_id))
+    later(clinic, 5)
+    room.read_vitals(desk(clinic, Role.NURSE), session_id, room.Vitals(systolic_mmhg=130, diastolic_mmhg=80))
+    watched = sheet(clinic, session_id)
+    assert "S035" in {each.rule for each in watched.monitoring}
+    assert "S035" not in {each.rule for each in watched.to_answer}

@@ -382,6 +382,8 @@ def test_the_screen_on_the_wall_shows_initials_and_clocks(north: Store, session:
     later(north, 10)
     issued = passes.issue_room(desk(north, Role.ADMINISTRATOR), "Room 1", chairs=("c1",))
     screen = Desk(store=north, actor=login.open_token(north, issued.token))
+    with pytest.raises(UnknownName, match="no such chair"):
+        passes.issue_room(desk(north, Role.ADMINISTRATOR), "Corridor TV", chairs=("c1", "TV"))
     (chair,) = wall.read_board(screen).shown
     line = chair.now
     assert line is not None

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 from tests.integration import care
-from tests.integration.desks import at_work, desk, now
+from tests.integration.desks import at_work, desk, later, now
 
 from afterglow.clinic import Role, SessionState
 from afterglow.store.records import Store
-from afterglow.usecases import measures, people, sessions
+from afterglow.usecases import measures, people, room, sessions
 from afterglow.usecases.desk import Desk
 from afterglow.usecases.today import Today, read_today
 
@@ -60,3 +60,37 @@ def test_a_closed_chart_holds_its_chair_without_a_name(store: Store) -> None:
     taken = shown(outside).chairs[0].now
     assert taken is not None
     assert (taken.name, taken.session_id) == (None, None)
+
+
+def test_a_chair_says_that_a_decision_waits_and_since_when(store: Store) -> None:
+    store = at_work(store)
+    care.open_clinic(store)
+    care.vial(store)
+    _, course = care.in_induction(store)
+    session_id = care.book(store, course)
+    nurse = desk(store, Role.NURSE)
+    sessions.check_in(nurse, session_id)
+    room.read_vitals(nurse, session_id, care.quiet(systolic_mmhg=152))
+    sitting = shown(nurse).chairs[0].now
+    assert sitting is not None
+    assert sitting.decisions == ()  # nobody decides before the screening is saved
+    sessions.screening(nurse, session_id, care.gates())
+    later(store, 4)
+    told = shown(desk(store, Role.NURSE))
+    sitting = told.chairs[0].now
+    assert sitting is not None
+    assert {each.rule for each in sitting.decisions} == {"S010", "C011"}
+    assert sitting.asked_at is not None
+    assert timedelta(minutes=4) <= told.at - sitting.asked_at < timedelta(minutes=5)
+
+
+def test_an_alert_knows_the_session_in_which_its_patient_sits(store: Store) -> None:
+    store = at_work(store)
+    care.open_clinic(store)
+    anna, course = care.in_induction(store)
+    session_id = care.book(store, course)
+    nurse = desk(store, Role.NURSE)
+    measures.record(nurse, anna, "PHQ-9", answers=[2, 2, 3, 2, 2, 2, 2, 2, 2])
+    assert {each.session_id for each in shown(nurse).alerts} == {None}
+    sessions.check_in(nurse, session_id)
+    assert {each.session_id for each in shown(nurse).alerts} == {session_id}

@@ -30,7 +30,7 @@ def test_a_count_finds_what_came_in_or_less(found: int, state: str) -> None:
 
 @pytest.mark.parametrize("found", [500_050, -50, -1, 499_950.0, "499950", True])
 def test_a_count_never_finds_more_than_came_in_nor_less_than_nothing(found: Any) -> None:
-    with pytest.raises(OutOfRange, match="0 to 500000 micrograms, what came in"):
+    with pytest.raises(OutOfRange, match="0 to 500 mg, what came in"):
         counted(vial(), found)
 
 

@@ -15,6 +15,7 @@ from afterglow.clinic import (
     Decision,
     Delivery,
     Indication,
+    LeaveCheck,
     RateStep,
     Reading,
     Role,
@@ -25,6 +26,7 @@ from afterglow.clinic import (
     cancel,
     check_gates,
     check_second,
+    clear_to_leave,
     correct_reading,
     countersign_order,
     enter_reading,
@@ -35,6 +37,7 @@ from afterglow.clinic import (
     rule,
 )
 from afterglow.clinic.containers import put_back
+from afterglow.clinic.readings import check_values
 from afterglow.clinic.ruling import judge
 from afterglow.errors import (
     AfterglowError,
@@ -45,6 +48,7 @@ from afterglow.errors import (
     OutOfRange,
     SecondPerson,
     Unbalanced,
+    WrongOrder,
 )
 
 SESSION = cases.screened(Delivery.IV)
@@ -139,3 +143,22 @@ def test_a_nurse_alone_corrects_no_emergency_away() -> None:
     assert correct_reading(session, lower, nurse(26, reason="typed wrong"), policy=POLICY).now.readings[-1] == lower
     caution = enter_reading(cases.dosing(Delivery.IV), replace(low, spo2_pct=91), nurse(20), policy=POLICY).now
     assert not escalations(correct_reading(caution, fixed, nurse(26, reason="typed wrong"), policy=POLICY).now, POLICY)
+
+
+def test_what_was_observed_has_the_digits_and_the_unit_that_somebody_reads() -> None:
+    weight = judge(rule("S016"), {"weight.age_days": 1.0}, POLICY, delivery=Delivery.IV)
+    assert "age of the weight 1 day" in weight.values
+    assert "1 days" not in weight.values
+    late = judge(rule("S034"), {"readings.vitals_overdue_min": 8.35}, POLICY, delivery=Delivery.IV)
+    assert late.values == "set overdue by 8 min"
+
+
+def test_an_empty_leave_check_says_what_is_not_known_and_that_she_cannot_leave_yet() -> None:
+    empty = LeaveCheck(session_id="s1", checked_at=at(140), by="nurse1")
+    with pytest.raises(GateClosed) as caught:
+        clear_to_leave(cases.watched(), empty, nurse(140), policy=POLICY)
+    assert str(caught.value).startswith("The patient cannot leave yet: ")
+    assert "not known: " in (caught.value.observed or "")
+    assert "nothing" not in (caught.value.observed or "")
+    with pytest.raises(WrongOrder, match="Systolic must be above diastolic"):
+        check_values(reading(20, systolic_mmhg=88, diastolic_mmhg=145))

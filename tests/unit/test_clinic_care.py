@@ -1585,3 +1585,23 @@ def test_what_is_refused_never_reads_as_allowed() -> None:
             policy=POLICY,
             candidacy=old,
         )
+
+
+def test_who_sits_in_a_chair_or_comes_today_is_not_asked_to_be_booked() -> None:
+    now = course(state=CourseState.MAINTENANCE, induced_at=at(0), plan=PLAN)
+    given = replace(cases.observing(), state=SessionState.CLOSED)
+    here = replace(given, id="s2", state=SessionState.ARRIVED, planned_at=at(200 * DAY), runs=())
+    asked = {WorkKind.LAPSED, WorkKind.SESSION_DUE}
+
+    def found(*sessions: TreatmentSession, after_min: float = 10, **more: object) -> set[WorkKind]:
+        return asked & set(open_work(now, 200 * DAY + after_min, sessions=sessions, **more))
+
+    assert found(given) == asked
+    assert found(given, here) == set()
+    assert found(here) == set()
+    late = replace(here, state=SessionState.BOOKED)
+    assert found(given, late) == set()  # expected ten minutes ago
+    assert found(given, late, after_min=13 * 60) == asked  # forgotten: asked about by itself, and to be booked
+    overdue: dict[str, Any] = {"next_due_at": at(190 * DAY)}
+    assert found(given, next_session_at=at(200 * DAY + 300), **overdue) == set()
+    assert found(given, next_session_at=at(203 * DAY), **overdue) == {WorkKind.SESSION_DUE}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
-from afterglow.clinic import SESSION, Delivery, Group, rules_of
+from afterglow.clinic import SESSION, Delivery, Group, demo_policy, rule, rules_of
 from afterglow.clinic.screening import _ASKED, _ASKED_TOO
 from afterglow.errors import InputError, MissingValue, OutOfRange
 from afterglow.predicates import facts_of
@@ -14,7 +15,7 @@ from afterglow.usecases import patients, room, sessions, worklists
 from afterglow.usecases.desk import CATALOGUE
 from afterglow.web.acts import ACTS, leave_points, vitals_of
 from afterglow.web.typed import Typed
-from afterglow.web.words import LEAVING, PHASES, QUESTIONS, SEEN, questions
+from afterglow.web.words import LEAVING, PHASES, QUESTIONS, SEEN, questions, source_words
 
 NOW = datetime(2026, 3, 2, 14, 5, tzinfo=UTC)
 
@@ -125,3 +126,12 @@ def test_every_act_is_a_use_case_and_every_state_has_words() -> None:
     assert worklists
     assert {each.case for each in ACTS.values()} <= set(CATALOGUE)
     assert {str(state) for state in PHASES} >= {str(state) for row in SESSION.rows for state in row.states}
+
+
+def test_one_wording_says_whether_the_sites_limits_are_signed() -> None:
+    draft = demo_policy()
+    signed = replace(draft, signed_by="dora", signed_at=datetime(2026, 5, 21, tzinfo=UTC))
+    for rule_id in ("S041", "S044"):
+        assert "unsigned" in source_words(rule(rule_id), draft)
+        assert "unsigned" not in source_words(rule(rule_id), signed)
+        assert "signed" in source_words(rule(rule_id), signed)

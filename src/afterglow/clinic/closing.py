@@ -20,6 +20,7 @@ from afterglow.clinic.session import (
     step,
 )
 from afterglow.errors import Conflict, GateClosed, NotFound, OutOfRange, Unbalanced, WrongOrder, echo
+from afterglow.quantities import format_mg
 
 _ONE_TAP = timedelta(seconds=10)  # Assumption: the same event by the same person within it was tapped twice
 
@@ -218,7 +219,7 @@ def check_reconciled(session: TreatmentSession) -> None:
     >>> check_reconciled(infusion_of_hours())
     Traceback (most recent call last):
     ...
-    afterglow.errors.Unbalanced: Drug of container v1 is not accounted for; found 100000 micrograms; ...
+    afterglow.errors.Unbalanced: Drug of container v1 is not accounted for; found 100 mg; ...
     """
     for each in session.containers:
         left = session.outstanding_ug(each)
@@ -226,7 +227,7 @@ def check_reconciled(session: TreatmentSession) -> None:
             raise Unbalanced(
                 f"Drug of container {each} is not accounted for",
                 rule="K01",
-                observed=f"{left} micrograms",
+                observed=format_mg(left),
                 allowed="0 at close",
                 next_step="Enter what was given, wasted or returned",
             )
@@ -247,8 +248,8 @@ def _account(
         raise Unbalanced(
             f"The amount {kind} is refused",
             rule="K01",
-            observed=f"{amount_ug} micrograms",
-            allowed=f"1 to {out} micrograms of container {container_id}",
+            observed=format_mg(amount_ug),
+            allowed=f"up to {format_mg(out)} of container {container_id}",
             next_step="Count what is left",
         )
     use = DrugUse(

@@ -15,7 +15,7 @@ from afterglow.clinic.acting import CLINICAL, Act, Outcome, Role, Row, StateTabl
 from afterglow.clinic.policy import SitePolicy
 from afterglow.clinic.typed import typed
 from afterglow.errors import MissingValue, OutOfRange, Unbalanced
-from afterglow.quantities import DrugForm
+from afterglow.quantities import DrugForm, format_mg
 
 
 class ContainerState(StrEnum):
@@ -214,8 +214,8 @@ def put_back(container: Container, act: Act, *, amount_ug: int, session_id: str)
         raise Unbalanced(
             "A liquid goes back only unopened",
             rule="K01",
-            observed=f"{amount_ug} micrograms",
-            allowed=f"the whole container, {container.received_ug} micrograms",
+            observed=format_mg(amount_ug),
+            allowed=f"the whole container, {format_mg(container.received_ug)}",
             next_step="Waste it with a witness",
         )
     out = _out_ug(container, session_id)
@@ -223,15 +223,15 @@ def put_back(container: Container, act: Act, *, amount_ug: int, session_id: str)
         raise Unbalanced(
             "More is returned than the session drew",
             rule="K01",
-            observed=f"{amount_ug} micrograms",
-            allowed=f"{out} micrograms",
+            observed=format_mg(amount_ug),
+            allowed=format_mg(out),
         )
     if container.balance_ug + amount_ug > container.received_ug:
         raise Unbalanced(
             "More would be in the container than came in",
             rule="K01",
-            observed=f"{container.balance_ug + amount_ug} micrograms",
-            allowed=f"{container.received_ug} micrograms",
+            observed=format_mg(container.balance_ug + amount_ug),
+            allowed=format_mg(container.received_ug),
             next_step="Count the container",
         )
     return _moved(container, act, event, amount_ug, volume_ul, state=row.to, session_id=session_id)
@@ -282,8 +282,8 @@ def waste_drawn(
         raise Unbalanced(
             "More is wasted than the session drew",
             rule="K01",
-            observed=f"{amount_ug} micrograms",
-            allowed=f"{out} micrograms",
+            observed=format_mg(amount_ug),
+            allowed=format_mg(out),
         )
     return _moved(
         container, act, "waste_drawn", 0, 0, state=row.to, witness=by, session_id=session_id, wasted_ug=amount_ug
@@ -305,8 +305,8 @@ def count(
     if type(counted_ug) is not int or not 0 <= counted_ug <= container.received_ug:
         raise OutOfRange(
             "The count is refused",
-            observed=f"{counted_ug} micrograms",
-            allowed=f"0 to {container.received_ug} micrograms, what came in",
+            observed=format_mg(counted_ug) if _is_whole(counted_ug) else f"{counted_ug!r} micrograms",
+            allowed=f"0 to {format_mg(container.received_ug)}, what came in",
             next_step="Count again; what is over belongs to another container",
         )
     if counted_ug:
@@ -418,7 +418,7 @@ def check_amount(amount_ug: int) -> None:
     """
     if not _is_whole(amount_ug) or amount_ug <= 0:
         raise OutOfRange(
-            "An amount of drug is positive and whole", observed=f"{amount_ug} micrograms", allowed="1 or more"
+            "An amount of drug is positive and whole", observed=f"{amount_ug} micrograms", allowed="0.001 mg or more"
         )
 
 
@@ -453,8 +453,8 @@ def _volume_ul(amount_ug: int, concentration_ug_per_ul: int | None) -> int:
     if amount_ug % concentration_ug_per_ul:
         raise OutOfRange(
             "A liquid is measured in whole microlitres",
-            observed=f"{amount_ug} micrograms of {concentration_ug_per_ul} mg/mL",
-            allowed=f"a multiple of {concentration_ug_per_ul} micrograms",
+            observed=f"{format_mg(amount_ug)} of {concentration_ug_per_ul} mg/mL",
+            allowed=f"a multiple of {format_mg(concentration_ug_per_ul)}",
             next_step="Enter the volume drawn",
         )
     return amount_ug // concentration_ug_per_ul
@@ -465,8 +465,8 @@ def _check_balance(container: Container, amount_ug: int) -> None:
         raise Unbalanced(
             "More is taken than is in the container",
             rule="K01",
-            observed=f"{amount_ug} micrograms",
-            allowed=f"{container.balance_ug} micrograms",
+            observed=format_mg(amount_ug),
+            allowed=format_mg(container.balance_ug),
             next_step="Count the container",
         )
 

@@ -79,7 +79,7 @@ class DoseOrder:
             raise MissingValue(
                 "An order has one amount", observed=f"{sum(amounts)} amounts", allowed="mg, mg/kg or steps"
             )
-        _check_least(self.amount_ug(HEAVIEST_KG), LEAST_UG, "micrograms")
+        _check_least(self.amount_ug(HEAVIEST_KG), LEAST_UG, "mg")
         if self.steps and self.infusion_min is not None and not math.isclose(self.infusion_min, self.minutes):
             raise OutOfRange(
                 "The steps of the order contradict its length",
@@ -172,7 +172,7 @@ class RateChange:
         if not self.rest_ug:
             raise MissingValue(
                 "A new rate gives drug",
-                observed=f"{len(self.steps)} steps, 0 micrograms",
+                observed=f"{len(self.steps)} steps, 0 mg",
                 allowed="a step over 0 mg/h",
                 next_step="Hold or stop the dose to give none",
             )
@@ -433,18 +433,18 @@ def _steps_ug(steps: tuple[RateStep, ...]) -> int:
 
 
 def _check_some(dose: PreparedDose | SecondCheck) -> None:
-    _check_least(dose.amount_ug, 1, "micrograms")
+    _check_least(dose.amount_ug, 1, "mg")
     if dose.volume_ul is not None:
-        _check_least(dose.volume_ul, 1, "microlitres")
+        _check_least(dose.volume_ul, 1, "mL")
 
 
 def _check_least(found: int, least: int, unit: str) -> None:
-    """Refuse a dose that is none once it is rounded to what can be counted."""
+    """Refuse a dose that is none once rounded to what can be counted, micrograms or microlitres; `unit` is of 1000."""
     if found < least:
         raise OutOfRange(
             "The dose is too small to be drawn",
-            observed=f"{found} {unit}",
-            allowed=f"{least} {unit} or more",
+            observed=f"{found / 1000:g} {unit}",
+            allowed=f"{least / 1000:g} {unit} or more",
             next_step="Correct the dose and its unit",
         )
 

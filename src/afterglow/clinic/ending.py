@@ -15,7 +15,7 @@ from afterglow.clinic.rulebook import Delivery
 from afterglow.clinic.session import DoseGap, DrugUse, DrugUseKind, TreatmentSession, admit, step
 from afterglow.clinic.titration import rates_of
 from afterglow.errors import MissingValue, TooEarly, Unbalanced
-from afterglow.quantities import HOURS_PER_MINUTE
+from afterglow.quantities import HOURS_PER_MINUTE, format_mg
 
 _UG_PER_MG = 1000
 
@@ -46,8 +46,8 @@ def finish_dose(
         raise Unbalanced(
             "The dose is not complete",
             rule="K01",
-            observed=f"{given.given_ug} micrograms given",
-            allowed=f"{wanted} micrograms",
+            observed=f"{format_mg(given.given_ug)} given",
+            allowed=format_mg(wanted),
             next_step="Stop it with a reason if less was given",
         )
     return _end(session, given, act, policy, "finish_dose", complete=True)
@@ -121,8 +121,8 @@ def _with_amounts(session: TreatmentSession, act: Act, amounts_ug: tuple[tuple[s
         raise Unbalanced(
             "More is given than the dose",
             rule="K01",
-            observed=f"{session.given_ug} micrograms",
-            allowed=f"{wanted} micrograms",
+            observed=format_mg(session.given_ug),
+            allowed=format_mg(wanted),
             next_step="Correct the amounts",
         )
     return session

@@ -194,7 +194,7 @@ def _check_value(name: str, value: Fact, kind: FactKind) -> None:
         raise OutOfRange(
             f"The {kind.text} is refused",
             observed=echo(value),
-            allowed=f"{kind.low:g} to {kind.high:g}",
+            allowed=f"{kind.low:.10g} to {kind.high:.10g}",
             next_step="Correct the number",
             about=name,
         )

@@ -42,7 +42,7 @@ def next_free(
     chairs = sorted((each.id for each in diary.chairs), key=lambda each: each != wanted.chair_id)
     length = wanted.until - wanted.starts_at
     for start in sorted(set(_starts(diary, wanted, policy, zone))):
-        if not _is_open(start, start + length, policy, zone):
+        if not is_open(start, start + length, policy, zone):
             continue
         for chair in chairs:
             tried = replace(wanted, chair_id=chair, starts_at=start, until=start + length)
@@ -71,8 +71,15 @@ def _starts(diary: Diary, wanted: Booking, policy: SitePolicy, zone: tzinfo) -> 
             yield start
 
 
-def _is_open(starts_at: datetime, until: datetime, policy: SitePolicy, zone: tzinfo) -> bool:
-    """Whether a time lies in the opening hours of one day; what is longer than a day begins in them."""
+def is_open(starts_at: datetime, until: datetime, policy: SitePolicy, zone: tzinfo) -> bool:
+    """Whether a time lies in the opening hours of one day; what is longer than a day begins in them.
+
+    >>> from datetime import timedelta
+    >>> from afterglow.clinic.policy import demo_policy
+    >>> start = datetime(2026, 1, 10, 20, 30, tzinfo=UTC)
+    >>> is_open(start, start + timedelta(hours=2), demo_policy(), UTC)
+    False
+    """
     begin, end = starts_at.astimezone(zone), until.astimezone(zone)
     opens, closes = policy.number("diary.opens_hour"), policy.number("diary.closes_hour")
     first = begin.hour + begin.minute / 60

@@ -23,6 +23,7 @@ from afterglow.clinic.ruling import Facts, Verdict, judge
 from afterglow.clinic.session import DrugUse, DrugUseKind, InfusionRun, TreatmentSession, admit, step
 from afterglow.clinic.thresholds import comparisons
 from afterglow.errors import Conflict, GateClosed, TooEarly, Unbalanced
+from afterglow.quantities import format_mg
 
 
 def take_drug(
@@ -74,8 +75,8 @@ def start_dose(session: TreatmentSession, act: Act, *, chart: Chart, policy: Sit
         raise Unbalanced(
             "Less drug is drawn than the dose needs",
             rule="K01",
-            observed=f"{drawn} micrograms",
-            allowed=f"{wanted} micrograms or more",
+            observed=format_mg(drawn),
+            allowed=f"{format_mg(wanted)} or more",
             next_step="Draw it and enter it",
         )
     return step(session, "start_dose", act, runs=(InfusionRun(since=act.at),))
@@ -203,8 +204,8 @@ def _check_matches(session: TreatmentSession, container: Container, amount_ug: i
         raise Unbalanced(
             "A nasal device is taken whole",
             rule="S020",
-            observed=f"{amount_ug} micrograms of a container of {container.received_ug}",
-            allowed=f"{DEVICE_UG} micrograms, one device",
+            observed=f"{format_mg(amount_ug)} of a container of {format_mg(container.received_ug)}",
+            allowed=f"{format_mg(DEVICE_UG)}, one device",
             next_step="Take devices one by one",
         )
 
@@ -269,8 +270,8 @@ def check_drawn(session: TreatmentSession, container_id: str, amount_ug: int) ->
         raise Unbalanced(
             "More is given than was drawn",
             rule="K01",
-            observed=f"{amount_ug} micrograms of container {container_id}",
-            allowed=f"{drawn} micrograms",
+            observed=f"{format_mg(amount_ug)} of container {container_id}",
+            allowed=format_mg(drawn),
             next_step="Enter what was drawn first",
         )
 

@@ -122,13 +122,14 @@ def clear_to_leave(
     for each in found:
         if each.verdict is Verdict.UNKNOWN or (each.verdict is Verdict.HIT and each.rule in unanswered):
             of = rule(each.rule)
-            missing = f"; missing: {', '.join(each.settles)}" if each.settles else ""
+            missing = f"not known: {', '.join(each.settles)}" if each.settles else ""
+            known = each.values if any(value is not None for _, value in each.observed) else ""
             raise GateClosed(
-                f"Leave rule {of.id} ({of.condition}) holds",
+                f"The patient cannot leave yet: {of.condition} ({of.id})",
                 rule=of.id,
-                observed=f"{each.values}{missing}",
+                observed="; ".join(filter(None, (known, missing))),
                 allowed=each.wanted,
-                next_step="Go on watching, and check what is missing",
+                next_step="Fill in what is not known" if missing else "Go on watching, and check again",
             )
     facts = (check, *found)
     return step(session, "clear_to_leave", act, written=facts, left_at=act.at, left_how=Leaving.CLEARED)

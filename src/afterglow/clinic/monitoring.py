@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from afterglow.clinic.acting import minutes_between
 from afterglow.clinic.policy import SitePolicy
-from afterglow.clinic.readings import baseline
+from afterglow.clinic.readings import baseline, escalations
 from afterglow.clinic.rulebook import Delivery, Group, rule, rules_of
 from afterglow.clinic.ruling import Finding, judge_all
 from afterglow.clinic.session import Reading, TreatmentSession, standing_readings
@@ -253,6 +253,7 @@ def clocks(session: TreatmentSession, at: datetime, *, policy: SitePolicy) -> Cl
     standing = standing_readings(session.readings)
     open_now = (DueState.OVERDUE, DueState.DUE, DueState.UPCOMING)
     due = [each for each in due_readings(session, at, policy=policy) if each.state in open_now]
+    due = sorted((*due, *_repeats(session, at, policy)), key=lambda each: each.due_at)
     return Clocks(
         since_first_dose_min=None if start is None else minutes_between(start, at),
         since_last_reading_min=minutes_between(standing[-1].taken_at, at) if standing else None,
@@ -327,10 +328,24 @@ def _interval_due(session: TreatmentSession, start: datetime, at: datetime, poli
     every = _interval(session, at, policy)
     after = [each.taken_at for each in _full_readings(session) if each.taken_at >= start]
     due_at = (after[-1] if after else start) + timedelta(minutes=every)
+    return _due_by(f"every {every:g} min", due_at, at, early=policy.number("monitoring.early_minutes"))
+
+
+def _repeats(session: TreatmentSession, at: datetime, policy: SitePolicy) -> Iterator[DueReading]:
+    """The pressure again, soon, for each rule that stands and asks for it; until the patient has left."""
+    pressures = [e.taken_at for e in standing_readings(session.readings) if e.systolic_mmhg is not None]
+    if not pressures or session.left_at is not None or first_dose_at(session) is None:
+        return
+    for each in escalations(session, policy):
+        every = rule(each.rule).figures.get("repeat_minutes")
+        if every is not None:  # due at its time, not before: the wait is short and is meant
+            yield _due_by(f"repeat for {each.rule}", pressures[-1] + timedelta(minutes=every), at, early=0.0)
+
+
+def _due_by(what: str, due_at: datetime, at: datetime, *, early: float) -> DueReading:
     late = minutes_between(due_at, at)
-    early = policy.number("monitoring.early_minutes")
     state = DueState.OVERDUE if late > 0 else DueState.DUE if late >= -early else DueState.UPCOMING
-    return DueReading(what=f"every {every:g} min", due_at=due_at, state=state, overdue_min=max(late, 0.0))
+    return DueReading(what=what, due_at=due_at, state=state, overdue_min=max(late, 0.0))
 
 
 def _interval(session: TreatmentSession, at: datetime, policy: SitePolicy) -> float:

@@ -312,7 +312,7 @@ def check_values(reading: Reading) -> None:
         raise MissingValue("A pressure has two numbers", next_step="Enter systolic and diastolic", about=missing)
     if reading.systolic_mmhg is not None and reading.systolic_mmhg <= (reading.diastolic_mmhg or 0):
         raise WrongOrder(
-            "Systolic is above diastolic",
+            "Systolic must be above diastolic",
             observed=f"{reading.systolic_mmhg}/{reading.diastolic_mmhg} mmHg",
             next_step="Correct the pressure",
             about="systolic_mmhg",

@@ -17,6 +17,7 @@ from afterglow.clinic.typed import as_word, typed
 from afterglow.errors import GateClosed, MissingValue, NotOverridable, SecondPerson, WrongOrder
 from afterglow.predicates import Condition, Fact, Truth, evaluate
 
+_MANY = ("days", "weeks", "years", "sets", "readings", "sessions", "patients", "trials", "units")
 _COSIGNED_WITHIN = timedelta(days=1)  # Assumption: two people who answer together do so within a day
 Facts = Mapping[str, Fact | None]
 
@@ -91,9 +92,10 @@ class Finding:
                 if isinstance(value, bool):
                     shown.append(f"{fact_label(name)}: {'yes' if value else 'no'}")
                     continue
-                text = f"{value:g}" if isinstance(value, float) and value == round(value, 4) else f"{value}"
+                text = f"{value}".replace("_", " ") if isinstance(value, str) else _few_digits(value, unit)
+                one = unit in _MANY and text == "1"
                 shown.append(
-                    f"{fact_label(name)} {text.replace('_', ' ')}{'' if unit in {None, 'points'} else f' {unit}'}"
+                    f"{fact_label(name)} {text}{'' if unit in {None, 'points'} else f' {unit}'[: -1 if one else None]}"
                 )
         return ", ".join(shown) or "nothing"
 
@@ -421,6 +423,13 @@ def priority_of(finding: Finding) -> Priority:
     if finding.severity is Severity.NEEDS_CLINICIAN_REVIEW:
         return Priority.HIGH if rule(finding.rule).urgent else Priority.MEDIUM
     return Priority.LOW
+
+
+def _few_digits(value: float, unit: str | None) -> str:
+    """A number with the digits that somebody reads: whole minutes, two decimals else, three figures below 1."""
+    if unit == "min" and value != int(value):
+        return "under 1" if 0 < value < 1 else f"{value:.0f}"
+    return f"{value:.3g}" if abs(value) < 1 else f"{value:.2f}".rstrip("0").rstrip(".")
 
 
 def _is_answered(finding: Finding, answer: RuleAnswer | None) -> bool:

@@ -22,7 +22,7 @@ from afterglow.clinic.ruling import Finding, Verdict, check_open, judge_all
 from afterglow.clinic.session import TreatmentSession, admit, step
 from afterglow.errors import GateClosed, SecondPerson, Unbalanced
 from afterglow.predicates import facts_of
-from afterglow.quantities import HOURS_PER_MINUTE
+from afterglow.quantities import HOURS_PER_MINUTE, format_mg
 
 _ABOUT_THE_DOSE = ("dose.", "order.", "infusion.", "drug.", "weight.")
 
@@ -252,7 +252,7 @@ def _check_second(
     tolerance = policy.number("dosing.second_check_tolerance_pct") / 100.0
     compared = (
         ("the rate", "mg/h", change.steps[0].mg_per_h, mg_per_h),
-        ("what is left to give", "micrograms", change.rest_ug, rest_ug),
+        ("what is left to give", "mg", change.rest_ug / 1000, rest_ug / 1000),
     )
     for what, unit, ordered, found in compared:
         apart, allowed = round(abs(ordered - found), 6), round(tolerance * ordered, 6)
@@ -285,7 +285,7 @@ def _check_drawn(session: TreatmentSession, prepared: PreparedDose) -> None:
         raise Unbalanced(
             "Less drug is drawn than the new rate needs",
             rule="K01",
-            observed=f"{drawn} micrograms",
-            allowed=f"{prepared.amount_ug} micrograms or more",
+            observed=format_mg(drawn),
+            allowed=f"{format_mg(prepared.amount_ug)} or more",
             next_step="Draw it and enter it",
         )

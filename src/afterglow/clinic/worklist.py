@@ -41,6 +41,7 @@ _UNFINISHED = (
     SessionState.HELD,
     SessionState.OBSERVING,
 )
+_SOON = timedelta(days=1)  # who is late already and comes within a day needs no other booking
 _RANK = {Priority.HIGH: 0, Priority.MEDIUM: 1, Priority.LOW: 2}
 
 
@@ -211,9 +212,7 @@ def _aftercare_items(standing: Standing, at: datetime, policy: SitePolicy) -> It
 
 def _schedule_items(standing: Standing, at: datetime, policy: SitePolicy) -> Iterator[WorkItem]:
     """Who lapsed, who was never treated though started, and whose next session is due before the one that is booked."""
-    booked = standing.next_session_at
-    if booked is not None and booked < at:
-        booked = None
+    booked = _coming(standing, at, policy)
     horizon = at + timedelta(days=policy.number("worklist.horizon_days"))
     given = [each.dose_started_at for each in standing.sessions if each.dose_started_at is not None]
     lapse = policy.number("S078.lapse_days")
@@ -235,10 +234,27 @@ def _schedule_items(standing: Standing, at: datetime, policy: SitePolicy) -> Ite
             max(given) + timedelta(days=plan.interval_days),
             "plan's interval, for the forecast gives no date",
         )
-    if wanted is not None and wanted <= horizon and (booked is None or booked > wanted):
+    if wanted is not None and wanted <= horizon and (booked is None or booked > max(wanted, at + _SOON)):
         text = f"next session by the {source}, and none booked before"
         item = _item(standing, WorkKind.SESSION_DUE, text, Role.COORDINATOR, Priority.MEDIUM, wanted)
         yield replace(item, between=standing.next_due_between)
+
+
+def _coming(standing: Standing, at: datetime, policy: SitePolicy) -> datetime | None:
+    """When the next session is: now for who sits in a chair, or is booked for about now and not called missing yet."""
+    for each in standing.sessions:
+        waits = each.state is SessionState.BOOKED and each.planned_at <= at < _over_at(each, policy)
+        if waits or (each.state in _UNFINISHED and each.state is not SessionState.BOOKED):
+            return at
+    booked = standing.next_session_at
+    return None if booked is None or booked < at else booked
+
+
+def _over_at(session: TreatmentSession, policy: SitePolicy) -> datetime:
+    """From when a session that is not over is asked about."""
+    minutes = 0.0 if session.prepared is None else session.prepared.minutes
+    end = (session.dose_started_at or session.planned_at) + timedelta(minutes=minutes)
+    return end + timedelta(hours=policy.number("worklist.session_open_hours"))
 
 
 def _cover_items(standing: Standing, at: datetime, policy: SitePolicy) -> Iterator[WorkItem]:
@@ -275,9 +291,7 @@ def _open_items(standing: Standing, session: TreatmentSession, at: datetime, pol
         return
     if session.state not in _UNFINISHED:
         return
-    minutes = 0.0 if session.prepared is None else session.prepared.minutes
-    end = (session.dose_started_at or session.planned_at) + timedelta(minutes=minutes)
-    due_at = end + timedelta(hours=policy.number("worklist.session_open_hours"))
+    due_at = _over_at(session, policy)
     if at >= due_at:
         in_room = session.state is not SessionState.BOOKED
         text = f"session of {session.planned_at:%Y-%m-%d} is still {session.state.replace('_', ' ')}"

@@ -112,7 +112,7 @@ def _draw(sheet: FlowSheet, canvas: Canvas) -> Drawing:
     axis = draw_clock_axis(on.box(0, y), on.times, sheet.clock)
     entries: list[tuple[Mark, str]] = [("measured", "Measured")]
     if sheet.predicted is not None:
-        entries.append(("bands", "Predicted, 50 and 90 % of people"))
+        entries.append(("bands", "Predicted for the drug alone, 50 and 90 % of people"))
     if sheet.limits:
         entries.append(("site limit", "Site limit"))
     if sheet.doses:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from afterglow.clinic import Booking, BookingState, ClinicAlert, Role, TreatmentSession, alerts_from_score
-from afterglow.errors import NotPermitted, OutOfRange, echo
+from afterglow.errors import NotFound, NotPermitted, OutOfRange, echo
 from afterglow.scales import (
     AlertStatus,
     alerts,
@@ -20,6 +20,8 @@ from afterglow.scales import (
     scale_answers,
     score,
 )
+from afterglow.store import facts
+from afterglow.store.records import Store
 from afterglow.usecases.desk import use_case, view
 from afterglow.usecases.measures import (
     CHECK_IN_QUESTIONS,
@@ -36,7 +38,7 @@ from afterglow.usecases.passes import Purpose, link_of, purpose_of
 from afterglow.usecases.work import Work, Written
 
 CRITICAL = "critical"
-_UNFINISHED = "Tapped on the patient's phone; the scale is not sent yet."
+_UNFINISHED = "Raised at the tap on the patient's phone, before the scale was sent."
 _THOUGHTS = "low_mood_or_thoughts"
 
 
@@ -128,6 +130,16 @@ def tap(work: Work, patient_id: str, about: str, question: str, value: int) -> W
     work.about(patient_id=patient_id, subject=link.id, alerts=len(raised))
     critical = _is_critical(link.purpose or Purpose.SEE_PROGRESS, about, question, value)
     return Written(id=link.id, state=CRITICAL if critical else None)
+
+
+def answered_by(store: Store, clinic_id: str, link_id: str) -> int:
+    """How many questions of a link were answered; for whoever holds its whole token, as `why_ended` found."""
+    with store.read(clinic_id) as tx:
+        try:
+            kept = facts.load(tx, Answering, link_id).now
+        except NotFound:
+            return 0
+    return 0 if kept is None else len(kept.answers)
 
 
 @view("measures.progress", roles=(Role.PATIENT,))

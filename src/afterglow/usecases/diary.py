@@ -35,13 +35,13 @@ from afterglow.clinic import (
     undo_miss,
     undo_no_show,
 )
+from afterglow.clinic.free_times import is_open
 from afterglow.errors import NotFound, OutOfRange, WrongState
 from afterglow.store import facts, patients
 from afterglow.store.records import new_id
 from afterglow.usecases.desk import roles_of, use_case, view
 from afterglow.usecases.patients import known_fact
-from afterglow.usecases.policies import DIARY
-from afterglow.usecases.work import CARE, Loaded, Work, Written
+from afterglow.usecases.work import CARE, DIARY, Loaded, Work, Written
 
 _DESK = roles_of(BOOKING, "move")
 _BOOKABLE = (CourseState.AUTHORISATION, CourseState.INDUCTION, CourseState.REINDUCTION, CourseState.MAINTENANCE)
@@ -206,6 +206,24 @@ def list_warnings(
     _, wanted = _wanted(work, course_id, "wanted", chair_id, starts_at, dose_minutes)
     diary = _diary(work, _plan(work), wanted.starts_at, wanted.until)
     return booking_warnings(diary, wanted, policy=work.policy_or_defaults())
+
+
+@view("diary.hours", roles=_DESK)
+def outside_hours(
+    work: Work, course_id: str, *, starts_at: datetime, dose_minutes: float = 0.0, moving: str | None = None
+) -> str | None:
+    """The opening hours in words, where a session of a course would lie outside them: allowed, but asked about first.
+
+    `moving` is a booking that would move there, with the length that it has. None where it lies inside.
+
+    Raises: NotFound.
+    """
+    wanted = _wanted(work, course_id, "wanted", "", starts_at, dose_minutes)[1] if moving is None else None
+    held = wanted or work.load(Booking, moving or "").now
+    policy = work.policy_or_defaults()
+    if is_open(starts_at, starts_at + (held.until - held.starts_at), policy, _zone(work)):
+        return None
+    return f"{policy.number('diary.opens_hour'):02.0f}:00 to {policy.number('diary.closes_hour'):02.0f}:00"
 
 
 @view("diary.next_free", roles=_DESK)

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from afterglow.clinic import Role
+from afterglow.clinic import Diary, Role
 from afterglow.errors import (
     Conflict,
     LoginRefused,
@@ -30,7 +30,7 @@ from afterglow.store import facts
 from afterglow.store.logins import end_sessions, keyed_digest
 from afterglow.store.records import Store, Transaction, new_id
 from afterglow.usecases.desk import CATALOGUE, covers, use_case, view
-from afterglow.usecases.work import STAFF, Actor, Work, Written
+from afterglow.usecases.work import DIARY, STAFF, Actor, Work, Written
 
 _SECRET_BYTES = 32
 SEPARATOR = "~"
@@ -157,10 +157,20 @@ def issue_to(work: Work, patient_id: str, purpose: Purpose, *, about: str | None
 def issue_room(work: Work, label: str, *, chairs: Iterable[str] = (), days: float = 366.0) -> Issued:
     """A screen on a room's wall: sees initials and clocks, changes nothing.
 
-    Raises: OutOfRange over 366 days; MissingValue without a label.
+    Raises: OutOfRange over 366 days; MissingValue without a label; UnknownName for a chair that the clinic has not.
     """
-    begun = _begun(work, PassKind.ROOM, label, days=days)
-    return issue(work, Pass(**begun, roles=(Role.ROOM,), only=("rooms",), chairs=tuple(chairs)))
+    begun, wanted = _begun(work, PassKind.ROOM, label, days=days), tuple(chairs)
+    plan = work.find(Diary, DIARY)
+    known = () if plan is None else tuple(each.id for each in plan.now.chairs)
+    if unknown := [each for each in wanted if each not in known]:
+        raise UnknownName(
+            "The clinic has no such chair",
+            observed=", ".join(echo(each) for each in unknown),
+            allowed=", ".join(known) or "none: no chair is set yet",
+            next_step="Choose the chairs by their ids",
+            about="chairs",
+        )
+    return issue(work, Pass(**begun, roles=(Role.ROOM,), only=("rooms",), chairs=wanted))
 
 
 @use_case("passes.issue_token", roles=(*STAFF, Role.RESEARCHER, Role.ADMINISTRATOR), signs=True)

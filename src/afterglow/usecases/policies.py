@@ -25,9 +25,7 @@ from afterglow.store import facts
 from afterglow.store.records import Clinic, Store
 from afterglow.usecases.desk import use_case, view
 from afterglow.usecases.people import Person
-from afterglow.usecases.work import STAFF, Work, Written
-
-DIARY = "diary"
+from afterglow.usecases.work import DIARY, STAFF, Work, Written
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

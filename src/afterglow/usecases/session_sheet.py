@@ -94,7 +94,13 @@ _GATES: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 _BEFORE_DOSE = (Group.ARRIVAL, Group.PRE_DOSE, Group.ADMINISTRATION)
 _OF_CHART = ("treatment", "cover", "candidacy", "medicines")
-_LATE = {"readings.spo2_overdue_min", "readings.vitals_age_min", "readings.vitals_overdue_min"}
+_READ_AGAIN = {
+    "readings.spo2_overdue_min",
+    "readings.vitals_age_min",
+    "readings.vitals_overdue_min",
+    "readings.set_without_moaas",
+    "readings.set_without_dissociation",
+}
 
 
 _FIELDS = {
@@ -228,17 +234,9 @@ def read_sheet(work: Work, session_id: str, *, zone: str) -> SessionSheet:
     sent = work.standing(FormSent, patient_id=session.patient_id, subject=session_id)
     gates = gates_of(work, session, chart, policy)
     standing = escalations(session, policy)
-    watched = judge_monitoring(session, work.now, policy=policy) if session.runs else ()
-    watched = tuple(each for each in watched if not rule(each.rule).lock)  # a time that is not over is no finding
+    watched = _watched(work, session, policy)
     monitoring = tuple(each for each in watched if each.verdict is Verdict.HIT)
     leaving = _leaving(work, session, policy)
-    before = [*(f for gate in gates for f in gate.findings), *(chart.candidacy.findings if gates else ())]
-    judged = (*before, *standing, *(watched if session.state is SessionState.OBSERVING else monitoring))
-    if session.rate_waiting is not None:
-        judged = (*judged, *judge_rate(session, work.now, chart=chart, policy=policy))
-    waits = open_findings(judged, (*session.answers, *chart.candidacy.answers))
-    # What can be found out is found out first: a review that is not known is asked once the dose is prepared.
-    found_out = session.prepared is not None and session.state is not SessionState.ARRIVED
     sheet, ready = _charts(work, session, policy, zone, chart.age_years)
     work.subject = session_id
     return SessionSheet(
@@ -256,7 +254,7 @@ def read_sheet(work: Work, session_id: str, *, zone: str) -> SessionSheet:
         gates=gates,
         escalations=tuple(sorted(standing, key=_pressing)),
         monitoring=monitoring,
-        to_answer=tuple(each for each in waits if (found_out or each.verdict is Verdict.HIT) and not _is_late(each)),
+        to_answer=waiting_decisions(work, session, chart, policy),
         plain_limits=_plain_limits(session, policy),
         leaving=leaving,
         gates_met=_gates_met(session),
@@ -277,6 +275,47 @@ def read_sheet(work: Work, session_id: str, *, zone: str) -> SessionSheet:
         form_sent=sent[-1] if sent else None,
         people=names_of(work),
     )
+
+
+def waiting_decisions(
+    work: Work, session: TreatmentSession, chart: Chart | None, policy: SitePolicy
+) -> tuple[Finding, ...]:
+    """The rules that wait for a prescriber's decision now; what can be found out or read again is found out first.
+
+    `chart` may be None while a dose runs or after it: the gates are judged before, and a new rate is asked apart.
+    """
+    watched = _watched(work, session, policy)
+    judged = [*escalations(session, policy)]
+    judged += [e for e in watched if session.state is SessionState.OBSERVING or e.verdict is Verdict.HIT]
+    answers = session.answers
+    if chart is not None:
+        gates = gates_of(work, session, chart, policy)
+        before = [*(f for gate in gates for f in gate.findings), *(chart.candidacy.findings if gates else ())]
+        judged, answers = [*before, *judged], (*answers, *chart.candidacy.answers)
+        if session.rate_waiting is not None:
+            judged += judge_rate(session, work.now, chart=chart, policy=policy)
+    # A review that is not known is asked once the dose is prepared.
+    found_out = session.prepared is not None and session.state is not SessionState.ARRIVED
+    return tuple(
+        each
+        for each in open_findings(judged, answers)
+        if (found_out or each.verdict is Verdict.HIT) and not _is_read_again(each)
+    )
+
+
+def one_cause(findings: Iterable[Finding]) -> dict[str, tuple[str, ...]]:
+    """The other rules that the same values meet, by the first of them: one decision answers them all."""
+    groups: dict[tuple[str, bool, bool], list[str]] = {}
+    for each in findings:
+        if each.verdict is Verdict.HIT:
+            groups.setdefault((each.values, each.overridable, each.cosigned), []).append(each.rule)
+    return {first: tuple(others) for first, *others in groups.values() if others}
+
+
+def _watched(work: Work, session: TreatmentSession, policy: SitePolicy) -> tuple[Finding, ...]:
+    """What watching asks; a time that is not over is no finding."""
+    found = judge_monitoring(session, work.now, policy=policy) if session.runs else ()
+    return tuple(each for each in found if not rule(each.rule).lock)
 
 
 @view("sessions.try_reading", roles=roles_of(SESSION, "enter_reading"))
@@ -371,9 +410,9 @@ def _next(step: str | None) -> str:
     return "" if step is None else f". {step}"
 
 
-def _is_late(finding: Finding) -> bool:
-    """Whether a set is late: it gets later by the minute, so no answer holds; reading it clears the rule."""
-    return any(name in _LATE for name, _ in finding.observed)
+def _is_read_again(finding: Finding) -> bool:
+    """Whether a set is late, or lacks what a nurse sees: reading it clears the rule, so nobody decides on it."""
+    return any(name in _READ_AGAIN for name, _ in finding.observed)
 
 
 def _leaving(work: Work, session: TreatmentSession, policy: SitePolicy) -> tuple[Finding, ...]:

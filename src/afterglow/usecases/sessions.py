@@ -5,8 +5,8 @@ What the gates look at (course, candidacy, medicines, other sessions) is loaded 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 
 from afterglow.clinic import (
@@ -230,8 +230,11 @@ def answer(
     reason: str,
     leaving: Mapping[str, bool | None] | None = None,
     cosigner: Actor | None = None,
+    also: Iterable[str] = (),
 ) -> Written:
     """A prescriber's answer to a rule that is met in this session or cannot be judged, for the values as they are.
+
+    `also` are other rules that the same values meet: one decision, an answer to each, all or none.
 
     A rule of candidacy that this visit's readings meet is answered here too; the answer is the course's.
     `leaving` is the leave check as far as it was done, for a rule of leaving.
@@ -240,30 +243,25 @@ def answer(
     """
     loaded = work.load(TreatmentSession, session_id)
     policy = policy_of(work, loaded.now)
-    course = _of_candidacy(work, loaded.now, policy, rule_id)
-    if course is not None:
-        admit(loaded.now, "answer_finding", work.act(reason))
-        made = answer_rule(
-            course,
-            work.act(reason),
-            patient_id=loaded.now.patient_id,
-            decision=decision,
-            policy=policy,
-            cosigner=work.act_of(cosigner, reason),
+    rules = tuple(dict.fromkeys((rule_id, *also)))
+    by, cosigned = work.act(reason), work.act_of(cosigner, reason)
+    outcome: Outcome[TreatmentSession] | None = None
+    kept = ""
+    for each in rules:
+        now = loaded.now if outcome is None else outcome.now
+        course = _of_candidacy(work, now, policy, each)
+        if course is None:
+            finding = _finding(work, now, policy, each, leaving)
+            made = answer_finding(now, finding, by, decision=decision, policy=policy, cosigner=cosigned)
+            outcome = made if outcome is None else replace(made, written=(*outcome.written, *made.written))
+            continue
+        admit(now, "answer_finding", by)
+        answered = answer_rule(
+            course, by, patient_id=now.patient_id, decision=decision, policy=policy, cosigner=cosigned
         )
-        work.about(rule=rule_id, decision=decision.value)
-        return Written(id=work.write(made, patient_id=loaded.now.patient_id, subject=loaded.now.course_id))
-    finding = _finding(work, loaded.now, policy, rule_id, leaving)
-    outcome = answer_finding(
-        loaded.now,
-        finding,
-        work.act(reason),
-        decision=decision,
-        policy=policy,
-        cosigner=work.act_of(cosigner, reason),
-    )
-    work.about(rule=rule_id, decision=decision.value)
-    return keep_session(work, loaded, outcome)
+        kept = work.write(answered, patient_id=now.patient_id, subject=now.course_id)
+    work.about(rule=", ".join(rules), decision=decision.value)
+    return Written(id=kept) if outcome is None else keep_session(work, loaded, outcome)
 
 
 @use_case("sessions.go", roles=roles_of(SESSION, "go"), signs=True)

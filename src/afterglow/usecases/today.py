@@ -13,6 +13,7 @@ from afterglow.clinic import (
     Clocks,
     Delivery,
     Diary,
+    Finding,
     Priority,
     Role,
     SessionState,
@@ -20,16 +21,23 @@ from afterglow.clinic import (
     clocks,
     escalations,
     owns_alert,
+    standing_readings,
 )
 from afterglow.store import facts
 from afterglow.usecases.desk import view
 from afterglow.usecases.measures import OPEN_ALERTS
 from afterglow.usecases.people import names_of
-from afterglow.usecases.policies import DIARY
 from afterglow.usecases.room import IN_ROOM
-from afterglow.usecases.session_sheet import Gate, ReadingMark, gates_of, reading_line, standing_priority
+from afterglow.usecases.session_sheet import (
+    Gate,
+    ReadingMark,
+    gates_of,
+    reading_line,
+    standing_priority,
+    waiting_decisions,
+)
 from afterglow.usecases.sessions import chart_of, policy_of
-from afterglow.usecases.work import CARE, Loaded, Work
+from afterglow.usecases.work import CARE, DIARY, Loaded, Work
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +47,7 @@ class InChair:
     Args:
         name: None for a chart that is closed to whoever looks; then nothing else is told but that the chair is taken.
         rules_met: ids of the rules that stand for an escalation, `seen` what they were met with, in words.
+        decisions: what waits for a prescriber, `asked_at` since when at the latest.
     """
 
     name: str | None
@@ -51,6 +60,8 @@ class InChair:
     seen: str = ""
     priority: Priority | None = None
     line: tuple[ReadingMark, ...] = ()
+    decisions: tuple[Finding, ...] = ()
+    asked_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,11 +88,15 @@ class Expected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedAlert:
-    """An alert that stands, with who it is about; `mine` where whoever looks owns it or stands above its owner."""
+    """An alert that stands, with who it is about; `mine` where whoever looks owns it or stands above its owner.
+
+    `session_id` is of the session in which the patient sits now; None where they sit in no chair.
+    """
 
     alert: Loaded[ClinicAlert]
     name: str
     mine: bool = False
+    session_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +122,8 @@ def read_today(work: Work, *, since: datetime, until: datetime) -> Today:
             key=lambda each: (each.starts_at, each.chair_id),
         )
     )
-    sitting = _sitting(work)
+    here = [each.now for each in facts.load_all(work.tx, TreatmentSession, states=IN_ROOM) if each.now is not None]
+    sitting, seated = _sitting(work, here), {each.patient_id: each.id for each in here}
     plan = work.find(Diary, DIARY)
     chairs = tuple(
         ChairNow(
@@ -120,7 +136,12 @@ def read_today(work: Work, *, since: datetime, until: datetime) -> Today:
     raised = work.every(ClinicAlert, states=OPEN_ALERTS)
     about = work.names(each.now.patient_id for each in raised)
     alerts = tuple(
-        NamedAlert(alert=each, name=about[each.now.patient_id], mine=owns_alert(each.now, work.actor.roles))
+        NamedAlert(
+            alert=each,
+            name=about[each.now.patient_id],
+            mine=owns_alert(each.now, work.actor.roles),
+            session_id=seated.get(each.now.patient_id),
+        )
         for each in raised
     )
     work.patient_id = None
@@ -148,7 +169,7 @@ def _expected(work: Work, booking: Booking, names: Mapping[str, str]) -> Expecte
     )
 
 
-def _sitting(work: Work) -> dict[str, InChair]:
+def _sitting(work: Work, here: list[TreatmentSession]) -> dict[str, InChair]:
     """Who is in which chair; chairs are looked up past closed charts, since a taken chair is never shown as free."""
     found: dict[str, InChair] = {}
     arrived = {
@@ -156,7 +177,6 @@ def _sitting(work: Work) -> dict[str, InChair]:
         for head in facts.load_all(work.tx, Booking, states=(BookingState.ARRIVED,))
         if head.now is not None
     }
-    here = [each.now for each in facts.load_all(work.tx, TreatmentSession, states=IN_ROOM) if each.now is not None]
     names = work.names(each.patient_id for each in here)
     for each in here:
         if each.id in arrived:
@@ -169,6 +189,9 @@ def _in_chair(work: Work, session: TreatmentSession, name: str) -> InChair:
     policy = policy_of(work, session)
     told = clocks(session, work.now, policy=policy)
     met = escalations(session, policy)
+    asks = session.state is not SessionState.ARRIVED  # nobody decides before the screening is saved
+    chart = chart_of(work, session, policy) if asks and (not session.runs or session.rate_waiting) else None
+    last = max([e.entered_at for e in standing_readings(session.readings)], default=None)
     return InChair(
         name=name,
         session_id=session.id,
@@ -180,4 +203,6 @@ def _in_chair(work: Work, session: TreatmentSession, name: str) -> InChair:
         seen="; ".join(dict.fromkeys(each.values for each in met)),
         priority=standing_priority(met, session),
         line=reading_line(session, work.now, told, policy),
+        decisions=waiting_decisions(work, session, chart, policy) if asks else (),
+        asked_at=max([each for each in (last, session.screened_at) if each is not None], default=None),
     )

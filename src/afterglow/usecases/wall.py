@@ -22,11 +22,10 @@ from afterglow.clinic import clocks as clocks_of
 from afterglow.store import facts
 from afterglow.usecases.desk import view
 from afterglow.usecases.passes import Pass, PassKind
-from afterglow.usecases.policies import DIARY
 from afterglow.usecases.room import IN_ROOM
 from afterglow.usecases.session_sheet import ReadingMark, reading_line, standing_priority
 from afterglow.usecases.sessions import policy_of
-from afterglow.usecases.work import CARE, Work
+from afterglow.usecases.work import CARE, DIARY, Work
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

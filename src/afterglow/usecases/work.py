@@ -31,6 +31,7 @@ STAFF = (
 )
 """Who works with patients' records, and may be given a login for that."""
 
+DIARY = "diary"  # the one id of a clinic's chairs and closures
 CARE = (Role.PRESCRIBER, Role.NURSE, Role.THERAPIST, Role.MEDICAL_DIRECTOR)
 """Who reads charts."""
 

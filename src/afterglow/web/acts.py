@@ -271,10 +271,12 @@ def _second_check(asked: Asked) -> None:
 def _answer(asked: Asked) -> None:
     second = asked.second("The second signature") if asked.typed.text("second_login") else None
     leaving = leave_points(asked.typed) if asked.typed.ticked("leaving") else None
+    first, *also = asked.typed.needed("rule", "The rule").split()
     sessions.answer(
         asked.desk,
         asked.session_id,
-        asked.typed.needed("rule", "The rule"),
+        first,
+        also=also,
         decision=Decision(asked.typed.one_of("decision", Decision, "The decision")),
         reason=asked.typed.needed("reason", "The reason"),
         leaving=leaving,

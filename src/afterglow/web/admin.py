@@ -23,8 +23,8 @@ from afterglow.usecases.oversight import prove_trail, read_about, read_page, rea
 from afterglow.usecases.passes import Issued, PassKind, list_devices, revoke_device
 from afterglow.usecases.people import LOGIN_ROLES, Person
 from afterglow.usecases.policies import list_policies, sign
-from afterglow.web.diary import local_time
 from afterglow.web.pages import ADMIN, PageRoute, clinic_of, desk_of, may, page, status_of
+from afterglow.web.typed import local_time
 
 router = APIRouter(route_class=PageRoute, prefix="/admin")
 Text = Annotated[str, Form()]

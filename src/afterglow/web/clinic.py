@@ -22,9 +22,8 @@ from afterglow.usecases.policies import (
     set_help_lines,
     set_prices,
 )
-from afterglow.web.diary import local_time
 from afterglow.web.pages import PageRoute, check_role, clinic_of, desk_of, page, status_of, store_of
-from afterglow.web.typed import Typed, typed_of
+from afterglow.web.typed import Typed, local_time, typed_of
 
 router = APIRouter(route_class=PageRoute)
 NEEDED = (Role.MEDICAL_DIRECTOR, Role.PRESCRIBER, Role.NURSE, Role.COORDINATOR)

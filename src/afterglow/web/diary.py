@@ -26,11 +26,13 @@ from afterglow.usecases.diary import (
     list_warnings,
     move,
     no_show,
+    outside_hours,
     read_booking,
     show_diary,
 )
 from afterglow.web.icalendar import calendar_text
 from afterglow.web.pages import PageRoute, clinic_of, desk_of, page, status_of
+from afterglow.web.typed import local_time
 
 router = APIRouter(route_class=PageRoute)
 SLOT = timedelta(minutes=15)
@@ -80,7 +82,7 @@ def show_day(request: Request, day: str = "") -> Response:
         on=on,
         told=shown,
         behind=told.trail_behind,
-        rows=_table(shown, first, last, desk.store.clock()),
+        rows=_table(shown, first, last, _opening(shown, on, zone), desk.store.clock()),
         gone=[each for each in shown.booked if each.booking.state not in _SHOWN],
         soon=_next_slot(desk.store.clock()),
         done=_done(request),
@@ -138,7 +140,13 @@ def ask_booking(request: Request, course: str = "", chair: str = "", at: str = "
 
 @router.post("/diary/book")
 def make_booking(
-    request: Request, course: Text = "", chair: Text = "", day: Text = "", time: Text = "", minutes: Text = ""
+    request: Request,
+    course: Text = "",
+    chair: Text = "",
+    day: Text = "",
+    time: Text = "",
+    minutes: Text = "",
+    outside: Text = "",
 ) -> Response:
     """Book, or say what is in the way and when it would fit."""
     desk = desk_of(request)
@@ -148,6 +156,9 @@ def make_booking(
         at, long = local_time(day, time, zone), _minutes(minutes)
         if not course:
             raise InputError("No course is chosen", next_step="Choose whom the session is for", about="course")
+        if not outside:
+            hours = outside_hours(desk, course, starts_at=at, dose_minutes=long).shown
+            _ask_outside(clock=f"{day} {time}", hours=hours)
         warned = list_warnings(desk, course, chair_id=chair, starts_at=at, dose_minutes=long).shown
         made = book_session(desk, course, chair_id=chair, starts_at=at, dose_minutes=long)
     except AfterglowError as refused:
@@ -166,7 +177,13 @@ def show_booking(request: Request, booking_id: str) -> Response:
 
 @router.post("/diary/move")
 def move_it(
-    request: Request, booking_id: Text, chair: Text = "", day: Text = "", time: Text = "", reason: Text = ""
+    request: Request,
+    booking_id: Text,
+    chair: Text = "",
+    day: Text = "",
+    time: Text = "",
+    reason: Text = "",
+    outside: Text = "",
 ) -> Response:
     """Another chair or time, or what is in the way of it."""
     desk = desk_of(request)
@@ -174,6 +191,8 @@ def move_it(
     before = read_booking(desk, booking_id).shown.booking
     try:
         at = local_time(day, time, zone)
+        if not outside:
+            _ask_outside(clock=f"{day} {time}", hours=outside_hours(desk, "", starts_at=at, moving=booking_id).shown)
         move(desk, booking_id, chair_id=chair, starts_at=at, reason=reason)
     except AfterglowError as refused:
         typed = {"chair": chair, "day": day, "time": time, "reason": reason}
@@ -219,7 +238,17 @@ def undo(request: Request, what: Text, booking_id: Text, chair: Text = "", at: T
     return _after(back, zone, {"what": "undone", "id": booking_id})
 
 
-def _table(shown: DiaryPage, first: datetime, last: datetime, now: datetime) -> list[tuple[datetime, list[Cell]]]:
+def _free(chair: str, rows: int, starts_at: datetime, until: datetime, opening: tuple[datetime, datetime]) -> Cell:
+    """Time that nothing takes; what is offered ends at the opening hours."""
+    begin, end = max(starts_at, opening[0]), min(until, opening[1])
+    if begin >= end:
+        return Cell(chair=chair, rows=rows, starts_at=starts_at, until=until, closed="outside opening hours")
+    return Cell(chair=chair, rows=rows, starts_at=begin, until=end)
+
+
+def _table(
+    shown: DiaryPage, first: datetime, last: datetime, opening: tuple[datetime, datetime], now: datetime
+) -> list[tuple[datetime, list[Cell]]]:
     """The day as rows of slots: each cell stands in the row in which it starts, and spans the rows that it takes.
 
     The chair of a patient who has left is free from now on, and from where the next one sits.
@@ -243,12 +272,12 @@ def _table(shown: DiaryPage, first: datetime, last: datetime, now: datetime) -> 
             if begin >= count or end <= row:
                 continue
             if begin > row:
-                starting[row].append(Cell(chair=chair.id, rows=begin - row, starts_at=free, until=starts))
+                starting[row].append(_free(chair.id, begin - row, free, starts, opening))
             cell = Cell(chair=chair.id, rows=end - begin, starts_at=starts, until=until, booked=booked, closed=closed)
             starting[begin].append(cell)
             row, free = end, until if booked is None else _next_slot(until + gap, timedelta(minutes=5))
         if row < count:
-            starting[row].append(Cell(chair=chair.id, rows=count - row, starts_at=free, until=last))
+            starting[row].append(_free(chair.id, count - row, free, last, opening))
     return [(first + n * SLOT, cells) for n, cells in enumerate(starting)]
 
 
@@ -260,10 +289,14 @@ def _frees(booking: Booking, beside: list[Booked], now: datetime) -> datetime:
     return min(booking.until, max(now, booking.starts_at), *later)
 
 
+def _opening(shown: DiaryPage, on: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
+    first = datetime.combine(on, time(int(shown.opens_hour)), tzinfo=zone)
+    return first, datetime.combine(on, time(), tzinfo=zone) + timedelta(hours=shown.closes_hour)
+
+
 def _hours(shown: DiaryPage, on: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
     """From opening to closing, and wider where a session is."""
-    first = datetime.combine(on, time(int(shown.opens_hour)), tzinfo=zone)
-    last = datetime.combine(on, time(), tzinfo=zone) + timedelta(hours=shown.closes_hour)
+    first, last = _opening(shown, on, zone)
     held = [each.booking for each in shown.booked if each.booking.state in _SHOWN]
     first = min([first, *(each.starts_at.astimezone(zone).replace(minute=0, second=0, microsecond=0) for each in held)])
     midnight = datetime.combine(on + timedelta(days=1), time(), tzinfo=zone)
@@ -327,6 +360,21 @@ def _booking_page(
     shown |= {"open": held.state is BookingState.BOOKED, "due": desk.store.clock() >= held.starts_at}
     status = 200 if refused is None else status_of(refused)
     return page(request, "diary_booking.html", desk=desk, status=status, **shown)
+
+
+def _ask_outside(*, clock: str, hours: str | None) -> None:
+    """Ask before something is booked outside the opening hours.
+
+    Raises: InputError, about the box that says yes.
+    """
+    if hours is not None:
+        raise InputError(
+            "This is outside the opening hours",
+            observed=clock,
+            allowed=hours,
+            next_step="Choose another time, or tick that it is meant",
+            about="outside",
+        )
 
 
 def _ended(request: Request, booking_id: str, reason: str, *, form: str) -> Response:
@@ -423,35 +471,6 @@ def _day(text: str, desk: Desk, zone: ZoneInfo) -> date:
         return date.fromisoformat(text)
     except ValueError:
         return desk.store.clock().astimezone(zone).date()
-
-
-def local_time(day: str, clock: str, zone: ZoneInfo) -> datetime:
-    """A day and a time of the clinic's clock as UTC.
-
-    Raises: InputError, also for a time that the clocks skip in spring.
-    """
-    try:
-        local = datetime.combine(date.fromisoformat(day), time.fromisoformat(clock), tzinfo=zone)
-    except ValueError:
-        wrong = "day" if not _is_day(day) else "time"
-        raise InputError(
-            f"The {wrong} is not understood",
-            allowed="a day as 2026-01-05, a time as 14:30",
-            next_step=f"Give the {wrong}",
-            about=wrong,
-        ) from None
-    at = local.astimezone(UTC)
-    if at.astimezone(zone).replace(tzinfo=None) != local.replace(tzinfo=None):
-        raise InputError("The clocks skip this time", observed=clock, next_step="Take an hour later", about="time")
-    return at
-
-
-def _is_day(text: str) -> bool:
-    try:
-        date.fromisoformat(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _minutes(text: str) -> float:

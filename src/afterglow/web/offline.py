@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from afterglow.usecases.login import offline_key
-from afterglow.web.pages import PageRoute, desk_of, page
+from afterglow.web.pages import PageRoute, desk_of, error_page, page
 
 router = APIRouter(route_class=PageRoute)
 
@@ -26,6 +26,13 @@ def give_key(request: Request) -> Response:
 def show_shell(request: Request) -> Response:
     """The session's page without anybody in it; the worker keeps it."""
     return page(request, "offline_session.html")
+
+
+@router.get("/offline")
+def show_no_network(request: Request) -> Response:
+    """What stands in place of a page that needs the server; the worker keeps it."""
+    text = "This page needs the server. A session that is open on this device goes on: go back to it."
+    return error_page(request, 200, "There is no network", text)
 
 
 @router.get("/service-worker.js")

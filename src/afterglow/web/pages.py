@@ -6,7 +6,9 @@ and code carries the form on, and sends it to where it was going.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Coroutine
+from copy import copy
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
@@ -252,6 +254,8 @@ def page(request: Request, template: str, *, desk: Desk | None = None, status: i
     zone = ZoneInfo("UTC" if clinic is None else clinic.time_zone)
     now = datetime.now(UTC) if desk is None else desk.store.clock()
     links = _links(desk)
+    if isinstance(refused := shown.get("refused"), AfterglowError) and desk is not None:
+        shown["refused"] = _on_the_clock(refused, zone, now)
     html = _TEMPLATES.get_template(template).render(
         path=request.url.path,
         theme=theme if (theme := request.cookies.get(THEME_COOKIE)) in THEMES else "",
@@ -299,9 +303,23 @@ def refusal(request: Request, refused: AfterglowError, typed: Typed) -> Response
     return error_page(request, status_of(refused), refused.message, "Nothing was changed.")
 
 
+def _on_the_clock(refused: AfterglowError, zone: ZoneInfo, now: datetime) -> AfterglowError:
+    """A refusal with its times on the clinic's clock, as everything else on the page."""
+    told = copy(refused)
+
+    def local(found: re.Match[str]) -> str:
+        at = datetime.fromisoformat(f"{found[1] or f'{now:%Y-%m-%d} '}{found[2]}+00:00").astimezone(zone)
+        return f"{at:%-d %b %Y, %H:%M}" if found[1] else f"{at:%H:%M}"
+
+    for name in ("refused", "observed", "allowed", "next_step"):
+        if (text := getattr(refused, name)) is not None:
+            setattr(told, name, re.sub(r"(\d{4}-\d\d-\d\d )?(\d\d:\d\d)(?::\d\d)? UTC", local, text))
+    return told
+
+
 def error_page(request: Request, status: int, title: str, text: str) -> HTMLResponse:
     """A page that says what went wrong and what to do next; it names nobody."""
-    return page(request, "error.html", status=status, heading=title, text=text)
+    return page(request, "error.html", status=status, heading=title, text=text, refused=None, leads_to=None)
 
 
 def unexpected(request: Request, fault: Exception) -> HTMLResponse:

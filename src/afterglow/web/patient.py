@@ -20,7 +20,7 @@ from afterglow.render.progress import ProgressData, points_words, progress_chart
 from afterglow.render.text import format_day
 from afterglow.scales import Direction, instrument
 from afterglow.store.records import Clinic
-from afterglow.usecases.answering import CRITICAL, Asked, Progress, ask, progress, questions_of, tap
+from afterglow.usecases.answering import CRITICAL, Asked, Progress, answered_by, ask, progress, questions_of, tap
 from afterglow.usecases.contacts import stop
 from afterglow.usecases.desk import Desk
 from afterglow.usecases.login import log_out, open_link, resume
@@ -115,7 +115,8 @@ def home(request: Request) -> Response:
     if isinstance(link, LinkEnd):
         return _end_page(request, _ENDS[link], clinic_id=clinic_id, status=410)
     scale = instrument(link.about) if link.purpose is Purpose.ANSWER_SCALE and link.about else None
-    return _shown(request, "patient_start.html", clinic_id=clinic_id, link=link, scale=scale)
+    begun = answered_by(store_of(request), clinic_id, link.id)
+    return _shown(request, "patient_start.html", clinic_id=clinic_id, link=link, scale=scale, begun=begun)
 
 
 @router.post("/my/start")

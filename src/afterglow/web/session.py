@@ -25,7 +25,7 @@ from afterglow.clinic import (
 from afterglow.errors import AfterglowError, NotFound, NotPermitted, RuleRefused, SignAgain
 from afterglow.scales import instrument
 from afterglow.usecases.desk import CATALOGUE, Desk
-from afterglow.usecases.session_sheet import SessionSheet, read_sheet, try_reading
+from afterglow.usecases.session_sheet import SessionSheet, one_cause, read_sheet, try_reading
 from afterglow.usecases.work import SIGN_WITHIN
 from afterglow.web.acts import ACTS, Asked, vitals_of
 from afterglow.web.pages import PageRoute, clinic_of, desk_of, may, page, status_of
@@ -146,6 +146,8 @@ def _context(desk: Desk, sheet: SessionSheet) -> dict[str, Any]:
     terms = adverse_events().terms
     return {
         "s": sheet,
+        "also": (also := one_cause(sheet.to_answer)),
+        "merged": [each for others in also.values() for each in others],
         "session": session,
         "state": session.state.value,
         "States": SessionState,
@@ -177,6 +179,7 @@ def _context(desk: Desk, sheet: SessionSheet) -> dict[str, Any]:
         "decisions": tuple(Decision),
         "open_containers": tuple(each for each in session.containers if session.outstanding_ug(each)),
         "mg": lambda ug: f"{ug / 1000:g}",
+        "source_of": lambda finding: source_words(rule(finding.rule), sheet.policy),
         **_rule_words(),
     }
 
@@ -185,6 +188,5 @@ def _rule_words() -> dict[str, Any]:
     return {
         "rule_of": rule,
         "first_up": tidy,
-        "source_of": lambda finding: source_words(rule(finding.rule)),
         "level_of": lambda finding: priority_of(finding).value,
     }

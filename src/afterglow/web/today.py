@@ -11,14 +11,14 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse, StreamingResponse
 
 from afterglow.clinic.worklist import WorkKind
-from afterglow.errors import LoginRefused, StoreFault
+from afterglow.errors import BookingRefused, LoginRefused, StoreFault
 from afterglow.store import audit
 from afterglow.usecases.desk import Desk
 from afterglow.usecases.measures import act_upon, close, mark_read
 from afterglow.usecases.sessions import check_in
 from afterglow.usecases.today import read_today
 from afterglow.usecases.worklists import read_worklist
-from afterglow.web.pages import PageRoute, day_of, desk_of, page
+from afterglow.web.pages import PageRoute, day_of, desk_of, page, status_of
 from afterglow.web.words import GATES, PHASES, STEPS, short_name
 
 router = APIRouter(route_class=PageRoute)
@@ -54,8 +54,13 @@ def follow(request: Request, last_event_id: Annotated[int | None, Header()] = No
 
 @router.post("/sessions/arrive")
 def arrive(request: Request, session_id: Text) -> Response:
-    """The patient is here."""
-    check_in(desk_of(request), session_id)
+    """The patient is here, or what is in the way of it with where to change that."""
+    desk = desk_of(request)
+    try:
+        check_in(desk, session_id)
+    except BookingRefused as refused:
+        told: dict[str, Any] = {"refused": refused, "text": "", "leads_to": f"/diary/bookings/{session_id}"}
+        return page(request, "error.html", desk=desk, status=status_of(refused), **told)
     return _back()
 
 
@@ -85,12 +90,15 @@ def _shown(desk: Desk) -> dict[str, Any]:
     told = read_today(desk, since=since, until=until)
     work = read_worklist(desk)
     due = [each for each in work.shown if each.item.kind not in _ELSEWHERE]
+    own = [each for each in due if desk.actor.has(each.item.owner)]
+    due = own + [each for each in due if each not in own]
     return {
         "today": told.shown,
         "seq": max(told.seq, work.seq) if not desk.refresh else told.seq,
         "behind": told.trail_behind or work.trail_behind,
         "due": due[:_SHOWN],
         "due_in_all": len(due),
+        "due_own": len(own),
         "steps": STEPS,
         "phases": PHASES,
         "gate_words": GATES,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from zoneinfo import ZoneInfo
 
@@ -224,6 +224,35 @@ def as_typed(fact: Fact | None) -> str:
     if fact is None or isinstance(fact, bool):
         return {True: "yes", False: "no", None: ""}[fact]
     return fact if isinstance(fact, str) else f"{fact:g}"
+
+
+def local_time(day: str, clock: str, zone: ZoneInfo) -> datetime:
+    """A day and a time of the clinic's clock as UTC.
+
+    Raises: InputError, also for a time that the clocks skip in spring.
+    """
+    try:
+        local = datetime.combine(date.fromisoformat(day), time.fromisoformat(clock), tzinfo=zone)
+    except ValueError:
+        wrong = "day" if not _is_day(day) else "time"
+        raise InputError(
+            f"The {wrong} is not understood",
+            allowed="a day as 2026-01-05, a time as 14:30",
+            next_step=f"Give the {wrong}",
+            about=wrong,
+        ) from None
+    at = local.astimezone(UTC)
+    if at.astimezone(zone).replace(tzinfo=None) != local.replace(tzinfo=None):
+        raise InputError("The clocks skip this time", observed=clock, next_step="Take an hour later", about="time")
+    return at
+
+
+def _is_day(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 async def typed_of(request: Request) -> Typed:

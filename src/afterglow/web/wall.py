@@ -19,6 +19,7 @@ from afterglow.web.words import PHASES, STEPS
 
 router = APIRouter(route_class=PageRoute)
 ROOM_COOKIE = "afterglow_room"
+_SHOWN_ONCE = "afterglow_new_screen"  # for the one page after it was made
 _LASTS_S = 366 * 24 * 3600
 Text = Annotated[str, Form()]
 
@@ -65,8 +66,10 @@ def begin(request: Request, token: Text = "") -> Response:
 
 @router.get("/screens")
 def list_screens(request: Request) -> Response:
-    """The administrator's list of screens."""
-    return _screens(request, desk_of(request))
+    """The administrator's list of screens; a token that was just made is shown once, and a reload makes none."""
+    response = _screens(request, desk_of(request), token=request.cookies.get(_SHOWN_ONCE, ""))
+    response.delete_cookie(_SHOWN_ONCE, path="/screens")
+    return response
 
 
 @router.post("/screens")
@@ -77,7 +80,12 @@ def issue(request: Request, label: Text = "", chairs: Text = "") -> Response:
         issued = issue_room(desk, label, chairs=chairs.replace(",", " ").split())
     except AfterglowError as refused:
         return _screens(request, desk, refused=refused, label=label, chairs=chairs)
-    return _screens(request, desk, token=issued.token)
+    response = RedirectResponse("/screens", status_code=303)
+    secure = request.url.scheme == "https"
+    response.set_cookie(
+        _SHOWN_ONCE, issued.token, max_age=60, httponly=True, samesite="strict", secure=secure, path="/screens"
+    )
+    return response
 
 
 @router.post("/screens/revoke")

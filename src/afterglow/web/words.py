@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from afterglow.clinic import Delivery, Group, Rule, SessionState, fact_kinds, rules_of, sources
+from afterglow.clinic import Delivery, Group, Rule, SessionState, SitePolicy, fact_kinds, rules_of, sources
 from afterglow.predicates import facts_of
 
 STEPS = ("Arrive", "Screen", "Go or no-go", "Dose", "Monitor", "Leave", "Close")
@@ -153,19 +153,24 @@ def questions(delivery: Delivery) -> tuple[tuple[str, tuple[Question, ...]], ...
     return tuple(found)
 
 
-def source_words(of: Rule) -> str:
-    """What a threshold rests on: the source that was read, or a site default; never a recalled figure as a fact.
+def source_words(of: Rule, policy: SitePolicy | None = None) -> str:
+    """What a threshold rests on: the source that was read, or the site; never a recalled figure as a fact.
 
+    Without a policy it does not say whether the site's are signed.
+
+    >>> from afterglow.clinic import demo_policy
     >>> from afterglow.clinic import rule as find
-    >>> source_words(find("S044"))
-    'Site default'
-    >>> source_words(find("S031")).startswith("Source: ")
+    >>> source_words(find("S044"), demo_policy())
+    'Site default, unsigned until the medical director signs'
+    >>> source_words(find("S031"), demo_policy()).startswith("Source: ")
     True
     """
+    default = "site default" if policy is None else "site default, unsigned until the medical director signs"
+    own = default if policy is None or policy.signed_at is None else "site policy, signed"
     if of.basis.startswith("site default"):
-        return "Site default"
+        return own.capitalize()
     cited = sources()[of.provenance.source[0]].citation if of.provenance.source else "policy"
-    return f"Source: {cited}" + ("; the numbers are a site default" if "site default" in of.basis else "")
+    return f"Source: {cited}" + (f"; the numbers are of the {own}" if "site default" in of.basis else "")
 
 
 def tidy(text: str) -> str:

@@ -20,7 +20,9 @@ function follow(board) {
       if (answer.type === "opaqueredirect") return location.assign(board.dataset.home ?? "/login?ended=1");
       if (!answer.ok) throw new Error(String(answer.status));
       const focused = board.contains(document.activeElement) ? document.activeElement : null;
+      const open = [...board.querySelectorAll("details[open][id]")].map((each) => each.id);
       board.innerHTML = await answer.text();
+      for (const id of open) board.querySelector(`details[id="${id}"]`)?.setAttribute("open", "");
       placeOf(focused, board)?.focus({ preventScroll: true });
       mark(false);
     } catch {

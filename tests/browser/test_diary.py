@@ -96,7 +96,7 @@ def test_what_is_typed_wrong_is_said_beside_the_field(opened: Open, served: Serv
     assert "length of the infusion is refused" in page.text_content("#summary h2")
     fill(page, chair="c3")
     assert "Chair c3 is not for IV ketamine" in page.text_content("#summary")
-    fill(page, day="2026-01-05", at="07:00")
+    fill(page, day="2026-01-05", at="08:00")
     assert "from now on" in page.text_content("#summary")
 
 

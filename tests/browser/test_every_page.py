@@ -124,6 +124,7 @@ def test_every_page_in_light_and_dark(
 
 def at_the_door(page: Any, served: Served, seen: Seen) -> None:
     seen.open(page, "/login")
+    seen.open(page, "/offline")
     seen.open(page, "/offline/session")
     seen.open(page, "/set-up")
     page.fill("#token", served.tokens["cora"])

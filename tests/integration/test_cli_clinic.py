@@ -156,7 +156,7 @@ def test_a_history_is_brought_in(tmp_path: Path) -> None:
     assert "Would be written: 1 patients" in run(*words, "--dry-run", code=8)
     said = run(*words, code=8)
     assert "Written: 1 patients" in said
-    assert "p.csv:3: The birth date cannot be" in said
+    assert "p.csv:3: The birth date is in the future" in said
     assert "Bea" not in said
     assert "Bea Late" in (tmp_path / "p.rejected.csv").read_text(encoding="utf-8")
     assert "Written: nothing" in run(*words, code=8)

@@ -220,8 +220,9 @@ class Work:
         due_until: datetime | None = None,
     ) -> tuple[Loaded[T], ...]:
         """Every thing of a kind that this person may see, what is due first."""
-        if self.actor.patient_id is not None and patient_id != self.actor.patient_id:
-            raise NotFound("There is no such patient", observed=str(patient_id))
+        foreign = self.actor.patient_id is not None and patient_id != self.actor.patient_id
+        if foreign or not (patient_id or "").isprintable():
+            raise NotFound("There is no such patient", observed=echo(patient_id))
         return tuple(
             Loaded(id=head.id, now=head.now, version=head.version, patient_id=head.patient_id, state=head.state)
             for head in facts.load_all(self.tx, kind, patient_id=patient_id, states=states, due_until=due_until)

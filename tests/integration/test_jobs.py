@@ -95,8 +95,8 @@ def test_a_score_asks_once_and_a_worker_makes_one_forecast(north: Store) -> None
     assert job(north, course_id)[0] == JobState.WAITING
     before = page(north, course_id)
     assert (before.pending, before.answer, before.made_at) == (True, None, None)
-    for _ in range(3):  # merged: one job, one forecast
-        measures.record(desk(north, Role.NURSE), patient_id, "PHQ-9", total=20, at=now(north))
+    for total in (18, 19, 20):  # merged: one job, one forecast
+        measures.record(desk(north, Role.NURSE), patient_id, "PHQ-9", total=total, at=now(north))
         later(north, 1)
     assert jobs.run_jobs(north) == 1
     assert jobs.run_jobs(north) == 0
@@ -105,7 +105,7 @@ def test_a_score_asks_once_and_a_worker_makes_one_forecast(north: Store) -> None
     assert record.forecast is not None
     assert record.forecast.trajectory is None
     assert record.forecast.model == f"afterglow population {record.population}"
-    assert [score.points for score in record.forecast.given.scores] == [17, 20, 20, 20]
+    assert [score.points for score in record.forecast.given.scores] == [17, 18, 19, 20]
     assert audit.verify(north, "north").faults == ()
 
 

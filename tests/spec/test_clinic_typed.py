@@ -142,9 +142,9 @@ KINDS: list[tuple[Callable[[], object], str, str]] = [
     (lambda: Act(by="rn1", roles="nurse", at=at(0)), "'nurse'", "several, as a tuple"),  # type: ignore[arg-type]
     (lambda: Medicine(ingredient="x", classes="D01"), "'D01'", "several, as a tuple"),  # type: ignore[arg-type]
     (lambda: Chair(id="A", deliveries=[Delivery.IV]), "list", "several, as a tuple"),  # type: ignore[arg-type]
-    (lambda: Standing(patient_id="p1", course=None), "None", "a TreatmentCourse"),  # type: ignore[arg-type]
+    (lambda: Standing(patient_id="p1", course=None), "nothing", "a TreatmentCourse"),  # type: ignore[arg-type]
     (lambda: Act(by=7, roles=(Role.NURSE,), at=at(0)), "7", "text"),  # type: ignore[arg-type]
-    (lambda: replace(POLICY, values=(("S013.spo2_below",),)), "tuple", "2 values, as a tuple"),  # type: ignore[arg-type]
+    (lambda: replace(POLICY, values=(("S013.spo2_below",),)), "a list", "2 values, as a tuple"),  # type: ignore[arg-type]
     (lambda: units_left(cases.course(), at(0)), "2026-03-02", "a day without a time"),
 ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
@@ -152,7 +153,9 @@ def do(request: Request, patient_id: str, act: str, form: Form) -> Response:
             act=_form(form, act),
             typed=form,
         )
-    return RedirectResponse(f"/patients/{patient_id}/candidacy?course={course_id}#{wanted.goes_to}", status_code=303)
+    return RedirectResponse(
+        f"/patients/{patient_id}/candidacy?course={quote(course_id)}#{wanted.goes_to}", status_code=303
+    )
 
 
 def _checked(request: Request, desk: Desk, patient_id: str, form: Typed) -> Response:

@@ -56,7 +56,8 @@ class Asked:
 def _interview(asked: Asked) -> None:
     changed = changes_of(asked.typed, today=today_of(asked.desk))
     if not changed:
-        read_intake(replace(asked.desk, refresh=True), asked.patient_id)  # whose page it is, all the same
+        seen = replace(asked.desk, refresh=True)
+        read_intake(seen, asked.patient_id, course_id=asked.course_id or None)  # whose page it is, all the same
         return
     patients.note_facts(asked.desk, asked.patient_id, changed)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
@@ -57,7 +58,7 @@ def keep(request: Request, patient_id: str, form: Form) -> Response:
         raise
     except AfterglowError as refused:
         return _page(request, desk, patient_id, course_id, refused=refused, typed=form)
-    return RedirectResponse(f"/patients/{patient_id}/plan?course={course_id}#plan", status_code=303)
+    return RedirectResponse(f"/patients/{patient_id}/plan?course={quote(course_id)}#plan", status_code=303)
 
 
 @router.post("/try")

@@ -71,14 +71,14 @@ class Keys:
     @property
     def clinic(self) -> KeyRing:
         """The ring that wraps patients' keys."""
-        return self._ring("clinic")
+        return self.ring("clinic")
 
     @property
     def audit(self) -> KeyRing:
         """The ring of the audit trail."""
-        return self._ring("audit")
+        return self.ring("audit")
 
-    def _ring(self, name: str) -> KeyRing:
+    def ring(self, name: str) -> KeyRing:
         """A ring, read again where its file was replaced; the one that is kept where that cannot be read.
 
         Raises: KeysRefused if it was never read.
@@ -128,8 +128,8 @@ def load_keys(folder: Path) -> Keys:
     Raises: KeysRefused if a file is missing, unreadable, malformed, or may be read by others than its owner.
     """
     found = Keys(folder=folder)
-    for each in (found.clinic, found.audit):
-        del each  # read and checked here, not at the first record
+    for name in RINGS:
+        found.ring(name)  # read and checked here, not at the first record
     return found
 
 

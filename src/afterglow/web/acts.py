@@ -14,12 +14,11 @@ from afterglow.errors import MissingValue
 from afterglow.predicates import Fact
 from afterglow.usecases import patients, room, sessions
 from afterglow.usecases.desk import Desk
-from afterglow.usecases.login import Proof, countersign
 from afterglow.usecases.room import Vitals
 from afterglow.usecases.titration import order_new_rate, set_new_rate
 from afterglow.usecases.work import Actor
 from afterglow.usecases.worklists import note_form_sent
-from afterglow.web.pages import DEVICE_COOKIE, clinic_of
+from afterglow.web.pages import clinic_of, second_person
 from afterglow.web.typed import Typed, as_typed
 from afterglow.web.words import LEAVING, READINGS, SEEN, questions
 
@@ -52,17 +51,7 @@ class Asked:
 
         Raises: MissingValue, LoginRefused, TooManyTries.
         """
-        return countersign(
-            self.desk.store,
-            self.desk.actor.clinic_id,
-            Proof(
-                login=self.typed.needed("second_login", f"{what}: the login"),
-                password=self.typed.needed("second_password", f"{what}: the password"),
-                code=self.typed.needed("second_code", f"{what}: the code"),
-                device=self.request.cookies.get(DEVICE_COOKIE),
-                address="" if self.request.client is None else self.request.client.host,
-            ),
-        )
+        return second_person(self.request, self.desk, self.typed, what)
 
 
 def vitals_of(typed: Typed) -> Vitals:

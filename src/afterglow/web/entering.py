@@ -11,10 +11,9 @@ from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from afterglow.errors import AfterglowError, LoginRefused
-from afterglow.usecases.login import Proof, SetUp, begin_set_up, finish_set_up, log_in, log_out
+from afterglow.usecases.login import SetUp, begin_set_up, finish_set_up, log_in, log_out
 from afterglow.usecases.people import is_login
 from afterglow.web.pages import (
-    DEVICE_COOKIE,
     SESSION_COOKIE,
     THEME_COOKIE,
     THEMES,
@@ -23,6 +22,7 @@ from afterglow.web.pages import (
     first_page,
     keep_login,
     page,
+    proof_of,
     status_of,
     store_of,
 )
@@ -50,10 +50,8 @@ def enter(request: Request, login: Text = "", password: Text = "", code: Text = 
     store = store_of(request)
     known = store.clinics()
     chosen = clinic or (known[0].id if len(known) == 1 else "")
-    address = request.client.host if request.client is not None else ""
-    proof = Proof(login=login, password=password, code=code, device=request.cookies.get(DEVICE_COOKIE), address=address)
     try:
-        entered = log_in(store, chosen, proof)
+        entered = log_in(store, chosen, proof_of(request, login, password, code))
     except AfterglowError as refused:
         shown = login if is_login(login.strip().lower()) else ""  # a password typed here by mistake is not shown
         return _login_form(request, refused=refused, login=shown, chosen=chosen)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -34,7 +34,6 @@ from afterglow.scales import instrument
 from afterglow.store.patients import Identifiers
 from afterglow.usecases.desk import CATALOGUE, Desk
 from afterglow.usecases.intake import (
-    IntakePage,
     Referrer,
     inquire,
     read_intake,
@@ -212,7 +211,7 @@ def _page(
         steps=STEPS,
         groups=() if known is None else interview(known),
         prefix=SHOWN,
-        age=_age(shown, today_of(desk)),
+        age=age_shown(shown.identifiers, desk),
         today=today_of(desk),
         refused=refused,
         act=act,
@@ -300,6 +299,7 @@ def _form(form: Typed, act: str) -> str:
     return form.text("form") or act
 
 
-def _age(shown: IntakePage, today: date) -> int | None:
-    born_on = None if shown.identifiers is None else shown.identifiers.born_on
-    return None if born_on is None else age_years(born_on, today)
+def age_shown(identifiers: Identifiers | None, desk: Desk) -> int | None:
+    """A patient's age in whole years on the clinic's day; None where it is not known."""
+    born_on = None if identifiers is None else identifiers.born_on
+    return None if born_on is None else age_years(born_on, today_of(desk))

@@ -26,10 +26,9 @@ from afterglow.quantities import DrugForm
 from afterglow.usecases import courses, measures, patients
 from afterglow.usecases.desk import Desk
 from afterglow.usecases.intake import decide_candidacy, read_intake, treatments
-from afterglow.usecases.login import Proof, countersign
 from afterglow.web.acts import medicines_of
 from afterglow.web.interview import changes_of
-from afterglow.web.pages import DEVICE_COOKIE, clinic_of
+from afterglow.web.pages import clinic_of, second_person
 from afterglow.web.typed import Typed
 
 SCALES = ("PHQ-9", "MADRS", "HAM-D17", "QIDS-SR16", "AUDIT-C", "DAST-10")
@@ -106,14 +105,7 @@ def _answer(asked: Asked) -> None:
     form = asked.typed
     second = None
     if form.text("second_login"):
-        proof = Proof(
-            login=form.text("second_login"),
-            password=form.needed("second_password", "The second signature: the password"),
-            code=form.needed("second_code", "The second signature: the code"),
-            device=asked.request.cookies.get(DEVICE_COOKIE),
-            address="" if asked.request.client is None else asked.request.client.host,
-        )
-        second = countersign(asked.desk.store, asked.desk.actor.clinic_id, proof)
+        second = second_person(asked.request, asked.desk, form, "The second signature")
     courses.answer_candidacy(
         asked.desk,
         asked.course_id,

@@ -31,9 +31,10 @@ from afterglow.render.report import block_rules
 from afterglow.render.tokens import css_variables
 from afterglow.store.records import Clinic, Store
 from afterglow.usecases.desk import CATALOGUE, Desk, check_permitted
-from afterglow.usecases.login import IDLE, LoggedIn, Proof, log_in, resume, sign_again
+from afterglow.usecases.login import IDLE, LoggedIn, Proof, countersign, log_in, resume, sign_again
 from afterglow.usecases.passes import SEPARATOR
 from afterglow.usecases.work import Actor
+from afterglow.web.typed import Typed as Fields
 from afterglow.web.words import tidy
 
 SESSION_COOKIE, DEVICE_COOKIE, THEME_COOKIE = "afterglow_session", "afterglow_device", "afterglow_theme"
@@ -234,6 +235,23 @@ def may(actor: Actor, name: str) -> bool:
     return actor.has(*CATALOGUE[name].roles)
 
 
+def proof_of(request: Request, login: str, password: str, code: str) -> Proof:
+    """Who somebody says to be on this device, to be proved."""
+    address = "" if request.client is None else request.client.host
+    return Proof(login=login, password=password, code=code, device=request.cookies.get(DEVICE_COOKIE), address=address)
+
+
+def second_person(request: Request, desk: Desk, typed: Fields, what: str) -> Actor:
+    """The second person who proves who it is on this screen.
+
+    Raises: MissingValue, LoginRefused, TooManyTries.
+    """
+    login = typed.needed("second_login", f"{what}: the login")
+    password = typed.needed("second_password", f"{what}: the password")
+    proof = proof_of(request, login, password, typed.needed("second_code", f"{what}: the code"))
+    return countersign(desk.store, desk.actor.clinic_id, proof)
+
+
 def check_role(desk: Desk, name: str) -> None:
     """Refuse who may never do what a form is for, before what was typed is looked at; the trail is told.
 
@@ -369,14 +387,8 @@ def _prove_again(request: Request, typed: Typed) -> None:
     Raises: LoginRefused, TooManyTries.
     """
     store, token = store_of(request), request.cookies.get(SESSION_COOKIE, "")
-    login, address = _login_of(request), "" if request.client is None else request.client.host
-    proof = Proof(
-        login=login,
-        password=dict(typed)[AGAIN_PASSWORD],
-        code=dict(typed).get(AGAIN_CODE, ""),
-        device=request.cookies.get(DEVICE_COOKIE),
-        address=address,
-    )
+    login = _login_of(request)
+    proof = proof_of(request, login, dict(typed)[AGAIN_PASSWORD], dict(typed).get(AGAIN_CODE, ""))
     try:
         resume(store, token, at_work=False)
     except LoginRefused:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -15,9 +14,8 @@ from afterglow.errors import AfterglowError, NotFound, NotPermitted, SignAgain
 from afterglow.usecases import courses
 from afterglow.usecases.desk import Desk
 from afterglow.usecases.forecast_report import notices
-from afterglow.usecases.patients import age_years
 from afterglow.usecases.planning import JudgedPlan, PlanDraft, WhatIfs, compare, read_plan, try_plan
-from afterglow.web.intake import signing, treatment_words
+from afterglow.web.intake import age_shown, signing, treatment_words
 from afterglow.web.pages import PageRoute, check_role, desk_of, page, status_of
 from afterglow.web.typed import Typed, typed_of
 from afterglow.web.words import source_words, tidy
@@ -114,7 +112,7 @@ def _page(
         behind=told.trail_behind,
         course=course,
         plan=plan,
-        age=_age(shown.identifiers.born_on if shown.identifiers else None, desk.store.clock().date()),
+        age=age_shown(shown.identifiers, desk),
         treatment=treatment_words(course.delivery, course.drug),
         esk=course.delivery is Delivery.ESK,
         infused=course.delivery is Delivery.IV,
@@ -168,7 +166,3 @@ def _rule_words() -> dict[str, Any]:
         "source_of": lambda finding: source_words(rule(finding.rule)),
         "first_up": tidy,
     }
-
-
-def _age(born_on: date | None, today: date) -> int | None:
-    return None if born_on is None else age_years(born_on, today)

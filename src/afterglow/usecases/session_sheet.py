@@ -254,7 +254,7 @@ def read_sheet(work: Work, session_id: str, *, zone: str) -> SessionSheet:
         gates=gates,
         escalations=tuple(sorted(standing, key=_pressing)),
         monitoring=monitoring,
-        to_answer=waiting_decisions(work, session, chart, policy),
+        to_answer=waiting_decisions(work, session, chart, policy, standing=standing),
         plain_limits=_plain_limits(session, policy),
         leaving=leaving,
         gates_met=_gates_met(session),
@@ -278,14 +278,15 @@ def read_sheet(work: Work, session_id: str, *, zone: str) -> SessionSheet:
 
 
 def waiting_decisions(
-    work: Work, session: TreatmentSession, chart: Chart | None, policy: SitePolicy
+    work: Work, session: TreatmentSession, chart: Chart | None, policy: SitePolicy, *, standing: Iterable[Finding]
 ) -> tuple[Finding, ...]:
     """The rules that wait for a prescriber's decision now; what can be found out or read again is found out first.
 
-    `chart` may be None while a dose runs or after it: the gates are judged before, and a new rate is asked apart.
+    `standing` are the session's `escalations`. `chart` may be None while a dose runs or after it: the gates are judged
+    before, and a new rate is asked apart.
     """
     watched = _watched(work, session, policy)
-    judged = [*escalations(session, policy)]
+    judged = [*standing]
     judged += [e for e in watched if session.state is SessionState.OBSERVING or e.verdict is Verdict.HIT]
     answers = session.answers
     if chart is not None:

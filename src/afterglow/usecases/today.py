@@ -203,6 +203,6 @@ def _in_chair(work: Work, session: TreatmentSession, name: str) -> InChair:
         seen="; ".join(dict.fromkeys(each.values for each in met)),
         priority=standing_priority(met, session),
         line=reading_line(session, work.now, told, policy),
-        decisions=waiting_decisions(work, session, chart, policy) if asks else (),
+        decisions=waiting_decisions(work, session, chart, policy, standing=met) if asks else (),
         asked_at=max([each for each in (last, session.screened_at) if each is not None], default=None),
     )

@@ -50,12 +50,21 @@ def session(page: Any) -> None:
 
 
 def chart(page: Any) -> None:
-    """A patient's scores with the forecast."""
+    """A patient under treatment: scores, and the forecast's fan to the next session that is due."""
     as_role(page, "prescriber")
     page.goto("/worklist")
-    page.locator(".work a[href^='/patients/']").first.click()
-    page.wait_for_selector("[data-again-s]", state="detached", timeout=READY_MS)
-    page.wait_for_selector(".picture svg")
+    charts = page.locator("section:has(#g-sessions) a[href^='/patients/']").evaluate_all("all => all.map(a => a.href)")
+    for address in charts:
+        page.goto(address)
+        page.wait_for_selector("[data-again-s]", state="detached", timeout=READY_MS)
+        for _ in range(READY_MS // 5000):
+            if not page.locator("text=forecast is being made").count():
+                break
+            page.wait_for_timeout(5000)
+            page.reload()
+        if page.locator(".picture svg:has-text('Next due')").count():
+            return
+    raise SystemExit("No chart of the demo clinic shows when the next session is due")
 
 
 def phone(page: Any) -> None:
@@ -65,7 +74,7 @@ def phone(page: Any) -> None:
     page.locator("form[action='/links'] button[aria-label*='PHQ-9']").first.click()
     page.goto(page.text_content(".secret code"))
     page.wait_for_url("**/my")
-    page.click("text=Start")
+    page.click("button.go")
     for _ in range(2):
         page.locator("button.answer").first.click()
     page.wait_for_url("**/my/question/3")

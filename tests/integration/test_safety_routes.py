@@ -73,6 +73,7 @@ TABLE = {
     ("GET", "/my/messages"): LINK,
     ("GET", "/my/progress"): LINK,
     ("GET", "/my/question/{number}"): LINK,
+    ("GET", "/offline"): OPEN,
     ("GET", "/offline/key"): EVERYBODY,
     ("GET", "/offline/session"): OPEN,
     ("GET", "/patients/{patient_id}"): "PNTD",

@@ -106,7 +106,7 @@ def _rooms(served: Served, seconds: int) -> str:
                 missed += answer.status_code != 200
         return missed
 
-    before = _stand(served)
+    before = readings_shown(served.address, served.cookies[0], served.sessions)
     screens = [Thread(target=follow, args=(PEOPLE - 1 - i,), daemon=True) for i in range(SCREENS)]
     for each in screens:
         each.start()
@@ -116,16 +116,20 @@ def _rooms(served: Served, seconds: int) -> str:
     end.set()
     rows = [
         ["readings acknowledged", f"{ROOMS * seconds:,}", f"{len(wrote):,}; {failed:,} refused or failed"],
-        ["acknowledged readings that stand", f"{len(wrote):,}", f"{_stand(served) - before:,}"],
-        ["acknowledged to seen on a screen, p95, s", "under 1", figures(_p(late, 95))],
+        [
+            "acknowledged readings that stand",
+            f"{len(wrote):,}",
+            f"{readings_shown(served.address, served.cookies[0], served.sessions) - before:,}",
+        ],
+        ["acknowledged to seen on a screen, p95, s", "under 1", figures(percentile(late, 95))],
     ]
     return "\n".join(table(["rooms", "wanted", "measured"], rows))
 
 
-def _stand(served: Served) -> int:
+def readings_shown(address: str, cookie: str, sessions: Sequence[str]) -> int:
     """Readings that the sessions' pages show, one row each in the table below the flow sheet."""
-    with served.client(0) as client:
-        pages = [client.get(f"/sessions/{each}").text for each in served.sessions]
+    with httpx.Client(base_url=address, cookies={SESSION_COOKIE: cookie}, timeout=60.0) as client:
+        pages = [client.get(f"/sessions/{each}").text for each in sessions]
     return sum(each.partition('id="sheet"')[2].partition("</table>")[0].count('<th scope="row">') for each in pages)
 
 
@@ -147,8 +151,8 @@ def _pages(served: Served, visits: int) -> str:
             size = len(client.get(path).content) / 1024
         cells = [name]
         for times in (alone, many):
-            cells += [figures(1000 * _p(times[name], q)) for q in (50, 95)]
-            cells.append(figures(_p(times[name], 50) / _p(times["bare"], 50)))
+            cells += [figures(1000 * percentile(times[name], q)) for q in (50, 95)]
+            cells.append(figures(percentile(times[name], 50) / percentile(times["bare"], 50)))
         rows.append([*cells, f"{size:.0f}"])
     heads = ["page", "1: p50, ms", "p95", "ratio", "50: p50, ms", "p95", "ratio", "KiB (limit 150)"]
     return "\n".join(table(heads, rows))
@@ -171,7 +175,8 @@ def _times(served: Served, path: str, visits: int, people_at_once: int) -> list[
         return [each for times in pool.map(visit, range(people_at_once)) for each in times]
 
 
-def _p(values: Sequence[float], q: int) -> float:
+def percentile(values: Sequence[float], q: int) -> float:
+    """The q-th of a hundred parts; NaN for fewer than two."""
     return statistics.quantiles(values, n=100, method="inclusive")[q - 1] if len(values) > 1 else float("nan")
 
 
@@ -191,10 +196,10 @@ def _served(backend: str) -> Iterator[Served]:
 def serve(url: str, folder: Path) -> None:
     """A clinic of twenty chairs, all taken, served until it is ended."""
     store = replace(at_work(new_store(url, folder)), clock=RunningClock())
-    sessions, patient = _fill(store)
+    sessions, patient = fill(store)
     run_jobs(store)
     cookies = list(_logins(store))
-    app = make_app(store, more=_bare)
+    app = make_app(store, more=add_bare)
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", access_log=False))
     startup = server.startup
 
@@ -209,13 +214,16 @@ def serve(url: str, folder: Path) -> None:
     server.run()
 
 
-def _bare(app: FastAPI) -> None:
+def add_bare(app: FastAPI) -> None:
+    """A page of the usual frame that reads nothing."""
+
     @app.get("/bare", include_in_schema=False)
     def bare(request: Request) -> Response:
         return page(request, "error.html", heading="Nothing", text="Nothing is read for this page.")
 
 
-def _fill(store: Store) -> tuple[list[str], str]:
+def fill(store: Store) -> tuple[list[str], str]:
+    """Twenty chairs, all taken, each with a reading; the sessions, and a patient in one."""
     care.open_clinic(store)
     chairs = tuple(Chair(id=f"c{i + 1}", deliveries=(Delivery.IV,)) for i in range(ROOMS))
     policies.set_chairs(desk(store, Role.MEDICAL_DIRECTOR), chairs, capacity=ROOMS)

@@ -174,6 +174,7 @@ def add_pages(app: FastAPI, store: Store) -> None:
         evidence,
         finding,
         intake,
+        live,
         offline,
         patient,
         planning,
@@ -184,6 +185,7 @@ def add_pages(app: FastAPI, store: Store) -> None:
     )
 
     app.state.store = store
+    app.state.pulse = live.Pulse(store)
     app.add_exception_handler(HTTPException, _no_such_page)
     pages = (
         entering, today, finding, diary, work, intake, planning,

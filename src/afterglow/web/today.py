@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Header, Request, Response
-from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import RedirectResponse, StreamingResponse
+from fastapi.responses import RedirectResponse
 
 from afterglow.clinic.worklist import WorkKind
-from afterglow.errors import BookingRefused, LoginRefused, StoreFault
-from afterglow.store import audit
+from afterglow.errors import BookingRefused
 from afterglow.usecases.desk import Desk
 from afterglow.usecases.measures import act_upon, close, mark_read
 from afterglow.usecases.sessions import check_in
 from afterglow.usecases.today import read_today
 from afterglow.usecases.worklists import read_worklist
+from afterglow.web.live import followed
 from afterglow.web.pages import PageRoute, day_of, desk_of, page, status_of
 from afterglow.web.words import GATES, PHASES, STEPS, short_name
 
 router = APIRouter(route_class=PageRoute)
-POLL_S, HEARTBEAT_S = 1.0, 15.0
 _ELSEWHERE = {WorkKind.ALERT, WorkKind.SESSION_OPEN}  # alerts and chairs have their own places on the page
 _SHOWN = 8
-_READS = {"read", "read.spooled"}
 Text = Annotated[str, Form()]
 Number = Annotated[int, Form()]
 
@@ -47,9 +42,7 @@ def show_again(request: Request) -> Response:
 @router.get("/today/events")
 def follow(request: Request, last_event_id: Annotated[int | None, Header()] = None, after: int = 0) -> Response:
     """A stream that says that something was written: the number of the audit event, nothing else."""
-    desk_of(request, refresh=True)
-    start = max(0, after if last_event_id is None else last_event_id)
-    return StreamingResponse(stream(request, start, desk_of), media_type="text/event-stream")
+    return followed(request, desk_of, after=after, last_event_id=last_event_id)
 
 
 @router.post("/sessions/arrive")
@@ -109,32 +102,3 @@ def _shown(desk: Desk) -> dict[str, Any]:
 
 def _back() -> Response:
     return RedirectResponse("/today", status_code=303)
-
-
-async def stream(request: Request, seq: int, desk_for: Callable[..., Desk]) -> AsyncIterator[str]:
-    """Changes after an event's number. Rows wait in the database, so nothing queues here however slow the reader."""
-    waited = HEARTBEAT_S  # a first line at once opens the stream
-    while not await request.is_disconnected():
-        try:
-            last, changed = await run_in_threadpool(_news, desk_for, request, seq)
-        except LoginRefused:
-            yield "event: ended\ndata: log in again\n\n"
-            return
-        except StoreFault:
-            last, changed = seq, False
-        if changed:
-            yield f"id: {last}\nevent: changed\ndata: {last}\n\n"
-            waited = 0.0
-        elif waited >= HEARTBEAT_S:
-            yield ": still here\n\n"
-            waited = 0.0
-        seq = last
-        await asyncio.sleep(POLL_S)
-        waited += POLL_S
-
-
-def _news(desk_for: Callable[..., Desk], request: Request, seq: int) -> tuple[int, bool]:
-    desk = desk_for(request, refresh=True)
-    with desk.store.read(desk.actor.clinic_id, by=desk.actor.person_id) as tx:
-        found = audit.last_events(tx, after=seq)
-    return (found[-1].seq if found else seq), any(each.action not in _READS for each in found)

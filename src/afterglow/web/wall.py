@@ -6,15 +6,15 @@ from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Form, Header, Request, Response
-from fastapi.responses import RedirectResponse, StreamingResponse
+from fastapi.responses import RedirectResponse
 
 from afterglow.errors import AfterglowError, LoginRefused
 from afterglow.usecases.desk import Desk
 from afterglow.usecases.login import open_token
 from afterglow.usecases.passes import PassKind, issue_room, list_devices, revoke_device
 from afterglow.usecases.wall import read_board
+from afterglow.web.live import followed
 from afterglow.web.pages import ADMIN, PageRoute, clinic_of, day_of, desk_of, page, status_of, store_of
-from afterglow.web.today import stream
 from afterglow.web.words import PHASES, STEPS
 
 router = APIRouter(route_class=PageRoute)
@@ -44,9 +44,7 @@ def show_again(request: Request) -> Response:
 @router.get("/room/events")
 def follow(request: Request, last_event_id: Annotated[int | None, Header()] = None, after: int = 0) -> Response:
     """A stream that says that something was written, nothing else."""
-    room_desk(request, refresh=True)
-    start = max(0, after if last_event_id is None else last_event_id)
-    return StreamingResponse(stream(request, start, room_desk), media_type="text/event-stream")
+    return followed(request, room_desk, after=after, last_event_id=last_event_id)
 
 
 @router.post("/room")

@@ -2,6 +2,7 @@
 import { placeOf } from "/static/place.js";
 
 const POLL_MS = 15000;
+const PATIENCE = 4; // a board waits so many times as long as its last answer took: a busy server is not asked more
 
 const live = document.getElementById("live");
 if (live) follow(live);
@@ -11,10 +12,13 @@ function follow(board) {
   let source = null;
   let poll = null;
   let busy = false;
+  let missed = false; // something changed while the board was being asked for, or before it may be asked for again
 
   async function refresh() {
+    missed = busy;
     if (busy || isTyping(board)) return;
     busy = true;
+    const began = performance.now();
     try {
       const answer = await fetch(board.dataset.board, { redirect: "manual" });
       if (answer.type === "opaqueredirect") return location.assign(board.dataset.home ?? "/login?ended=1");
@@ -28,7 +32,7 @@ function follow(board) {
     } catch {
       mark(true);
     } finally {
-      busy = false;
+      setTimeout(() => { busy = false; if (missed) refresh(); }, PATIENCE * (performance.now() - began));
     }
   }
 

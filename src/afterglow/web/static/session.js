@@ -37,12 +37,20 @@ function tick() {
 
 // ---- the same page for two people: parts are replaced one by one, but not those in which somebody types
 
+const PATIENCE = 4; // others' entries wait so many times as long as the last answer took: a busy server is not asked more
 let busy = false;
 let again = false;
+let took = 0;
+let waiting = 0;
+
+function changed() {
+  waiting ||= setTimeout(() => { waiting = 0; refresh(); }, PATIENCE * took);
+}
 
 async function refresh() {
   if (busy) { again = true; return; }
   busy = true;
+  const began = performance.now();
   try {
     const answer = await fetch(`/sessions/${session}/board`, { redirect: "manual" });
     if (answer.type === "opaqueredirect" || answer.status === 401) return;
@@ -56,6 +64,7 @@ async function refresh() {
     online(false);
   } finally {
     busy = false;
+    took = performance.now() - began;
     if (again) { again = false; refresh(); }
   }
 }
@@ -118,7 +127,7 @@ function follow() {
   let poll = null;
   const open = () => {
     source = new EventSource(`/today/events?after=${board.querySelector("[data-seq]")?.dataset.seq ?? 0}`);
-    source.addEventListener("changed", refresh);
+    source.addEventListener("changed", changed);
     source.addEventListener("ended", () => { source.close(); document.getElementById("stay")?.click(); });
     source.addEventListener("open", () => { clearInterval(poll); poll = setInterval(refresh, 60000); if (off) back(); });
     source.addEventListener("error", () => { clearInterval(poll); poll = setInterval(() => (off ? back() : refresh()), POLL_MS); });

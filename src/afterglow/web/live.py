@@ -1,0 +1,133 @@
+"""What open pages follow by server-sent events: that something was written, as the number of its audit event.
+
+The records are asked once for all open pages of a clinic together. Rows wait in the database, so nothing queues here,
+however slow a reader is or how long it was away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+
+from fastapi import Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import StreamingResponse
+
+from afterglow.errors import LoginRefused, StoreFault
+from afterglow.store import audit
+from afterglow.store.records import Store
+from afterglow.usecases.desk import Desk
+
+LOOK_S = 0.5  # between two looks into the records; half a reader's second to see a reading
+HEARTBEAT_S = 15.0  # proxies close what is silent; a login that ended in silence is noticed then
+CHECK_S = 2.0  # a login is checked again when something was written, but not at every news
+_READS = {"read", "read.spooled"}
+
+
+@dataclass(slots=True)
+class Beat:
+    """How far one clinic's trail is known: its last event, and the last that tells of more than a look."""
+
+    seq: int
+    changed: int
+    followers: int = 0
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+    task: asyncio.Task[None] | None = None
+
+    async def after(self, seq: int) -> int:
+        """The number of the last change after another, once there is one; 0 after a silent heartbeat."""
+        if self.changed <= seq:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.news.wait(), HEARTBEAT_S)
+        return self.changed if self.changed > seq else 0
+
+
+class Pulse:
+    """The ends of the clinics' trails while anybody follows them.
+
+    Args:
+        store: of the installation.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._beats: dict[str, Beat] = {}
+
+    @asynccontextmanager
+    async def following(self, clinic_id: str, seq: int) -> AsyncIterator[Beat]:
+        """The clinic's beat while somebody follows it, who knows the trail up to a number."""
+        beat = self._beats.setdefault(clinic_id, Beat(seq=seq, changed=seq))
+        beat.followers += 1
+        if beat.task is None:
+            beat.task = asyncio.create_task(self._look(clinic_id, beat))
+        try:
+            yield beat
+        finally:
+            beat.followers -= 1
+            if not beat.followers and beat.task is not None:
+                beat.task.cancel()
+                del self._beats[clinic_id]
+
+    async def _look(self, clinic_id: str, beat: Beat) -> None:
+        while True:
+            await asyncio.sleep(LOOK_S)
+            with suppress(StoreFault):  # the database is away for a while: the next look tries again
+                beat.seq, changed = await run_in_threadpool(since, self._store, clinic_id, beat.seq)
+                if changed:
+                    beat.changed = beat.seq
+                    beat.news.set()
+                    beat.news = asyncio.Event()
+
+
+def since(store: Store, clinic_id: str, seq: int) -> tuple[int, bool]:
+    """The number of a clinic's last event, and whether more than looks was written after another number.
+
+    Raises: StoreFault.
+    """
+    with store.read(clinic_id) as tx:
+        found = audit.last_events(tx, after=seq)
+    return (found[-1].seq if found else seq), any(each.action not in _READS for each in found)
+
+
+def followed(request: Request, desk_for: Callable[..., Desk], *, after: int, last_event_id: int | None) -> Response:
+    """The stream of an open page, from where it was the last time.
+
+    Args:
+        request: of the page.
+        desk_for: whose it is; asked again while the stream lasts.
+        after: the number that the page was made at.
+        last_event_id: the last that the browser had before its line broke.
+    Raises: LoginRefused.
+    """
+    desk = desk_for(request, refresh=True)
+    start = max(0, after if last_event_id is None else last_event_id)
+    return StreamingResponse(_lines(request, desk_for, desk, start), media_type="text/event-stream")
+
+
+async def _lines(request: Request, desk_for: Callable[..., Desk], desk: Desk, seq: int) -> AsyncIterator[str]:
+    clinic_id, pulse = desk.actor.clinic_id, request.app.state.pulse
+    changed = False
+    with suppress(StoreFault):
+        seq, changed = await run_in_threadpool(since, desk.store, clinic_id, seq)
+    yield _changed(seq) if changed else ": here\n\n"  # a first line at once opens the stream
+    checked = time.monotonic()
+    async with pulse.following(clinic_id, seq) as beat:
+        while not await request.is_disconnected():
+            last = await beat.after(seq)
+            if not last or time.monotonic() - checked >= CHECK_S:
+                try:
+                    with suppress(StoreFault):
+                        await run_in_threadpool(desk_for, request, refresh=True)
+                except LoginRefused:
+                    yield "event: ended\ndata: log in again\n\n"
+                    return
+                checked = time.monotonic()
+            seq = last or seq
+            yield _changed(last) if last else ": still here\n\n"
+
+
+def _changed(seq: int) -> str:
+    return f"id: {seq}\nevent: changed\ndata: {seq}\n\n"

@@ -213,7 +213,7 @@ async def search(who: Person) -> None:
 async def inquire(who: Person) -> None:
     """Somebody new is on the telephone."""
     name = f"Inquiry {who.key()}"
-    asked = {"name": name, "referred_by": "self", "delivery": "iv", "indication": "trd", "asks": "asks for treatment"}
+    asked = {"name": name, "referred_by": "self", "treatment": "iv:racemic_ketamine", "indication": "trd"}
     if await who.ask("an inquiry", "/inquiries/new", asked):
         who.seen.acknowledged["inquiries"] += 1
     await asyncio.sleep(who.thinks())
@@ -260,7 +260,7 @@ DOES: Mapping[Role, Sequence[tuple[Doing, float]]] = {
 async def browser(place: Place, number: int, role: Role, cookie: str) -> AsyncIterator[httpx.AsyncClient]:
     """A browser of one person at an address of its own."""
     heads = {"Sec-Fetch-Site": "same-origin", "X-Forwarded-For": f"10.0.{number // 250}.{number % 250 + 1}"}
-    limits = httpx.Limits(max_connections=6)
+    limits = httpx.Limits(max_connections=6, keepalive_expiry=50.0)  # as browsers keep them
     cookies = {} if role is Role.PATIENT else {SESSION_COOKIE: cookie}
     async with httpx.AsyncClient(
         base_url=place.address, cookies=cookies, headers=heads, timeout=60.0, limits=limits, follow_redirects=True

@@ -37,7 +37,7 @@ from afterglow.store.records import Store
 from afterglow.usecases import people, policies, room
 from afterglow.usecases.jobs import run_jobs
 from afterglow.usecases.login import Proof, begin_set_up, finish_set_up, log_in
-from afterglow.web.pages import SESSION_COOKIE, page
+from afterglow.web.pages import SESSION_COOKIE, error_page
 from afterglow.web.serving import make_app
 
 ROOMS, PEOPLE = 20, 50
@@ -219,7 +219,7 @@ def add_bare(app: FastAPI) -> None:
 
     @app.get("/bare", include_in_schema=False)
     def bare(request: Request) -> Response:
-        return page(request, "error.html", heading="Nothing", text="Nothing is read for this page.")
+        return error_page(request, 200, "Nothing", "Nothing is read for this page.")
 
 
 def fill(store: Store) -> tuple[list[str], str]:

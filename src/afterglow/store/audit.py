@@ -24,6 +24,8 @@ from afterglow.store.keys import KeyRing
 from afterglow.store.records import Store, Transaction
 
 _BATCH = 5_000
+LOOKS = ("read", "read.spooled")
+"""Actions of events that tell of a look, not of a change."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +104,14 @@ def last_events(tx: Transaction, *, after: int, most: int = 500) -> tuple[AuditE
     return tuple(map(_event_of, tx.rows(query)))
 
 
+def last_change(tx: Transaction) -> int:
+    """Number of the last event that tells of more than a look; 0 before there is one."""
+    events = tables.audit_events
+    query = select(events.c.seq).where(tx.mine(events), events.c.action.not_in(LOOKS)).order_by(events.c.seq.desc())
+    found = tx.one(query.limit(1))
+    return 0 if found is None else int(found["seq"])
+
+
 def events_of(tx: Transaction, action: str, *, most: int) -> tuple[AuditEvent, ...]:
     """The latest events of an action, newest first."""
     events = tables.audit_events
@@ -126,7 +136,7 @@ def last_seen(tx: Transaction, patient_id: str) -> datetime | None:
     query = select(events.c.at).where(
         tx.mine(events),
         events.c.patient_id == patient_id,
-        events.c.action.not_in(("read", "read.spooled")),
+        events.c.action.not_in(LOOKS),
         events.c.action.not_like("jobs.%"),
     )
     row = tx.one(query.order_by(events.c.seq.desc()).limit(1))

@@ -28,7 +28,7 @@ from afterglow.clinic.diary import Booking
 from afterglow.errors import GateClosed
 from afterglow.forecast import RelapseState
 from afterglow.scales import Change, reliable_change
-from afterglow.store import facts
+from afterglow.store import audit, facts
 from afterglow.usecases.desk import use_case, view
 from afterglow.usecases.forecast_queue import ForecastJob, JobState
 from afterglow.usecases.measures import OPEN_ALERTS, CheckIn, Measured, due_of
@@ -38,6 +38,8 @@ from afterglow.usecases.work import CARE, Loaded, Noted, Work, Written
 T = TypeVar("T")
 _MAIN = {Indication.PTSD: "pcl5", Indication.ANXIETY: "gad7", Indication.PAIN: "peg"}
 _DEPRESSION = "phq9"
+_LIST_LASTS_S = 10  # an item turns overdue by the clock alone
+_LISTS = 16  # of people to whom other charts are closed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +62,7 @@ class WorkLine:
 @view("worklist.read", roles=(*CARE, Role.COORDINATOR))
 def read_worklist(work: Work, *, owner: Role | None = None) -> tuple[WorkLine, ...]:
     """Everything there is to do, most pressing first; of one owner if one is named."""
-    items = list_work(_standings(work), work.now, policy=work.policy_or_defaults())
-    kept = [each for each in items if owner is None or each.owner is owner]
+    kept = [each for each in _items(work) if owner is None or each.owner is owner]
     names = work.names(each.patient_id for each in kept)
     return tuple(WorkLine(item=each, name=names[each.patient_id]) for each in kept)
 
@@ -88,6 +89,29 @@ def main_scale(indication: Indication) -> str:
     'pcl5'
     """
     return _MAIN.get(indication, _DEPRESSION)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Listed:
+    """The whole list as one change and one moment left it."""
+
+    change: int
+    moment: int
+    items: tuple[WorkItem, ...]
+
+
+def _items(work: Work) -> tuple[WorkItem, ...]:
+    """Everything there is to do; made once for all who look until something is written, or ten seconds have gone."""
+    lists: dict[frozenset[str], _Listed] = work.tx.store.cache.setdefault(f"work/{work.tx.clinic_id}", {})
+    change, moment = audit.last_change(work.tx), int(work.now.timestamp() // _LIST_LASTS_S)
+    found = lists.get(work.hidden)
+    if found is None or (found.change, found.moment) != (change, moment):
+        items = list_work(_standings(work), work.now, policy=work.policy_or_defaults())
+        found = _Listed(change=change, moment=moment, items=items)
+        if len(lists) >= _LISTS:
+            lists.clear()
+        lists[work.hidden] = found
+    return found.items
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

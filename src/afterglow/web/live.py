@@ -24,14 +24,12 @@ from afterglow.usecases.desk import Desk
 LOOK_S = 0.5  # between two looks into the records; half a reader's second to see a reading
 HEARTBEAT_S = 15.0  # proxies close what is silent; a login that ended in silence is noticed then
 CHECK_S = 2.0  # a login is checked again when something was written, but not at every news
-_READS = {"read", "read.spooled"}
 
 
 @dataclass(slots=True)
 class Beat:
-    """How far one clinic's trail is known: its last event, and the last that tells of more than a look."""
+    """How far one clinic's trail is known: the number of its last change."""
 
-    seq: int
     changed: int
     followers: int = 0
     news: asyncio.Event = field(default_factory=asyncio.Event)
@@ -59,7 +57,7 @@ class Pulse:
     @asynccontextmanager
     async def following(self, clinic_id: str, seq: int) -> AsyncIterator[Beat]:
         """The clinic's beat while somebody follows it, who knows the trail up to a number."""
-        beat = self._beats.setdefault(clinic_id, Beat(seq=seq, changed=seq))
+        beat = self._beats.setdefault(clinic_id, Beat(changed=seq))
         beat.followers += 1
         if beat.task is None:
             beat.task = asyncio.create_task(self._look(clinic_id, beat))
@@ -75,21 +73,11 @@ class Pulse:
         while True:
             await asyncio.sleep(LOOK_S)
             with suppress(StoreFault):  # the database is away for a while: the next look tries again
-                beat.seq, changed = await run_in_threadpool(since, self._store, clinic_id, beat.seq)
-                if changed:
-                    beat.changed = beat.seq
+                last = await run_in_threadpool(_last_change, self._store, clinic_id)
+                if last > beat.changed:
+                    beat.changed = last
                     beat.news.set()
                     beat.news = asyncio.Event()
-
-
-def since(store: Store, clinic_id: str, seq: int) -> tuple[int, bool]:
-    """The number of a clinic's last event, and whether more than looks was written after another number.
-
-    Raises: StoreFault.
-    """
-    with store.read(clinic_id) as tx:
-        found = audit.last_events(tx, after=seq)
-    return (found[-1].seq if found else seq), any(each.action not in _READS for each in found)
 
 
 def followed(request: Request, desk_for: Callable[..., Desk], *, after: int, last_event_id: int | None) -> Response:
@@ -109,10 +97,11 @@ def followed(request: Request, desk_for: Callable[..., Desk], *, after: int, las
 
 async def _lines(request: Request, desk_for: Callable[..., Desk], desk: Desk, seq: int) -> AsyncIterator[str]:
     clinic_id, pulse = desk.actor.clinic_id, request.app.state.pulse
-    changed = False
+    last = seq
     with suppress(StoreFault):
-        seq, changed = await run_in_threadpool(since, desk.store, clinic_id, seq)
-    yield _changed(seq) if changed else ": here\n\n"  # a first line at once opens the stream
+        last = await run_in_threadpool(_last_change, desk.store, clinic_id)
+    yield _changed(last) if last > seq else ": here\n\n"  # a first line at once opens the stream
+    seq = max(seq, last)
     checked = time.monotonic()
     async with pulse.following(clinic_id, seq) as beat:
         while not await request.is_disconnected():
@@ -127,6 +116,11 @@ async def _lines(request: Request, desk_for: Callable[..., Desk], desk: Desk, se
                 checked = time.monotonic()
             seq = last or seq
             yield _changed(last) if last else ": still here\n\n"
+
+
+def _last_change(store: Store, clinic_id: str) -> int:
+    with store.read(clinic_id) as tx:
+        return audit.last_change(tx)
 
 
 def _changed(seq: int) -> str:

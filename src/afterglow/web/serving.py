@@ -35,6 +35,7 @@ from afterglow.web.worker import Worker
 EVERY = timedelta(minutes=1)
 ANCHOR_EVERY = timedelta(minutes=10)
 _GRACE_S = 10
+_KEEP_ALIVE_S = 75  # longer than browsers hold a quiet line, so that none is cut as it is used
 _ONLY_TLS = b"max-age=31536000"  # a year; not of subdomains, which may be somebody else's
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
@@ -146,6 +147,7 @@ def serve(
                 log_config=None,
                 server_header=False,
                 ws="none",
+                timeout_keep_alive=_KEEP_ALIVE_S,
                 timeout_graceful_shutdown=_GRACE_S,
             ),
             started,

@@ -83,15 +83,15 @@ def _shown(desk: Desk) -> dict[str, Any]:
     told = read_today(desk, since=since, until=until)
     work = read_worklist(desk)
     due = [each for each in work.shown if each.item.kind not in _ELSEWHERE]
-    own = [each for each in due if desk.actor.has(each.item.owner)]
-    due = own + [each for each in due if each not in own]
+    due.sort(key=lambda each: not desk.actor.has(each.item.owner))  # own work first, each part in its order
+    own = sum(desk.actor.has(each.item.owner) for each in due)
     return {
         "today": told.shown,
         "seq": max(told.seq, work.seq) if not desk.refresh else told.seq,
         "behind": told.trail_behind or work.trail_behind,
         "due": due[:_SHOWN],
         "due_in_all": len(due),
-        "due_own": len(own),
+        "due_own": own,
         "steps": STEPS,
         "phases": PHASES,
         "gate_words": GATES,

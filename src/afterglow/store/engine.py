@@ -31,7 +31,6 @@ SCHEMA = "0002"
 """The revision that this version of Afterglow reads and writes."""
 
 WRITING = "afterglow_writing"
-SNAPSHOT = "afterglow_snapshot"
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCKS: dict[str, threading.Lock] = {}
 _LOCKS_GUARD = threading.Lock()
@@ -51,7 +50,9 @@ def open_engine(url: str, *, busy_timeout_s: float = 10.0, synced: bool = True) 
     if sqlite:
         event.listen(engine, "do_connect", _make_private)
         event.listen(engine, "connect", _prepare_sqlite(synced=synced))
-    event.listen(engine, "begin", _begin_sqlite if sqlite else _begin_postgres(busy_timeout_s))
+    else:
+        event.listen(engine, "connect", _prepare_postgres(busy_timeout_s))
+    event.listen(engine, "begin", _begin_sqlite if sqlite else _begin_postgres)
     guard(engine)
     return engine
 
@@ -97,15 +98,17 @@ def _begin_sqlite(connection: Connection) -> None:
     _own(connection, "BEGIN IMMEDIATE" if writing else "BEGIN")
 
 
-def _begin_postgres(busy_timeout_s: float) -> Any:
-    def begin(connection: Connection) -> None:
-        options = connection.get_execution_options()
-        if options.get(SNAPSHOT):
-            _own(connection, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        _own(connection, f"SET LOCAL lock_timeout = {int(1000 * busy_timeout_s)}")
-        enter_clinic(connection, options.get(CLINIC_OPTION) or "")
+def _prepare_postgres(busy_timeout_s: float) -> Any:
+    def prepare(connection: Any, record: object) -> None:
+        del record
+        connection.execute(f"SET lock_timeout = {int(1000 * busy_timeout_s)}")
+        connection.commit()
 
-    return begin
+    return prepare
+
+
+def _begin_postgres(connection: Connection) -> None:
+    enter_clinic(connection, connection.get_execution_options().get(CLINIC_OPTION) or "")
 
 
 def enter_clinic(connection: Connection, clinic_id: str) -> None:
@@ -134,7 +137,9 @@ def transaction(
         sees that somebody was first; StoreFault for anything else that it refuses.
     """
     with _turn(engine, writing=writing, busy_timeout_s=busy_timeout_s), translated():
-        options = {CLINIC_OPTION: clinic_id, WRITING: writing, SNAPSHOT: snapshot}
+        options: dict[str, Any] = {CLINIC_OPTION: clinic_id, WRITING: writing}
+        if snapshot and engine.dialect.name == "postgresql":  # on SQLite every transaction is of one moment
+            options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}  # said with BEGIN itself
         with engine.connect().execution_options(**options) as connection, connection.begin():
             yield connection
 

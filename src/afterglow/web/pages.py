@@ -7,6 +7,7 @@ and code carries the form on, and sends it to where it was going.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Coroutine
 from copy import copy
 from dataclasses import replace
@@ -40,6 +41,7 @@ from afterglow.web.words import tidy
 SESSION_COOKIE, DEVICE_COOKIE, THEME_COOKIE = "afterglow_session", "afterglow_device", "afterglow_theme"
 THEMES = ("light", "dark")
 AGAIN_PASSWORD, AGAIN_CODE = "again_password", "again_code"  # of a form that also proves who sends it
+_CLINICS, _CLINICS_LAST_S = "clinics", 5.0
 _DEVICE_LASTS_S = 365 * 24 * 3600
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 Typed = tuple[tuple[str, str], ...]
@@ -202,8 +204,16 @@ def store_of(request: Request) -> Store:
 
 
 def clinic_of(store: Store, clinic_id: str) -> Clinic:
-    """One clinic of the installation; its id comes from a login that holds."""
-    return next(each for each in store.clinics() if each.id == clinic_id)
+    """One clinic of the installation; its id comes from a login that holds.
+
+    Every page asks several times: the clinics are looked up once in some seconds, or when one is not known yet.
+    """
+    asked_at, known = store.cache.get(_CLINICS, (0.0, {}))
+    if clinic_id not in known or time.monotonic() - asked_at > _CLINICS_LAST_S:
+        known = {each.id: each for each in store.clinics()}
+        store.cache[_CLINICS] = (time.monotonic(), known)
+    clinic: Clinic = known[clinic_id]
+    return clinic
 
 
 def desk_of(request: Request, *, refresh: bool = False) -> Desk:

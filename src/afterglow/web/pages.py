@@ -325,6 +325,8 @@ def refusal(request: Request, refused: AfterglowError, typed: Typed) -> Response
         typed: the form that came with it.
     """
     known = SESSION_COOKIE in request.cookies
+    if isinstance(refused, LoginRefused) and "text/event-stream" in request.headers.get("accept", ""):
+        return Response(status_code=204)  # a live page that is still open does not ask again
     if isinstance(refused, LoginRefused) and request.method == "GET":
         return RedirectResponse("/login?ended=1" if known else "/login", status_code=303)
     ended = isinstance(refused, LoginRefused) and known

@@ -41,10 +41,10 @@ const PATIENCE = 4; // others' entries wait so many times as long as the last an
 let busy = false;
 let again = false;
 let took = 0;
-let waiting = 0;
+let later = 0;
 
 function changed() {
-  waiting ||= setTimeout(() => { waiting = 0; refresh(); }, PATIENCE * took);
+  later ||= setTimeout(() => { later = 0; refresh(); }, PATIENCE * took);
 }
 
 async function refresh() {

@@ -105,9 +105,12 @@ class AfterglowError(Exception):
         next_step: what the reader can do now.
         place: file and line, when the value came from a file.
         about: the key or field that the error is about, as a path ("population.n"); it finds the line or form field.
+
+    What else was found wrong with the same thing is in `also`, so that nobody corrects one field after the other.
     """
 
     code: ClassVar[str] = "afterglow"
+    also: tuple[AfterglowError, ...] = ()
 
     def __init__(
         self,
@@ -148,6 +151,13 @@ class AfterglowError(Exception):
         placed = copy.copy(self)
         placed.place = self.place or place
         return placed
+
+
+def first_of(faults: Sequence[AfterglowError]) -> AfterglowError:
+    """The first of what was found wrong at once, with the others in `also`."""
+    first, *others = faults
+    first.also = tuple(others)
+    return first
 
 
 class InputError(AfterglowError):

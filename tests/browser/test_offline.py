@@ -227,5 +227,8 @@ def test_a_page_that_needs_the_server_says_so_without_a_network(opened: Open, st
     ready(page)
     page.context.set_offline(True)
     page.goto("/today")
-    assert "There is no network" in page.text_content("[role=alert]")
-    page.context.set_offline(False)
+    assert "There is no network" in page.text_content("main")
+    with page.expect_navigation():
+        page.click("#kept a")
+    page.wait_for_selector("#offline:has-text('Offline since')")
+    assert page.url.endswith(f"/sessions/{session_id}")

@@ -122,6 +122,26 @@ def test_an_idle_page_locks_and_keeps_what_was_typed(opened: Open, served: Serve
     assert page.locator("td.held").count() == 2
 
 
+def test_a_login_that_was_closed_in_another_window_is_taken_up_again(opened: Open, served: Served) -> None:
+    page = opened()
+    log_in(page, served)
+    page.goto("/diary/book")
+    page.fill("#minutes", "40")
+    other = page.context.new_page()
+    other.goto("/today")
+    with other.expect_navigation():
+        other.evaluate("document.querySelector('form[action=\"/logout\"]').submit()")
+    page.evaluate("document.getElementById('stay').click()")
+    page.wait_for_selector("#lock[open]")
+    page.fill("#lock-password", PASSWORD)
+    page.fill("#lock-code", served.code("nora"))
+    page.click("#lock button.action")
+    page.wait_for_selector("#lock:not([open])", state="attached")
+    assert page.input_value("#minutes") == "40"
+    other.goto("/today")
+    assert other.text_content("h1") == "Today"
+
+
 def test_nothing_is_sent_into_a_dead_network(opened: Open, served: Served) -> None:
     page = opened()
     log_in(page, served)

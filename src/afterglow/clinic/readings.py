@@ -20,6 +20,7 @@ from afterglow.clinic.rulebook import DATA, Group, Rule, Severity, rules_of, sou
 from afterglow.clinic.ruling import Facts, Finding, Verdict, check_open, condition_in, judge, judge_all, severity_in
 from afterglow.clinic.session import EmergencyAssessment, Reading, TreatmentSession, admit, standing_readings, step
 from afterglow.errors import (
+    AfterglowError,
     Conflict,
     GateClosed,
     InvalidData,
@@ -29,6 +30,7 @@ from afterglow.errors import (
     OutOfRange,
     WrongOrder,
     echo,
+    first_of,
 )
 from afterglow.predicates import Fact, Truth, evaluate
 from afterglow.records import read_record
@@ -292,21 +294,20 @@ def baseline(session: TreatmentSession) -> Reading | None:
 def check_values(reading: Reading) -> None:
     """Refuse a slip: a value that no reading can have, half a pressure, a set that holds nothing.
 
-    Raises: OutOfRange, MissingValue, WrongOrder, each about its field; UnknownName for a symptom nobody knows.
+    Raises: OutOfRange with every such value; MissingValue, WrongOrder, about its field; UnknownName for no symptom.
 
     >>> from datetime import UTC
     >>> now = datetime(2026, 1, 5, 9, tzinfo=UTC)
     >>> check_values(Reading(id="r1", taken_at=now, entered_at=now, by="rn1", spo2_pct=93))
     """
     _check_symptoms(reading)
-    values = {name: getattr(reading, name) for name in reading_limits()}
-    known = {name: value for name, value in values.items() if value is not None}
+    known = {each: value for each in reading_limits() if (value := getattr(reading, each)) is not None}
     if reading.entered_in_error == bool(known or reading.symptoms or reading.dissociated is not None):
-        raise MissingValue(
-            "A reading holds at least one value, and one entered in error holds none", about="systolic_mmhg"
-        )
-    for name, value in known.items():
-        _check_limit(reading_limits()[name], value)
+        text = "A reading holds at least one value, and one entered in error holds none"
+        raise MissingValue(text, about="systolic_mmhg")
+    slips = [slip for name, value in known.items() for slip in _beyond(reading_limits()[name], value)]
+    if slips:
+        raise first_of(slips)
     if (reading.systolic_mmhg is None) != (reading.diastolic_mmhg is None):
         missing = "systolic_mmhg" if reading.systolic_mmhg is None else "diastolic_mmhg"
         raise MissingValue("A pressure has two numbers", next_step="Enter systolic and diastolic", about=missing)
@@ -454,10 +455,8 @@ def _over_at(session: TreatmentSession, rule_id: str, policy: SitePolicy) -> dat
     """When it was typed that a rule is clear, after the last reading that met it; None if it is not."""
     over_at = None
     for reading, of, _, met in _judged(session, policy):
-        if of.id == rule_id and met:
-            over_at = None
-        elif of.id == rule_id and met is False and over_at is None:
-            over_at = reading.entered_at
+        if of.id == rule_id and met is not None:
+            over_at = None if met else over_at or reading.entered_at
     return over_at
 
 
@@ -489,10 +488,10 @@ def _check_symptoms(reading: Reading) -> None:
     check_facts(dict(reading.symptoms))
 
 
-def _check_limit(limit: ReadingLimit, value: object) -> None:
+def _beyond(limit: ReadingLimit, value: object) -> Iterator[AfterglowError]:
     whole = isinstance(value, int) and not isinstance(value, bool)
     if not (whole and limit.low <= value <= limit.high):  # type: ignore[operator]
-        raise OutOfRange(
+        yield OutOfRange(
             f"The {limit.text} is refused",
             observed=f"{value} {limit.unit}",
             allowed=f"{limit.low:g} to {limit.high:g} {limit.unit}",

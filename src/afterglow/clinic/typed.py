@@ -16,7 +16,7 @@ from functools import cache, wraps
 from operator import is_
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from afterglow.errors import AfterglowError, InputError, OutOfRange, UnknownName, echo, kind_word
+from afterglow.errors import AfterglowError, InputError, OutOfRange, UnknownName, echo, first_of, kind_word
 
 C = TypeVar("C")
 W = TypeVar("W", bound=StrEnum)
@@ -58,6 +58,7 @@ def typed(cls: type[C]) -> type[C]:
     @wraps(make)
     def checked(self: C, **given: Any) -> None:
         checks = _checks(kind)
+        faults: list[AfterglowError] = []
         for field, value in given.items():
             check = checks.get(field)
             if check is None:
@@ -65,9 +66,12 @@ def typed(cls: type[C]) -> type[C]:
             try:
                 fitting = check(value)
             except _Unfit as unfit:  # its words are made here, not for each of the thousands that fit
-                raise _refusal(unfit, what=f"The {field.replace('_', ' ')} of {of}", about=field) from None
+                faults.append(_refusal(unfit, what=f"The {field.replace('_', ' ')} of {of}", about=field))
+                continue
             if fitting is not value:
                 given[field] = fitting
+        if faults:
+            raise first_of(faults)
         make(self, **given)
 
     cls.__init__ = checked  # type: ignore[method-assign,assignment]

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from fastapi import Request
 
 from afterglow.clinic import Decision, Medicine, RateStep, classes_of
-from afterglow.errors import MissingValue
+from afterglow.errors import AfterglowError, MissingValue, first_of
 from afterglow.predicates import Fact
 from afterglow.usecases import patients, room, sessions
 from afterglow.usecases.desk import Desk
@@ -57,7 +57,7 @@ class Asked:
 def vitals_of(typed: Typed) -> Vitals:
     """A set of readings as typed; "none of these seen" says no to each sign, a tick says yes, else nobody looked.
 
-    Raises: OutOfRange.
+    Raises: OutOfRange, with every number that is none.
 
     >>> vitals_of(Typed(fields={"systolic_mmhg": "124", "diastolic_mmhg": "78", "dissociated": "no"})).dissociated
     False
@@ -65,7 +65,14 @@ def vitals_of(typed: Typed) -> Vitals:
     none = typed.ticked("seen_none")
     seen = {name: True for name in SEEN if typed.ticked(name)}
     symptoms = dict.fromkeys(SEEN, False) | seen if none else seen
-    numbers = {name: typed.whole(name, words) for name, (words, _) in READINGS.items()}
+    numbers, faults = {}, list[AfterglowError]()
+    for name, (words, _) in READINGS.items():
+        try:
+            numbers[name] = typed.whole(name, words)
+        except AfterglowError as fault:
+            faults.append(fault)
+    if faults:
+        raise first_of(faults)
     return Vitals(
         **numbers,
         moaas=typed.whole("moaas", "Alertness"),

@@ -22,8 +22,8 @@ from afterglow.store.records import Store
 from afterglow.usecases.desk import Desk
 
 LOOK_S = 0.5  # between two looks into the records; half a reader's second to see a reading
-HEARTBEAT_S = 15.0  # proxies close what is silent; a login that ended in silence is noticed then
-CHECK_S = 2.0  # a login is checked again when something was written, but not at every news
+HEARTBEAT_S = 5.0  # an open page knows by it that its line is alive
+CHECK_S, CHECK_AT_LEAST_S = 2.0, 15.0  # a login is checked again when something was written, and in any case
 
 
 @dataclass(slots=True)
@@ -106,7 +106,7 @@ async def _lines(request: Request, desk_for: Callable[..., Desk], desk: Desk, se
     async with pulse.following(clinic_id, seq) as beat:
         while not await request.is_disconnected():
             last = await beat.after(seq)
-            if not last or time.monotonic() - checked >= CHECK_S:
+            if time.monotonic() - checked >= (CHECK_S if last else CHECK_AT_LEAST_S):
                 try:
                     with suppress(StoreFault):
                         await run_in_threadpool(desk_for, request, refresh=True)
@@ -115,7 +115,7 @@ async def _lines(request: Request, desk_for: Callable[..., Desk], desk: Desk, se
                     return
                 checked = time.monotonic()
             seq = last or seq
-            yield _changed(last) if last else ": still here\n\n"
+            yield _changed(last) if last else "event: beat\ndata: still here\n\n"
 
 
 def _last_change(store: Store, clinic_id: str) -> int:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from afterglow.usecases.login import offline_key
-from afterglow.web.pages import PageRoute, desk_of, error_page, page
+from afterglow.web.pages import PageRoute, desk_of, page
 
 router = APIRouter(route_class=PageRoute)
 
@@ -31,8 +31,7 @@ def show_shell(request: Request) -> Response:
 @router.get("/offline")
 def show_no_network(request: Request) -> Response:
     """What stands in place of a page that needs the server; the worker keeps it."""
-    text = "This page needs the server. A session that is open on this device goes on: go back to it."
-    return error_page(request, 200, "There is no network", text)
+    return page(request, "offline.html")
 
 
 @router.get("/service-worker.js")

@@ -41,6 +41,7 @@ from afterglow.web.words import tidy
 SESSION_COOKIE, DEVICE_COOKIE, THEME_COOKIE = "afterglow_session", "afterglow_device", "afterglow_theme"
 THEMES = ("light", "dark")
 AGAIN_PASSWORD, AGAIN_CODE = "again_password", "again_code"  # of a form that also proves who sends it
+AGAIN_LOGIN, AGAIN_CLINIC = "again_login", "again_clinic"
 _CLINICS, _CLINICS_LAST_S = "clinics", 5.0
 _DEVICE_LASTS_S = 365 * 24 * 3600
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
@@ -83,6 +84,7 @@ _STATIC = {
     "intake.js": "text/javascript",
     "offline.js": "text/javascript",
     "place.js": "text/javascript",
+    "kept.js": "text/javascript",
     "locked.js": "text/javascript",
     "patient.css": "text/css",
     "link.js": "text/javascript",
@@ -400,13 +402,15 @@ def _prove_again(request: Request, typed: Typed) -> None:
 
     Raises: LoginRefused, TooManyTries.
     """
-    store, token = store_of(request), request.cookies.get(SESSION_COOKIE, "")
-    login = _login_of(request)
-    proof = proof_of(request, login, dict(typed)[AGAIN_PASSWORD], dict(typed).get(AGAIN_CODE, ""))
+    store, token, said = store_of(request), request.cookies.get(SESSION_COOKIE, ""), dict(typed)
+    login = _login_of(request) or said.get(AGAIN_LOGIN, "")  # of a page whose login was closed in another window
+    if said.get(AGAIN_LOGIN, login) != login:
+        raise LoginRefused("Somebody else is logged in on this device now", next_step="Log in again")
+    proof = proof_of(request, login, said[AGAIN_PASSWORD], said.get(AGAIN_CODE, ""))
     try:
         resume(store, token, at_work=False)
     except LoginRefused:
-        clinic_id = token.partition(SEPARATOR)[0]
+        clinic_id = token.partition(SEPARATOR)[0] or said.get(AGAIN_CLINIC, "")
         if not any(each.id == clinic_id for each in store.clinics()):
             raise
         request.state.entered = log_in(store, clinic_id, proof)

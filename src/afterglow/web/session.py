@@ -98,7 +98,8 @@ def do(request: Request, session_id: str, act: str, form: Form, accept: Annotate
         raise
     except AfterglowError as refused:
         if by_script:
-            told = {"refused": refused.message, "about": refused.about, "code": refused.code}
+            also = [{"refused": each.message, "about": each.about} for each in refused.also]
+            told = {"refused": refused.message, "about": refused.about, "code": refused.code, "also": also}
             return JSONResponse(told, status_code=status_of(refused))
         seen = replace(desk, refresh=True, request_key=None)
         return _page(request, seen, session_id, refused=refused, act=form.text("form") or act, typed=form)

@@ -2,6 +2,7 @@
 import { placeOf } from "/static/place.js";
 
 const POLL_MS = 15000;
+const SILENT_MS = 12000; // two beats and a half
 const PATIENCE = 4; // a board waits so many times as long as its last answer took: a busy server is not asked more
 
 const live = document.getElementById("live");
@@ -11,6 +12,7 @@ function follow(board) {
   const stale = document.getElementById("stale");
   let source = null;
   let poll = null;
+  let heard = 0; // a stream that is silent for longer than its beats is dead, whatever the browser still believes
   let busy = false;
   let missed = false; // something changed while the board was being asked for, or before it may be asked for again
 
@@ -49,12 +51,17 @@ function follow(board) {
     source.addEventListener("ended", () => { source.close(); location.assign(board.dataset.home ?? "/login?ended=1"); });
     source.addEventListener("open", () => { clearInterval(poll); poll = setInterval(refresh, 60000); });
     source.addEventListener("error", () => { clearInterval(poll); poll = setInterval(refresh, POLL_MS); mark(true); });
+    source.addEventListener("beat", () => { heard = Date.now(); });
+    heard = Date.now();
   }
 
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) { source?.close(); clearInterval(poll); } else { refresh(); open(); }
   });
   addEventListener("pagehide", () => source?.close());
+  addEventListener("offline", () => mark(true));
+  addEventListener("online", refresh);
+  setInterval(() => { if (!document.hidden && Date.now() - heard > SILENT_MS) { heard = Date.now(); refresh(); } }, 1000);
   if (!document.hidden) open();
 }
 

@@ -123,7 +123,7 @@ export async function send(kept) {
       break;
     } else {
       const said = await answer.json().catch(() => ({ refused: `The server answered ${answer.status}.` }));
-      told.push({ id: each.id, state: "refused", reason: said.refused, about: said.about });
+      told.push({ id: each.id, act: each.act, state: "refused", reason: said.refused, about: said.about, also: said.also, code: said.code });
     }
   }
   return told;
@@ -139,6 +139,10 @@ export async function keepSight(kept, session, html, ahead) {
   await put("sights", { ...sight, ...(await seal(kept, about(sight), { html, ahead })) });
   const old = (await every("sights")).sort((a, b) => b.at - a.at).slice(SIGHTS);
   for (const each of old) await drop("sights", each.session);
+}
+
+export async function sights(kept) {
+  return (await every("sights")).filter((each) => each.author === kept.author).sort((a, b) => b.at - a.at);
 }
 
 export async function lastSight(kept, session) {

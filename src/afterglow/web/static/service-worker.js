@@ -2,8 +2,8 @@
 // seen and typed lies sealed in the page's own store, never here.
 const SHELL = "/offline/session";
 const NO_NETWORK = "/offline";
-const KEPT = "afterglow-shell-3";
-const FILES = [SHELL, NO_NETWORK, "/static/tokens.css", "/static/page.css", "/static/session.css", "/static/session.js", "/static/offline.js", "/static/place.js", "/static/mark.svg", "/static/inter-latin-wght-normal.woff2"];
+const KEPT = "afterglow-shell-4";
+const FILES = [SHELL, NO_NETWORK, "/static/tokens.css", "/static/page.css", "/static/session.css", "/static/session.js", "/static/offline.js", "/static/place.js", "/static/kept.js", "/static/mark.svg", "/static/inter-latin-wght-normal.woff2"];
 
 addEventListener("install", (event) => {
   event.waitUntil(caches.open(KEPT).then((kept) => kept.addAll(FILES)).then(() => skipWaiting()));

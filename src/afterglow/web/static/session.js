@@ -11,9 +11,11 @@ let ahead = board.dataset.now ? Date.parse(board.dataset.now) - Date.now() : 0; 
 let kept = null;
 let off = false;
 let offSince = null;
+let ended = false; // the login: what waits cannot be sent
 
 const serverNow = () => Date.now() + ahead;
-const hhmm = (ms) => new Date(ms).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
+// Times are the clinic's, as everywhere on the page, whatever clock the device keeps.
+const hhmm = (ms) => new Date(ms).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", timeZone: board.dataset.zone ?? board.querySelector("[data-zone]")?.dataset.zone });
 const say = (text) => { document.getElementById("said").textContent = text; };
 
 // ---- clocks
@@ -88,7 +90,7 @@ function merge(fresh) {
   }
   for (const old of board.querySelectorAll(".fault-line")) {
     const form = fresh.querySelector(`#${CSS.escape(old.closest("form").id)}`);
-    form?.querySelector("button.action, button")?.before(old); // what was refused stays said
+    if (form) sender(form)?.before(old); // what was refused stays said
   }
   const before = new Set([...board.querySelectorAll(".alarm.high h2")].map((each) => each.id));
   board.replaceChildren(...fresh.childNodes);
@@ -291,7 +293,16 @@ board.addEventListener("submit", async (event) => {
   }
   if (!kept || !window.crypto?.subtle) return; // the form goes the plain way
   event.preventDefault();
-  const data = new FormData(form, event.submitter);
+  if (sending.has(form.id)) return; // a double tap, or Enter twice: the first is under way
+  sending.add(form.id);
+  try { await enter(form, event.submitter); } finally { sending.delete(form.id); }
+});
+
+const sending = new Set();
+const isTwice = (told) => told.code === "request.conflict" && told.about === "term";
+
+async function enter(form, submitter) {
+  const data = new FormData(form, submitter);
   for (const name of ["key", "form"]) data.delete(name);
   const fields = [...data.entries()].filter(([, value]) => typeof value === "string" && value.trim() !== "");
   if (form.dataset.queues === "reading" && !fields.length) return fail(form, "A reading holds at least one value.", "systolic_mmhg");
@@ -301,7 +312,8 @@ board.addEventListener("submit", async (event) => {
   if (told?.state === "refused") {
     await discard(id);
     await showWaiting();
-    return fail(form, told.reason, told.about);
+    if (isTwice(told) && form.dataset.queues === "event") return say("This event is recorded already.");
+    return fail(form, told.reason, told.about, told.also);
   }
   fail(form, "");
   form.reset();
@@ -312,9 +324,9 @@ board.addEventListener("submit", async (event) => {
   if (told?.state !== "written") document.getElementById("met").textContent = plainly(Object.fromEntries(fields)).map((each) => each.textContent).join(" ");
   say(told?.state === "written" ? `Saved ${hhmm(serverNow())}` : `Kept on this tablet ${hhmm(serverNow())}; sent when the network is back`);
   if (told?.state === "written") await refresh();
-});
+}
 
-function fail(sent, reason, about) {
+function fail(sent, reason, about, also = []) {
   const form = document.getElementById(sent.id) ?? sent; // it may have been replaced while the answer was under way
   form.querySelector(".fault-line")?.remove();
   for (const each of form.querySelectorAll("[aria-invalid]")) each.removeAttribute("aria-invalid");
@@ -322,11 +334,16 @@ function fail(sent, reason, about) {
   const line = document.createElement("p");
   line.className = "fault fault-line";
   line.setAttribute("role", "alert");
-  line.textContent = `Not saved: ${reason}`;
-  form.querySelector("button.action, button")?.before(line);
-  const field = form.elements[about ?? ""];
-  if (field?.focus) { field.setAttribute("aria-invalid", "true"); field.focus(); }
+  line.textContent = `Not saved: ${[reason, ...also.map((each) => each.refused)].join(" ")}`;
+  sender(form)?.before(line);
+  for (const each of [...also.map((other) => other.about), about]) { // the first is corrected first
+    const field = form.elements[each ?? ""];
+    if (field?.focus) { field.setAttribute("aria-invalid", "true"); field.focus(); }
+  }
 }
+
+// The button that sends a form, not one of the keypad's.
+const sender = (form) => form.querySelector("button.action") ?? form.querySelector("button:not([type=button])");
 
 let delivering = null;
 
@@ -338,6 +355,7 @@ async function deliver() {
     if (told.some((each) => each.state === "waiting")) online(false);
     else if (told.some((each) => ["written", "refused"].includes(each.state) && !each.before)) online(true);
     if (told.some((each) => each.state === "login")) showLogin();
+    else if (told.some((each) => each.state === "written")) ended = false;
     return told;
   } finally {
     delivering = null;
@@ -356,7 +374,11 @@ function online(is) {
 async function back() {
   if (!kept) return;
   const told = await deliver();
-  for (const each of told) if (each.state === "refused") await markRefused(each.id, each.reason);
+  for (const each of told) {
+    if (each.state !== "refused") continue;
+    if (isTwice(each) && each.act === "event") await discard(each.id); // the same tap twice: it stands
+    else await markRefused(each.id, each.reason);
+  }
   if (told.some((each) => each.state === "waiting")) return;
   if (board.dataset.offline !== undefined) {
     const answer = await fetch(`/sessions/${session}`, { redirect: "manual" }).catch(() => null);
@@ -374,9 +396,9 @@ function showNeeds() {
 }
 
 function showLogin() {
-  const box = document.getElementById("offline");
-  box.hidden = false;
-  box.textContent = "The login has ended. What you entered is kept on this tablet and is sent when you log in again here.";
+  if (!ended) document.getElementById("stay")?.click(); // asks for password and code where something is typed
+  ended = true;
+  showWaiting();
 }
 
 async function showWaiting() {
@@ -387,6 +409,12 @@ async function showWaiting() {
   queued = mine.filter((each) => each.act === "reading" && each.session === session && !each.refused).map((each) => ({ at: Date.parse(each.server_at), fields: Object.fromEntries(each.fields) }));
   showQueued();
   const line = (text) => { const p = document.createElement("p"); p.textContent = text; box.append(p); return p; };
+  if (ended) {
+    const link = document.createElement("a");
+    link.href = "/login?ended=1";
+    link.textContent = "Log in";
+    line("The login has ended. What you entered is kept on this tablet and is sent when you log in again here. ").append(link);
+  }
   if (off) {
     const head = line("");
     const strong = document.createElement("strong");
@@ -413,7 +441,16 @@ async function showWaiting() {
 function showQueued() {
   const last = queued.at(-1);
   const clock = board.querySelector("[data-last-reading]");
+  if (clock && !last && clock.dataset.before) { // what waited was sent or discarded
+    const [since, time, words] = JSON.parse(clock.dataset.before);
+    if (since) clock.firstElementChild.dataset.clock = since;
+    else delete clock.firstElementChild.dataset.clock;
+    [clock.firstElementChild.textContent, clock.lastElementChild.textContent] = [time, words];
+    delete clock.dataset.before;
+    tick();
+  }
   if (last && clock && !(Date.parse(clock.firstElementChild.dataset.clock) >= last.at)) {
+    clock.dataset.before ??= JSON.stringify([clock.firstElementChild.dataset.clock, clock.firstElementChild.textContent, clock.lastElementChild.textContent]);
     clock.firstElementChild.dataset.clock = new Date(last.at).toISOString();
     clock.lastElementChild.textContent = `since last reading, ${hhmm(last.at)}, kept on this tablet`;
     tick();

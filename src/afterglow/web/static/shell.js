@@ -57,6 +57,7 @@ function watchIdle(idleS) {
   setInterval(() => {
     if (lock.open) return;
     const idle = (Date.now() - last) / 1000;
+    if (box.hidden && idle >= idleS - WARN_S) box.querySelector("strong").textContent = `You will be logged out in ${Math.max(1, Math.round((idleS - idle) / 60))} min.`;
     box.hidden = idle < idleS - WARN_S;
     if (idle > idleS + 75) end();
   }, 1000);

@@ -21,6 +21,7 @@ from afterglow.clinic import (
     LeaveCheck,
     Leaving,
     MedicineList,
+    Plan,
     PreparedDose,
     Priority,
     Reading,
@@ -170,6 +171,7 @@ class SessionSheet:
         gates_met: names of the gates that were judged at the start of the dose, where each had to be closed.
         leave_check: as it was found when the patient was let go; None before, and where there was none.
         left_because: why the patient left without it.
+        plan: of the course, whose dose an order begins with; None before it is signed.
         waiting: a dose that is prepared and not checked by a second person.
         containers: those in stock that hold the drug.
         guardrails: limits on a dose by this route.
@@ -197,6 +199,7 @@ class SessionSheet:
     gates_met: tuple[str, ...]
     leave_check: LeaveCheck | None
     left_because: str | None
+    plan: Plan | None
     waiting: PreparedDose | None
     containers: tuple[Container, ...]
     medicines: MedicineList
@@ -260,6 +263,7 @@ def read_sheet(work: Work, session_id: str, *, zone: str) -> SessionSheet:
         gates_met=_gates_met(session),
         leave_check=_leave_check(work, session),
         left_because=_left_because(work, session),
+        plan=chart.course.plan,
         waiting=waiting.now if waiting is not None and waiting.state == "prepared" else None,
         containers=_containers(work, session),
         medicines=MedicineList() if medicines is None else medicines.now,

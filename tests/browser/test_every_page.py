@@ -150,7 +150,7 @@ def at_work(page: Any, served: Served, seen: Seen, anna: str) -> None:
     room.use_device(desk(store, Role.NURSE), sprayed, "d1", green_dots_checked=True, primed=False)
     log_in(page, served, "nora")
     page.wait_for_url("**/today")
-    for route in ("/today", "/diary", "/diary/week", "/diary/book", "/find", "/worklist"):
+    for route in ("/today", "/diary", "/diary/week", "/diary/book", "/find", "/worklist", "/drugs"):
         seen.open(page, route)
     page.goto("/diary")
     seen.open(page, "/diary/bookings/{booking_id}", booking_id=running(served))

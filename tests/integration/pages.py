@@ -62,6 +62,7 @@ class Filled:
         acts = {
             "/admin/people/{login}/{act}": "sessions",
             "/admin/messages/{act}": "retry",
+            "/drugs/{act}": "receive",
             "/patients/{patient_id}/candidacy/{act}": "interview",
         }
         for name, value in (self.ids | {"act": acts.get(route, self.ids["act"])}).items():

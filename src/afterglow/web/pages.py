@@ -94,6 +94,7 @@ _NAVIGATION = (
     ("/today", "Today", "today.read"),
     ("/diary", "Diary", "diary.show"),
     ("/worklist", "Worklist", "worklist.read"),
+    ("/drugs", "Cabinet", "drugs.stock"),
     ("/evidence", "Evidence", None),
     ("/admin", "Administration", ""),
 )
@@ -174,6 +175,7 @@ def add_pages(app: FastAPI, store: Store) -> None:
         chart,
         clinic,
         diary,
+        drugs,
         entering,
         evidence,
         finding,
@@ -192,7 +194,7 @@ def add_pages(app: FastAPI, store: Store) -> None:
     app.state.pulse = live.Pulse(store)
     app.add_exception_handler(HTTPException, _no_such_page)
     pages = (
-        entering, today, finding, diary, work, intake, planning,
+        entering, today, finding, diary, work, drugs, intake, planning,
         chart, evidence, clinic, patient, session, offline, wall, admin,
     )  # fmt: skip
     for router in (_files(), *(each.router for each in pages)):
@@ -275,9 +277,9 @@ def check_role(desk: Desk, name: str) -> None:
 
 
 def first_page(actor: Actor) -> str:
-    """Where somebody's work begins: the first page that is theirs."""
-    work = [(path, name) for path, _, name in _NAVIGATION if name]
-    return next((path for path, name in work if may(actor, name)), "/clinic")  # who sets up begins there
+    """Where somebody's work begins: the chairs, the set-up, or the evidence."""
+    begins = (("/today", "today.read"), ("/clinic", "policies.readiness"))
+    return next((path for path, name in begins if may(actor, name)), "/evidence")  # a researcher sees no clinic
 
 
 def page(request: Request, template: str, *, desk: Desk | None = None, status: int = 200, **shown: Any) -> HTMLResponse:

@@ -55,6 +55,7 @@ TABLE = (
     ("courses.await_cover", "CPN", WRITES),
     ("courses.candidacy", "PNTD", READS),
     ("courses.compare_plans", "PNTD", READS),
+    ("courses.correct_inquiry", "CPN", WRITES),
     ("courses.decide_candidacy", "P", SIGNS),
     ("courses.decide_next", "P", WRITES),
     ("courses.find_suitable", "P", SIGNS),

@@ -19,13 +19,15 @@ from afterglow.clinic import (
     Role,
     StopReason,
     TreatmentCourse,
+    TreatmentSession,
     asked_for,
+    sessions_in_induction,
     units_left,
 )
 from afterglow.errors import MissingValue, OutOfRange, PolicyUnsigned, WrongState
 from afterglow.predicates import Fact
 from afterglow.quantities import DrugForm
-from afterglow.store import patients
+from afterglow.store import facts, patients
 from afterglow.store.patients import Identifiers
 from afterglow.therapy.exposure import dose_guardrails
 from afterglow.usecases.charts import newest_course
@@ -121,7 +123,9 @@ class IntakePage:
     """A patient on the way to treatment.
 
     Args:
+        identity_version: what a correction of the identifiers needs.
         course: the one that is asked for, else the newest that goes on; None before the first.
+        given: sessions of this induction whose dose was started.
         decisions: whether the patient is suitable, oldest first.
         consent_form: version in use; empty where none is.
         units_left: today; None under self-pay.
@@ -130,7 +134,9 @@ class IntakePage:
 
     patient_id: str
     identifiers: Identifiers | None
+    identity_version: int
     course: Loaded[TreatmentCourse] | None
+    given: int
     inquiry: Inquiry | None
     decisions: tuple[CandidacyDecision, ...]
     consent_form: str
@@ -196,6 +202,29 @@ def inquire(
     return Written(id=course.id, version=course.version, state=course.state, also=(patient_id,))
 
 
+@use_case("courses.correct_inquiry", roles=_OFFICE)
+def correct_inquiry(
+    work: Work, course_id: str, *, referred_by: Referrer, referrer: str = "", asks: str = "", reason: str
+) -> Written:
+    """Correct who sent a patient and what was asked for, or note it where nobody did; the first contact keeps its time.
+
+    Raises: NotFound; MissingValue without a reason; OutOfRange for a text over 500 characters.
+    """
+    for name, text in (("referrer", referrer), ("asks", asks), ("reason", reason)):
+        _check_length(text, name)
+    if not reason.strip():
+        raise MissingValue("A correction needs a reason", about="reason", next_step="Write one sentence")
+    course = work.load(TreatmentCourse, course_id).now
+    before = [e for e in work.standing(Inquiry, patient_id=course.patient_id) if e.fact.course_id == course_id]
+    by, at = (before[-1].fact.by, before[-1].fact.at) if before else (work.actor.person_id, work.now)
+    made = Inquiry(
+        course_id=course_id, referred_by=referred_by, referrer=referrer.strip(), asks=asks.strip(), by=by, at=at
+    )
+    if before:
+        return Written(id=facts.supersede(work.tx, before[-1].id, made, reason=reason))
+    return Written(id=work.write(made, patient_id=course.patient_id, subject=course_id))
+
+
 @view("courses.intake", roles=(*CARE, Role.COORDINATOR))
 def read_intake(work: Work, patient_id: str, *, course_id: str | None = None) -> IntakePage:
     """A patient on the way to treatment; what was asked and judged is for who reads charts.
@@ -210,10 +239,14 @@ def read_intake(work: Work, patient_id: str, *, course_id: str | None = None) ->
     inquiries = [each.fact for each in work.standing(Inquiry, patient_id=patient_id) if each.fact.course_id == mine]
     decided = (each.fact for each in work.standing(CandidacyDecision, patient_id=patient_id))
     reads_charts = work.actor.has(*CARE)
+    known = patients.load(work.tx, patient_id)
+    sessions = (each.now for each in work.every(TreatmentSession, patient_id=patient_id))
     return IntakePage(
         patient_id=patient_id,
-        identifiers=patients.load(work.tx, patient_id).identifiers,
+        identifiers=known.identifiers,
+        identity_version=known.version,
         course=course,
+        given=0 if course is None else sessions_in_induction(course.now, sessions),
         inquiry=inquiries[-1] if inquiries else None,
         decisions=tuple(each for each in decided if each.course_id == mine) if reads_charts else (),
         consent_form="" if course is None else consent_version(work, course.now.delivery),

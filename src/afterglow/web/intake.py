@@ -11,11 +11,13 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
 
 from afterglow.clinic import (
+    COURSE,
     Candidacy,
     ConsentMethod,
     CourseState,
     Delivery,
     Indication,
+    ReviewDecision,
     Role,
     Severity,
     StopReason,
@@ -28,6 +30,7 @@ from afterglow.clinic import (
     staging,
     workup_items,
 )
+from afterglow.clinic.course import REVIEWED_IN
 from afterglow.errors import AfterglowError, NotFound, NotPermitted, SignAgain
 from afterglow.quantities import DrugForm
 from afterglow.scales import instrument
@@ -42,7 +45,16 @@ from afterglow.usecases.intake import (
 )
 from afterglow.usecases.patients import age_years
 from afterglow.usecases.work import SIGN_WITHIN
-from afterglow.web.intake_acts import ACTS, SCALES, TRIALS, Asked, today_of, treatment_of
+from afterglow.web.intake_acts import (
+    ACTS,
+    SCALES,
+    TRIALS,
+    Asked,
+    identifiers_of,
+    referrer_of,
+    today_of,
+    treatment_of,
+)
 from afterglow.web.interview import SHOWN, answers_of, interview
 from afterglow.web.pages import PageRoute, check_role, desk_of, may, page, status_of
 from afterglow.web.typed import Typed, typed_of
@@ -62,6 +74,15 @@ DECISIONS = {
     "defer": "Wait: more has to be known or done",
     "decline": "Not suitable: the course ends",
 }
+MOVES = {
+    "maintain": "Go on into maintenance",
+    "pause": "Pause treatment",
+    "resume": "Go on after the pause",
+    "relapse": "Record a relapse",
+    "induce_again": "Start a new induction",
+    "recover": "Back to maintenance without a new induction",
+}
+"""What a course under treatment may come to, as its buttons say it."""
 _SEVERITIES = {
     Severity.CAUTION: "Note",
     Severity.NEEDS_CLINICIAN_REVIEW: "Asks a prescriber",
@@ -87,15 +108,8 @@ def take_new(request: Request, form: Form) -> Response:
         delivery, drug = treatment_of(form)
         made = inquire(
             desk,
-            Identifiers(
-                name=form.needed("name", "The name"),
-                born_on=form.day("born_on"),
-                phone=form.text("phone") or None,
-                email=form.text("email") or None,
-                address=form.text("address") or None,
-                record_number=form.text("record_number") or None,
-            ),
-            referred_by=Referrer(form.one_of("referred_by", Referrer, "Who sent the patient")),
+            identifiers_of(form),
+            referred_by=referrer_of(form),
             referrer=form.text("referrer"),
             asks=form.text("asks"),
             delivery=delivery,
@@ -208,6 +222,8 @@ def _page(
         course=course,
         known=known,
         step=5 if course is None else _STEP_OF.get(course.state, 5),
+        moves=() if course is None else [r for r in COURSE.rows if course.state in r.states and r.event in MOVES],
+        reviews=[] if course is None else [(k.value, _words(k)) for k, at in REVIEWED_IN.items() if course.state in at],
         steps=STEPS,
         groups=() if known is None else interview(known),
         prefix=SHOWN,
@@ -250,6 +266,8 @@ def _choices() -> dict[str, Any]:
         "scale_words": [(each, each) for each in SCALES],
         "scale_of": lambda name: instrument(name).short_name,
         "decision_words": DECISIONS,
+        "move_words": MOVES,
+        "review_words": [(each.value, _words(each)) for each in ReviewDecision],
         "answer_words": {"proceed": "go on all the same", "defer": "put off", "decline": "do not treat"},
         "yes_no_unknown": (("yes", "Yes"), ("no", "No"), ("unknown", "Not known")),
         "tri": lambda value: "unknown" if value is None else "yes" if value else "no",

@@ -18,14 +18,17 @@ from afterglow.clinic import (
     Delivery,
     Indication,
     MedicineTrial,
+    ReviewDecision,
+    ReviewKind,
     StopReason,
     TrialOutcome,
     WithdrawalMethod,
 )
 from afterglow.quantities import DrugForm
+from afterglow.store.patients import Identifiers
 from afterglow.usecases import courses, measures, patients
 from afterglow.usecases.desk import Desk
-from afterglow.usecases.intake import decide_candidacy, read_intake, treatments
+from afterglow.usecases.intake import Referrer, correct_inquiry, decide_candidacy, read_intake, treatments
 from afterglow.web.acts import medicines_of
 from afterglow.web.interview import changes_of
 from afterglow.web.pages import clinic_of, second_person
@@ -59,6 +62,22 @@ def _interview(asked: Asked) -> None:
         read_intake(seen, asked.patient_id, course_id=asked.course_id or None)  # whose page it is, all the same
         return
     patients.note_facts(asked.desk, asked.patient_id, changed)
+
+
+def _identify(asked: Asked) -> None:
+    version = asked.typed.whole("identity_version", "The version of the page") or 0
+    patients.identify(asked.desk, asked.patient_id, identifiers_of(asked.typed), version=version)
+
+
+def _refer(asked: Asked) -> None:
+    correct_inquiry(
+        asked.desk,
+        asked.course_id,
+        referred_by=referrer_of(asked.typed),
+        referrer=asked.typed.text("referrer"),
+        asks=asked.typed.text("asks"),
+        reason=asked.typed.text("reason"),
+    )
 
 
 def _accept(asked: Asked) -> None:
@@ -174,6 +193,44 @@ def _start(asked: Asked) -> None:
     courses.start(asked.desk, asked.course_id, version=asked.version)
 
 
+def _review(asked: Asked) -> None:
+    courses.review(
+        asked.desk,
+        asked.course_id,
+        kind=ReviewKind(asked.typed.one_of("kind", ReviewKind, "Why it is reviewed")),
+        decision=ReviewDecision(asked.typed.one_of("decision", ReviewDecision, "What the review decides")),
+        reason=asked.typed.needed("reason", "The reason"),
+        version=asked.version,
+    )
+
+
+def _maintain(asked: Asked) -> None:
+    courses.maintain(asked.desk, asked.course_id, version=asked.version)
+
+
+def _pause(asked: Asked) -> None:
+    reason = asked.typed.needed("reason", "The reason")
+    courses.pause(asked.desk, asked.course_id, reason=reason, version=asked.version)
+
+
+def _resume(asked: Asked) -> None:
+    courses.resume(asked.desk, asked.course_id, version=asked.version)
+
+
+def _relapse(asked: Asked) -> None:
+    reason = asked.typed.needed("reason", "The reason")
+    courses.relapse(asked.desk, asked.course_id, reason=reason, version=asked.version)
+
+
+def _induce_again(asked: Asked) -> None:
+    courses.induce_again(asked.desk, asked.course_id, version=asked.version)
+
+
+def _recover(asked: Asked) -> None:
+    reason = asked.typed.needed("reason", "The reason")
+    courses.recover(asked.desk, asked.course_id, reason=reason, version=asked.version)
+
+
 def _stop(asked: Asked) -> None:
     courses.stop(
         asked.desk,
@@ -204,6 +261,8 @@ ACTS: Mapping[str, IntakeAct] = MappingProxyType(
         name: IntakeAct(do=do, case=case, goes_to=to)
         for name, do, case, to in (
             ("open", _open, "courses.open", "inquiry"),
+            ("identify", _identify, "patients.identify", "inquiry"),
+            ("refer", _refer, "courses.correct_inquiry", "inquiry"),
             ("accept", _accept, "courses.accept", "interview-title"),
             ("interview", _interview, "patients.note_facts", "interview-title"),
             ("medicines", _medicines, "patients.reconcile_medicines", "medicines"),
@@ -217,12 +276,42 @@ ACTS: Mapping[str, IntakeAct] = MappingProxyType(
             ("safety", _safety, "courses.make_safety_plan", "consent"),
             ("cover", _cover, "courses.authorise", "cover"),
             ("await_cover", _await_cover, "courses.await_cover", "cover"),
-            ("start", _start, "courses.start", "cover"),
+            ("start", _start, "courses.start", "treatment"),
+            ("review", _review, "courses.review", "treatment"),
+            ("maintain", _maintain, "courses.maintain", "treatment"),
+            ("pause", _pause, "courses.pause", "treatment"),
+            ("resume", _resume, "courses.resume", "treatment"),
+            ("relapse", _relapse, "courses.relapse", "treatment"),
+            ("induce_again", _induce_again, "courses.induce_again", "treatment"),
+            ("recover", _recover, "courses.recover", "treatment"),
             ("stop", _stop, "courses.stop", "inquiry"),
         )
     }
 )
 """Every act of the page, by the last part of its address."""
+
+
+def identifiers_of(form: Typed) -> Identifiers:
+    """Who a patient is, as typed; what is empty is not known.
+
+    Raises: MissingValue without a name; OutOfRange.
+    """
+    return Identifiers(
+        name=form.needed("name", "The name"),
+        born_on=form.day("born_on"),
+        phone=form.text("phone") or None,
+        email=form.text("email") or None,
+        address=form.text("address") or None,
+        record_number=form.text("record_number") or None,
+    )
+
+
+def referrer_of(form: Typed) -> Referrer:
+    """Who sent a patient.
+
+    Raises: MissingValue, OutOfRange.
+    """
+    return Referrer(form.one_of("referred_by", Referrer, "Who sent the patient"))
 
 
 def treatment_of(form: Typed) -> tuple[Delivery, DrugForm]:

@@ -190,7 +190,7 @@ def test_the_director_reads_the_difference_and_signs(opened: Open, staffed: Serv
         page.fill("#again_password", PASSWORD)
         page.fill("#again_code", staffed.code("mira"))
         page.click("button.action")
-    assert "Signed by mira" in page.text_content(".version:has-text('Version 2')")
+    assert "In force, signed by mira" in page.text_content(".version:has-text('Version 2')")
     with store.read("north") as tx:
         assert facts.load(tx, type(policies.list_policies(director).shown[-1]), policy_id(2)).state == "signed"
     nurse = admin(opened, staffed, "nora")

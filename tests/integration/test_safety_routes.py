@@ -98,6 +98,7 @@ TABLE = {
     ("POST", "/admin/messages/{act}"): "DA",
     ("POST", "/admin/people"): "A",
     ("POST", "/admin/people/{login}/{act}"): "A",
+    ("POST", "/admin/policy/draft"): "PDQ",
     ("POST", "/admin/policy/sign"): "D",
     ("POST", "/admin/tokens"): "A",
     ("POST", "/admin/tokens/revoke"): "A",

@@ -294,25 +294,15 @@ def _role(name: str) -> Role:
 
 
 def _changes(settings: list[str]) -> dict[str, bool | float | str | tuple[float, ...]]:
+    from afterglow.usecases.policies import setting_value
+
     found: dict[str, bool | float | str | tuple[float, ...]] = {}
     for each in settings:
         name, equals, text = each.partition("=")
         if not equals or not text.strip():
             raise InputError("A setting is NAME=VALUE", observed=repr(each), allowed="as in S013.spo2_below=95")
-        found[name.strip()] = _value(text.strip())
+        found[name.strip()] = setting_value(text)
     return found
-
-
-def _value(text: str) -> bool | float | str | tuple[float, ...]:
-    """Yes or no, a number, several numbers with commas, or a word."""
-    words = {"yes": True, "no": False}
-    if text.lower() in words:
-        return words[text.lower()]
-    try:
-        numbers = tuple(float(part) for part in text.split(","))
-    except ValueError:
-        return text
-    return numbers if len(numbers) > 1 else numbers[0]
 
 
 def _time(text: str) -> datetime:

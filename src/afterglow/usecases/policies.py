@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -331,6 +331,30 @@ def consent_version(work: Work, delivery: Delivery) -> str:
     """The consent form in use; empty, which no consent fits, where none was published."""
     found = work.find(ConsentForm, delivery)
     return "" if found is None else found.now.version
+
+
+def in_force(versions: Iterable[SitePolicy], at: datetime) -> int | None:
+    """The version under which a session would begin at a time; None where nobody signed any."""
+    try:
+        return policy_at(versions, at).version
+    except PolicyUnsigned:
+        return None
+
+
+def setting_value(text: str) -> SettingValue:
+    """A setting's value as somebody types it: yes or no, a number, several numbers with commas, or a word.
+
+    >>> setting_value("yes"), setting_value("94"), setting_value("0, 40,120"), setting_value("US")
+    (True, 94.0, (0.0, 40.0, 120.0), 'US')
+    """
+    words = {"yes": True, "no": False}
+    if text.strip().lower() in words:
+        return words[text.strip().lower()]
+    try:
+        numbers = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        return text.strip()
+    return numbers if len(numbers) > 1 else numbers[0]
 
 
 def policy_id(version: int) -> str:

@@ -22,7 +22,7 @@ from afterglow.usecases.messages import OWNERS, Channel, confirm_route, list_mes
 from afterglow.usecases.oversight import prove_trail, read_about, read_page, read_safekeeping
 from afterglow.usecases.passes import Issued, PassKind, list_devices, revoke_device
 from afterglow.usecases.people import LOGIN_ROLES, Person
-from afterglow.usecases.policies import list_policies, sign
+from afterglow.usecases.policies import discard, draft, in_force, list_policies, setting_value, sign
 from afterglow.web.pages import ADMIN, PageRoute, clinic_of, desk_of, may, page, status_of
 from afterglow.web.typed import local_time
 
@@ -185,6 +185,25 @@ def keep_messages(
 def show_policy(request: Request, version: int | None = None) -> Response:
     """The versions of the clinic's thresholds, and in what one differs from the one before."""
     return _policy(request, desk_of(request), version)
+
+
+@router.post("/policy/draft")
+def draft_policy(request: Request, setting: Text = "", value: Text = "") -> Response:
+    """One setting changed in the draft that waits, else in a new one; without a setting, a draft of what holds."""
+    desk = _permitted(request, "policies.draft")
+    try:
+        changes = {setting: setting_value(value)} if setting else {}
+        versions = list_policies(desk).shown
+        last = versions[-1] if versions else None
+        if last is None or last.signed_at is not None or last.demo:
+            draft(desk, changes)
+        else:
+            before = next((each for each in versions if each.version == last.version - 1), None)
+            kept = {each["name"]: each["now"] for each in _differences(last, before) if each["changed"]}
+            discard(desk, last.version, kept | changes)
+    except AfterglowError as refused:
+        return _policy(request, desk, None, refused=refused, typed={"setting": setting, "value": value})
+    return RedirectResponse("/admin/policy", status_code=303)
 
 
 @router.post("/policy/sign")
@@ -379,7 +398,14 @@ def _messages(
     )
 
 
-def _policy(request: Request, desk: Desk, version: int | None, *, refused: AfterglowError | None = None) -> Response:
+def _policy(
+    request: Request,
+    desk: Desk,
+    version: int | None,
+    *,
+    refused: AfterglowError | None = None,
+    typed: dict[str, str] | None = None,
+) -> Response:
     versions = {each.version: each for each in list_policies(desk).shown}
     if version is not None and version not in versions:
         raise NotFound("There is no such version", observed=str(version), next_step="Choose one of the list")
@@ -395,6 +421,10 @@ def _policy(request: Request, desk: Desk, version: int | None, *, refused: After
         shown=shown,
         before=before,
         lines=() if shown is None else _differences(shown, before),
+        in_force=in_force(versions.values(), desk.store.clock()),
+        newest=max(versions, default=None),
+        settings=sorted(policy_settings().items()),
+        typed=typed,
         refused=refused,
         value=_value,
     )

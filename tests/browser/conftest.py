@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -74,27 +75,9 @@ def hire(served: Served, login: str, role: Role, name: str = "") -> None:
     finish_set_up(served.store, served.tokens[login], password=PASSWORD, secret=begun.secret, code=code)
 
 
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
-    store = at_work(new_store(f"sqlite:///{tmp_path / 'records.db'}", tmp_path))
-    clock = RunningClock()
-    store = replace(store, clock=clock)
-    _fill(store)
-    tokens, secrets = {}, {}
-    admin = desk(store, Role.ADMINISTRATOR, by="operator")
-    for login, role in (
-        ("nora", Role.NURSE),
-        ("petra", Role.PRESCRIBER),
-        ("cora", Role.COORDINATOR),
-        ("carl", Role.COORDINATOR),
-        ("ada", Role.ADMINISTRATOR),
-    ):
-        tokens[login] = people.add_person(admin, login, name=login.title(), roles=(role,)).token
-    for login in ("nora", "petra", "ada", "carl"):
-        begun = begin_set_up(store, tokens[login])
-        secrets[login] = begun.secret
-        code = pyotp.TOTP(begun.secret).at(int(clock.now.timestamp()))
-        finish_set_up(store, tokens[login], password=PASSWORD, secret=begun.secret, code=code)
+@contextmanager
+def serving(store: Store) -> Iterator[Served]:
+    """A store's pages on the loopback, with nobody's login yet."""
     app = FastAPI(openapi_url=None)
     add_pages(app, store)
     with socket.socket() as free:
@@ -106,10 +89,28 @@ def served(tmp_path: Path) -> Iterator[Served]:
     thread.start()
     while not server.started:
         time.sleep(0.02)
-    yield Served(app=app, address=f"http://127.0.0.1:{port}", store=store, tokens=tokens, secrets=secrets)
+    yield Served(app=app, address=f"http://127.0.0.1:{port}", store=store, tokens={}, secrets={})
     server.should_exit = True
     thread.join(timeout=10)
     store.engine.dispose()
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    store = at_work(new_store(f"sqlite:///{tmp_path / 'records.db'}", tmp_path))
+    store = replace(store, clock=RunningClock())
+    _fill(store)
+    with serving(store) as clinic:
+        for login, role in (
+            ("nora", Role.NURSE),
+            ("petra", Role.PRESCRIBER),
+            ("carl", Role.COORDINATOR),
+            ("ada", Role.ADMINISTRATOR),
+        ):
+            hire(clinic, login, role)
+        admin = desk(store, Role.ADMINISTRATOR, by="operator")
+        clinic.tokens["cora"] = people.add_person(admin, "cora", name="Cora", roles=(Role.COORDINATOR,)).token
+        yield clinic
 
 
 @pytest.fixture(scope="session")

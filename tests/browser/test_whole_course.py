@@ -411,6 +411,16 @@ def go_on_into_maintenance(team: Team, patient: str) -> None:
     assert words(page, ".facts .phase") == "Maintenance"
 
 
+def keep_a_note(team: Team, patient: str) -> None:
+    """The therapist's integration, as a note in the chart."""
+    page = team("theo", f"/patients/{patient}")
+    page.click("text=Write the note")
+    assert page.locator("#summary").count() == 1
+    page.fill("#note", "Integration: walks every morning again")
+    page.click("text=Write the note")
+    assert "Integration: walks every morning again theo, " in words(page, "section:has(#notes)")
+
+
 def look_back(team: Team, patient: str, session: str) -> None:
     """Director, compliance, administrator and researcher each see what is theirs."""
     page = team("mira", f"/patients/{patient}")
@@ -467,6 +477,7 @@ def test_from_the_first_contact_to_maintenance(opened: Open, team: Team) -> None
         treated.append(treat(team, events=events))
     clock.now += timedelta(days=4)
     answer_on_the_phone(team, opened, patient)
+    keep_a_note(team, patient)
     go_on_into_maintenance(team, patient)
     look_back(team, patient, treated[0])
     check_refusals(team, patient, treated[0])

@@ -132,6 +132,7 @@ TABLE = {
     ("POST", "/patients/{patient_id}/candidacy/{act}"): "PNT",
     ("POST", "/patients/{patient_id}/decide"): "P",
     ("POST", "/patients/{patient_id}/forecast"): "PNTD",
+    ("POST", "/patients/{patient_id}/notes"): "PNTD",
     ("POST", "/patients/{patient_id}/plan"): "P",
     ("POST", "/patients/{patient_id}/plan/compare"): "PNTD",
     ("POST", "/patients/{patient_id}/plan/try"): "PNTD",

@@ -13,6 +13,7 @@ from afterglow.usecases.deciding import NextDecision
 from afterglow.usecases.desk import view
 from afterglow.usecases.jobs import ForecastPage, forecast_of
 from afterglow.usecases.measures import OPEN_ALERTS, ScoreLine, score_lines
+from afterglow.usecases.papers import NoteLine, note_lines
 from afterglow.usecases.patients import KnownFact, TrialHistory
 from afterglow.usecases.work import CARE, Loaded, Work
 
@@ -25,6 +26,7 @@ class ChartPage:
 
     Args:
         decisions: about the next session, oldest first.
+        notes: that stand, newest first.
         course: the one that the chart is about; None before the first.
         forecast: of that course; None without one.
     """
@@ -41,6 +43,7 @@ class ChartPage:
     trials: TrialHistory | None
     known: tuple[KnownFact, ...]
     decisions: tuple[NextDecision, ...]
+    notes: tuple[NoteLine, ...]
     course: Loaded[TreatmentCourse] | None
     forecast: ForecastPage | None
 
@@ -68,6 +71,7 @@ def read_chart(work: Work, patient_id: str) -> ChartPage:
         trials=None if trials is None else trials.now,
         known=tuple(sorted(latest.values(), key=lambda each: each.name)),
         decisions=tuple(each.fact for each in work.standing(NextDecision, patient_id=patient_id)),
+        notes=note_lines(work, patient_id),
         course=shown,
         forecast=None if shown is None else forecast_of(work, shown.now),
     )

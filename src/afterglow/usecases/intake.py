@@ -31,6 +31,7 @@ from afterglow.store import facts, patients
 from afterglow.store.patients import Identifiers
 from afterglow.therapy.exposure import dose_guardrails
 from afterglow.usecases.charts import newest_course
+from afterglow.usecases.contacts import Contact
 from afterglow.usecases.courses import candidacy_of, label_of, move, open_new
 from afterglow.usecases.desk import use_case, view
 from afterglow.usecases.measures import ScoreLine, score_lines
@@ -129,6 +130,7 @@ class IntakePage:
         decisions: whether the patient is suitable, oldest first.
         consent_form: version in use; empty where none is.
         units_left: today; None under self-pay.
+        may_write: whether the patient agreed to messages by mail; None where nobody asked.
         assessment: None for who reads no charts, and without a course.
     """
 
@@ -141,6 +143,7 @@ class IntakePage:
     decisions: tuple[CandidacyDecision, ...]
     consent_form: str
     units_left: int | None
+    may_write: bool | None
     assessment: Assessment | None
 
 
@@ -239,7 +242,7 @@ def read_intake(work: Work, patient_id: str, *, course_id: str | None = None) ->
     inquiries = [each.fact for each in work.standing(Inquiry, patient_id=patient_id) if each.fact.course_id == mine]
     decided = (each.fact for each in work.standing(CandidacyDecision, patient_id=patient_id))
     reads_charts = work.actor.has(*CARE)
-    known = patients.load(work.tx, patient_id)
+    known, contact = patients.load(work.tx, patient_id), work.find(Contact, patient_id)
     sessions = (each.now for each in work.every(TreatmentSession, patient_id=patient_id))
     return IntakePage(
         patient_id=patient_id,
@@ -251,6 +254,7 @@ def read_intake(work: Work, patient_id: str, *, course_id: str | None = None) ->
         decisions=tuple(each for each in decided if each.course_id == mine) if reads_charts else (),
         consent_form="" if course is None else consent_version(work, course.now.delivery),
         units_left=0 if course is None else units_left(course.now, work.now.date()),
+        may_write=None if contact is None else contact.now.allowed,
         assessment=None if course is None or not reads_charts else _assessment(work, course.now),
     )
 

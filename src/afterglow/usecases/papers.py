@@ -79,6 +79,11 @@ def correct_note(work: Work, patient_id: str, note_id: str, text: str | None, *,
 def list_notes(work: Work, patient_id: str) -> tuple[NoteLine, ...]:
     """The notes of a patient that stand, newest first."""
     work.open_patient(patient_id)
+    return note_lines(work, patient_id)
+
+
+def note_lines(work: Work, patient_id: str) -> tuple[NoteLine, ...]:
+    """The notes that stand, newest first, of a patient who is open already."""
     standing = facts.standing(work.tx, ChartNote, patient_id=patient_id)
     lines = [
         NoteLine(

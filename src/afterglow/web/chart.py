@@ -23,6 +23,7 @@ from afterglow.usecases.forecast_report import notices, parts_table
 from afterglow.usecases.forecast_view import interval_data, key_figures, picture_data, relapse_data, sentences
 from afterglow.usecases.forecasting import ForecastAnswer
 from afterglow.usecases.jobs import ask_forecast
+from afterglow.usecases.papers import LONGEST_NOTE, add_note
 from afterglow.usecases.patients import age_years
 from afterglow.web.pages import PageRoute, clinic_of, desk_of, page, status_of
 
@@ -63,6 +64,17 @@ def decide(
     return RedirectResponse(f"/patients/{patient_id}#decide", status_code=303)
 
 
+@router.post("/{patient_id}/notes")
+def write_note(request: Request, patient_id: str, note: Text = "") -> Response:
+    """A note in the chart; a refusal keeps what was typed."""
+    desk = desk_of(request)
+    try:
+        add_note(desk, patient_id, note)
+    except AfterglowError as refused:
+        return _page(request, desk, patient_id, refused=refused, typed={"note": note})
+    return RedirectResponse(f"/patients/{patient_id}#notes", status_code=303)
+
+
 @router.post("/{patient_id}/forecast")
 def ask(request: Request, patient_id: str, course_id: Text) -> Response:
     """Ask for the forecast again; it is made within moments."""
@@ -98,6 +110,7 @@ def _page(
         sessions=sorted((each.now for each in chart.sessions), key=lambda each: each.planned_at, reverse=True),
         dose_words=dose_words,
         steps=tuple(NextStep),
+        longest_note=LONGEST_NOTE,
         today=now.date(),
         refused=refused,
         typed=typed or {},

@@ -26,7 +26,7 @@ from afterglow.clinic import (
 )
 from afterglow.quantities import DrugForm
 from afterglow.store.patients import Identifiers
-from afterglow.usecases import courses, measures, patients
+from afterglow.usecases import contacts, courses, measures, patients
 from afterglow.usecases.desk import Desk
 from afterglow.usecases.intake import Referrer, correct_inquiry, decide_candidacy, read_intake, treatments
 from afterglow.web.acts import medicines_of
@@ -67,6 +67,14 @@ def _interview(asked: Asked) -> None:
 def _identify(asked: Asked) -> None:
     version = asked.typed.whole("identity_version", "The version of the page") or 0
     patients.identify(asked.desk, asked.patient_id, identifiers_of(asked.typed), version=version)
+
+
+def _write_to(asked: Asked) -> None:
+    contacts.allow(asked.desk, asked.patient_id)
+
+
+def _write_no_more(asked: Asked) -> None:
+    contacts.stop(asked.desk, asked.patient_id)
 
 
 def _refer(asked: Asked) -> None:
@@ -262,6 +270,8 @@ ACTS: Mapping[str, IntakeAct] = MappingProxyType(
         for name, do, case, to in (
             ("open", _open, "courses.open", "inquiry"),
             ("identify", _identify, "patients.identify", "inquiry"),
+            ("write_to", _write_to, "contacts.allow", "inquiry"),
+            ("write_no_more", _write_no_more, "contacts.stop", "inquiry"),
             ("refer", _refer, "courses.correct_inquiry", "inquiry"),
             ("accept", _accept, "courses.accept", "interview-title"),
             ("interview", _interview, "patients.note_facts", "interview-title"),

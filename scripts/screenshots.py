@@ -67,6 +67,19 @@ def chart(page: Any) -> None:
     raise SystemExit("No chart of the demo clinic shows when the next session is due")
 
 
+def candidacy(page: Any) -> None:
+    """A patient whose interview has begun: questions, and the rules that they meet or leave open."""
+    as_role(page, "prescriber")
+    page.goto("/worklist?group=steps")
+    waiting = page.locator("a.button[href*='/candidacy']").evaluate_all("all => all.map(a => a.href)")
+    for address in waiting:
+        page.goto(address)
+        if page.text_content(".facts .phase").strip() == "Candidacy" and page.locator("#rules li").count():
+            page.evaluate("document.querySelector('#interview-title').scrollIntoView()")
+            return
+    raise SystemExit("Nobody in the demo clinic is in candidacy")
+
+
 def phone(page: Any) -> None:
     """The third question of a scale, on the phone of a patient who scanned a link."""
     as_role(page, "coordinator")
@@ -84,6 +97,7 @@ PICTURES: dict[str, tuple[Callable[[Any], None], tuple[int, int]]] = {
     "app_today.png": (today, DESK),
     "app_session.png": (session, TABLET),
     "app_chart.png": (chart, DESK),
+    "app_candidacy.png": (candidacy, DESK),
     "app_phone.png": (phone, PHONE),
 }
 

@@ -7,7 +7,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from tests.integration import care
+from tests.integration import care, desks
 from tests.integration.desks import at_work, desk, without_policy
 from tests.integration.stores import new_store
 
@@ -24,9 +24,10 @@ from afterglow.errors import (
     WrongState,
 )
 from afterglow.quantities import DrugForm
+from afterglow.store import facts
 from afterglow.store.patients import Identifiers
 from afterglow.store.records import Store
-from afterglow.usecases import courses, intake, jobs, measures, patients, planning, policies
+from afterglow.usecases import contacts, courses, intake, jobs, measures, patients, planning, policies
 from afterglow.usecases.intake import Referrer
 from afterglow.usecases.planning import PlanDraft
 from afterglow.usecases.policies import Prices
@@ -67,6 +68,39 @@ def test_an_inquiry_is_patient_course_and_referral_at_once(store: Store) -> None
     assert "hx.avm" in shown.assessment.asked
     assert not {"age", "meds.lithium", "phq9.total"} & shown.assessment.asked
     assert intake.read_intake(desk(store, Role.COORDINATOR), patient).shown.assessment is None  # reads no charts
+
+
+def test_a_referral_is_corrected_and_keeps_who_took_it(store: Store) -> None:
+    course, patient = inquiry(store)
+    nurse = desk(store, Role.NURSE)
+    told = {"referred_by": Referrer.HOSPITAL, "referrer": "Ward 3 ", "asks": "Three have failed"}
+    with pytest.raises(MissingValue) as found:
+        intake.correct_inquiry(nurse, course, reason=" ", **told)  # type: ignore[arg-type]
+    assert found.value.about == "reason"
+    with pytest.raises(OutOfRange):
+        intake.correct_inquiry(nurse, course, reason="x" * 501, **told)  # type: ignore[arg-type]
+    before = intake.read_intake(nurse, patient).shown.inquiry
+    desks.later(store, 5)
+    intake.correct_inquiry(nurse, course, reason="Wrong practice", **told)  # type: ignore[arg-type]
+    now = intake.read_intake(nurse, patient).shown.inquiry
+    assert before is not None
+    assert now == replace(before, referred_by=Referrer.HOSPITAL, referrer="Ward 3", asks="Three have failed")
+    with store.read("north") as tx:
+        first, second = facts.history(tx, intake.Inquiry, patient_id=patient)
+    assert (second.supersedes, second.reason) == (first.id, "Wrong practice")
+
+
+def test_a_course_without_a_first_contact_gets_its_referral(store: Store) -> None:
+    care.open_clinic(store)
+    patient, course = care.in_induction(store)
+    nurse = desk(store, Role.NURSE)
+    page = intake.read_intake(nurse, patient).shown
+    assert (page.inquiry, page.given, page.may_write) == (None, 0, None)
+    intake.correct_inquiry(nurse, course, referred_by=Referrer.SELF, reason="Nobody noted it")
+    contacts.allow(nurse, patient)
+    page = intake.read_intake(nurse, patient).shown
+    assert page.inquiry is not None
+    assert (page.inquiry.referred_by, page.inquiry.by, page.may_write) == (Referrer.SELF, "nurse-1", True)
 
 
 @pytest.mark.parametrize(

@@ -242,7 +242,8 @@ def read_intake(work: Work, patient_id: str, *, course_id: str | None = None) ->
     inquiries = [each.fact for each in work.standing(Inquiry, patient_id=patient_id) if each.fact.course_id == mine]
     decided = (each.fact for each in work.standing(CandidacyDecision, patient_id=patient_id))
     reads_charts = work.actor.has(*CARE)
-    known, contact = patients.load(work.tx, patient_id), work.find(Contact, patient_id)
+    known = patients.load(work.tx, patient_id)
+    contact = None if known.identifiers is None else work.find(Contact, patient_id)
     sessions = (each.now for each in work.every(TreatmentSession, patient_id=patient_id))
     return IntakePage(
         patient_id=patient_id,

@@ -75,13 +75,14 @@ class DiaryPage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bookable:
-    """A course that a session may be booked for, and its next session if one is booked."""
+    """A course that a session may be booked for, its planned length of an infusion, and its next session if booked."""
 
     course_id: str
     patient_id: str
     name: str
     born_on: date | None
     delivery: Delivery
+    infusion_min: float | None
     state: CourseState
     next_at: datetime | None
     booking_id: str | None
@@ -306,6 +307,7 @@ def list_bookable(work: Work) -> tuple[Bookable, ...]:
                 name="" if known is None else known.name,
                 born_on=None if known is None else known.born_on,
                 delivery=course.delivery,
+                infusion_min=None if course.plan is None else course.plan.infusion_min,
                 state=course.state,
                 next_at=None if first is None else first.starts_at,
                 booking_id=None if first is None else first.id,

@@ -18,6 +18,7 @@ from afterglow.clinic import (
     Delivery,
     Indication,
     ReviewDecision,
+    ReviewKind,
     Role,
     Severity,
     StopReason,
@@ -83,6 +84,16 @@ MOVES = {
     "recover": "Back to maintenance without a new induction",
 }
 """What a course under treatment may come to, as its buttons say it."""
+REVIEWS = {
+    ReviewKind.EARLY_NON_RESPONSE: "Early non-response",
+    ReviewKind.END_OF_INDUCTION: "End of induction",
+    ReviewKind.PERIODIC: "From time to time",
+}
+REVIEWED = {
+    ReviewDecision.CONTINUE: "Continue as planned",
+    ReviewDecision.CHANGE: "Continue with a change",
+    ReviewDecision.STOP: "Stop treatment",
+}
 _SEVERITIES = {
     Severity.CAUTION: "Note",
     Severity.NEEDS_CLINICIAN_REVIEW: "Asks a prescriber",
@@ -223,7 +234,7 @@ def _page(
         known=known,
         step=5 if course is None else _STEP_OF.get(course.state, 5),
         moves=() if course is None else [r for r in COURSE.rows if course.state in r.states and r.event in MOVES],
-        reviews=[] if course is None else [(k.value, _words(k)) for k, at in REVIEWED_IN.items() if course.state in at],
+        reviews=[(k.value, REVIEWS[k]) for k, at in REVIEWED_IN.items() if course is not None and course.state in at],
         steps=STEPS,
         groups=() if known is None else interview(known),
         prefix=SHOWN,
@@ -267,7 +278,7 @@ def _choices() -> dict[str, Any]:
         "scale_of": lambda name: instrument(name).short_name,
         "decision_words": DECISIONS,
         "move_words": MOVES,
-        "review_words": [(each.value, _words(each)) for each in ReviewDecision],
+        "review_words": [(each.value, words) for each, words in REVIEWED.items()],
         "answer_words": {"proceed": "go on all the same", "defer": "put off", "decline": "do not treat"},
         "yes_no_unknown": (("yes", "Yes"), ("no", "No"), ("unknown", "Not known")),
         "tri": lambda value: "unknown" if value is None else "yes" if value else "no",

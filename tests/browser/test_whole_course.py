@@ -282,7 +282,7 @@ def treat(team: Team, *, events: tuple[str, ...] = ()) -> str:
     served = team.served
     team("cora", "/today").click("button:has-text('Is here')")
     page = team("nora", "/today")
-    session = page.get_attribute("a[href^='/sessions/']", "href").split("#")[0].rsplit("/", 1)[1]
+    session = str(page.get_attribute("a[href^='/sessions/']", "href")).split("#")[0].rsplit("/", 1)[1]
     path = f"/sessions/{session}"
     page = team("nora", path)
     assert page.locator("#order, #decide").count() == 0  # a nurse neither orders nor decides
@@ -471,8 +471,8 @@ def test_from_the_first_contact_to_maintenance(opened: Open, team: Team) -> None
     patient = inquire(team)
     interview(team, patient)
     decide_and_plan(team, patient)
-    for day in ("2026-01-06", "2026-01-09"):
-        book(team, patient, day)
+    for on in ("2026-01-06", "2026-01-09"):
+        book(team, patient, on)
     treated = []
     for day, events in ((6, ("Nausea",)), (9, ())):
         clock.now = clock.now.replace(day=day, hour=8, minute=50)

@@ -195,8 +195,8 @@ def draft_policy(request: Request, setting: Text = "", value: Text = "") -> Resp
         changes = {setting: setting_value(value)} if setting else {}
         versions = list_policies(desk).shown
         last = versions[-1] if versions else None
-        if last is None or last.signed_at is not None or last.demo:
-            draft(desk, changes)
+        if last is None or last.signed_at is not None or last.demo or not may(desk.actor, "policies.discard"):
+            draft(desk, changes)  # refused while another waits, but for the medical director
         else:
             before = next((each for each in versions if each.version == last.version - 1), None)
             kept = {each["name"]: each["now"] for each in _differences(last, before) if each["changed"]}

@@ -156,13 +156,13 @@ def test_the_rules_answer_as_one_types_and_the_same_without_scripts(opened: Open
     plain.click("text=Check without saving")
     assert words(plain, "#rules") == by_script
     assert plain.is_checked("[id='interview-hx.avm']")
-    plain.click("button:has-text('Save') >> nth=0")
+    plain.click("#form-interview button.action")
     assert "As typed" not in words(plain, "#rules")
     noted = noted_of(served, patient)
     assert noted == {"hx.avm": True, "hx.nyha_class": 0.0}  # what nobody touched is not written
     plain.focus("[id='interview-hx.avm-3']")
     plain.keyboard.press("Space")
-    plain.click("button:has-text('Save') >> nth=0")
+    plain.click("#form-interview button.action")
     assert noted_of(served, patient)["hx.avm"] is None  # not known again
 
 

@@ -180,7 +180,7 @@ def test_the_director_reads_the_difference_and_signs(opened: Open, staffed: Serv
     page = admin(opened, staffed, "mira", theme)
     page.goto("/admin/policy")
     assert page.text_content("h1") == "Thresholds"
-    changed = page.locator("tr:has-text('changed')")
+    changed = page.locator("tr:has(.inline:text-is('changed'))")
     assert changed.count() == 2
     assert "95" in changed.filter(has_text="spo2").first.text_content()
     look(page, "admin-policy", theme)

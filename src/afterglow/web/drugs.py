@@ -67,14 +67,16 @@ def do(request: Request, act: str, form: Form) -> Response:
 
 def _receive(asked: Asked) -> None:
     form = asked.typed
+    container_id, lot = form.needed("container_id", "The number of the container"), form.needed("lot", "The lot")
+    drug = DrugForm(form.one_of("drug", _KEPT, "The drug"))
     expires_on = form.day("expires_on")
     if expires_on is None:
         raise MissingValue("The expiry is missing", next_step="Read it from the label", about="expires_on")
     drugs.receive_container(
         asked.desk,
-        form.needed("container_id", "The number of the container"),
-        lot=form.needed("lot", "The lot"),
-        drug=DrugForm(form.one_of("drug", _KEPT, "The drug")),
+        container_id,
+        lot=lot,
+        drug=drug,
         expires_on=expires_on,
         amount_ug=form.needed_thousandths("amount_mg", "The amount"),
         concentration_ug_per_ul=form.whole("concentration_mg_per_ml", "The concentration"),

@@ -36,7 +36,8 @@ from afterglow.usecases.login import IDLE, LoggedIn, Proof, countersign, log_in,
 from afterglow.usecases.passes import SEPARATOR
 from afterglow.usecases.work import Actor
 from afterglow.web.typed import Typed as Fields
-from afterglow.web.words import tidy
+from afterglow.web.typed import check_size
+from afterglow.web.words import shortcut_keys, tidy
 
 SESSION_COOKIE, DEVICE_COOKIE, THEME_COOKIE = "afterglow_session", "afterglow_device", "afterglow_theme"
 THEMES = ("light", "dark")
@@ -95,6 +96,7 @@ _NAVIGATION = (
     ("/diary", "Diary", "diary.show"),
     ("/worklist", "Worklist", "worklist.read"),
     ("/evidence", "Evidence", None),
+    ("/explore", "Explore", None),
     ("/admin", "Administration", ""),
 )
 ADMIN = (
@@ -131,6 +133,7 @@ class PageRoute(APIRoute):
             try:
                 if request.method == "POST":
                     _check_same_site(request)
+                    check_size(request)
                     typed = await _typed(request)
                     if AGAIN_PASSWORD in dict(typed):
                         await run_in_threadpool(_prove_again, request, typed)
@@ -176,6 +179,7 @@ def add_pages(app: FastAPI, store: Store) -> None:
         diary,
         entering,
         evidence,
+        explore,
         finding,
         intake,
         live,
@@ -193,7 +197,7 @@ def add_pages(app: FastAPI, store: Store) -> None:
     app.add_exception_handler(HTTPException, _no_such_page)
     pages = (
         entering, today, finding, diary, work, intake, planning,
-        chart, evidence, clinic, patient, session, offline, wall, admin,
+        chart, evidence, explore, clinic, patient, session, offline, wall, admin,
     )  # fmt: skip
     for router in (_files(), *(each.router for each in pages)):
         app.include_router(router, include_in_schema=False)
@@ -294,6 +298,7 @@ def page(request: Request, template: str, *, desk: Desk | None = None, status: i
         clinic=clinic,
         actor=None if desk is None else desk.actor,
         links=links,
+        keys=shortcut_keys(words for _, words in links),
         now=now,
         zone=zone,
         clock=lambda at: f"{at.astimezone(zone):%H:%M}",

@@ -1,7 +1,7 @@
 """Planned trials in the clinic's app: asked for from a protocol's text, simulated by the worker, kept for who asked.
 
 A trial under way is claimed for some minutes, as a forecast is. Between two chunks the worker makes what forecasts are
-due, says how far it is, and looks whether somebody cancelled; so a cancelled trial stops within a chunk. Nothing here is
+due, says how far it is, and looks whether somebody cancelled: a cancelled trial stops within a chunk. Nothing here is
 about a patient.
 """
 
@@ -338,7 +338,7 @@ def run_designs(
     return count
 
 
-class _Stopped(Exception):  # noqa: N818
+class _Stopped(Exception):
     """Somebody cancelled, or another worker has it."""
 
 

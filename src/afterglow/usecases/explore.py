@@ -1,4 +1,4 @@
-"""Everything that the model says of a protocol without a patient, as one report: exposure, effects, course, response."""
+"""What the model says of a protocol without a patient, as one report: exposure, effects, course and response."""
 
 from __future__ import annotations
 

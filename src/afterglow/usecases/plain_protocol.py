@@ -1,4 +1,4 @@
-"""A protocol without a patient in the plain fields of a form, held to the same rules as one that is read from a file."""
+"""A protocol without a patient in the plain fields of a form, held to the rules of one that is read from a file."""
 
 from __future__ import annotations
 

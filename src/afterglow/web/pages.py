@@ -146,6 +146,7 @@ class PageRoute(APIRoute):
                 raise
             except Exception as fault:  # noqa: BLE001  whatever it is, the page names nobody
                 response = unexpected(request, fault)
+            await request.close()  # files that came with a form
             if (entered := getattr(request.state, "entered", None)) is not None:
                 keep_login(request, response, entered)
             for name, value in HEADERS.items():

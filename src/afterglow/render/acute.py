@@ -24,7 +24,7 @@ from afterglow.render.text import format_number, format_percent
 
 _Z90: Final = 1.645
 _CHANCE_PX, _RISE_PX, _GAP_PX = 150.0, 104.0, 22.0
-_DASHES: Final = (None, "7 4", "2 3")
+_DASHES: Final = ((None, "solid line"), ("7 4", "dashed line"), ("2 3", "dotted line"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +87,7 @@ def _sentence(data: AcuteData) -> str:
         f"{one.name} {format_percent(100 * one.chance[at], predicted=True)} at {format_duration(data.time_h[at])}"
         for one in data.chances
         for at in [_highest(one.chance)]
+        if at < len(data.time_h) - 1  # what only grows has no highest
     ]
     said += [
         f"{one.name} {format_number(one.mean[at])} {one.unit} at {format_duration(data.time_h[at])}"
@@ -115,7 +116,7 @@ def _draw(data: AcuteData, canvas: Canvas) -> Drawing:
     if not canvas.narrow:
         return join(*pieces, key), bottom
     names = []
-    for one, dash in zip(data.chances, _DASHES, strict=False):
+    for one, (dash, _) in zip(data.chances, _DASHES, strict=False):
         names.append(line((0, bottom + 8), (26, bottom + 8), "predicted", 2.0, dash))
         names.append(text(one.name, 34, bottom + 12.5))
         bottom += 20
@@ -132,11 +133,11 @@ def _chances(data: AcuteData, canvas: Canvas, box: Box, times: Scale) -> Markup:
         draw_value_axis(box, values, ticks, tick_labels(ticks)),
     ]
     ends = []
-    for one, dash in zip(data.chances, _DASHES, strict=False):
+    for one, (dash, name) in zip(data.chances, _DASHES, strict=False):
         points = values.points(times, data.time_h, [100.0 * chance for chance in one.chance])
         pieces.append(curve(points, "predicted", 2.0, dash))
         top = format_percent(100 * max(one.chance), predicted=True)
-        ends.append(EndLabel(at_px=points[-1][1], name=one.name, tone="predicted", details=(f"up to {top}",)))
+        ends.append(EndLabel(at_px=points[-1][1], name=one.name, tone="predicted", details=(f"up to {top},", name)))
     return join(*pieces) if canvas.narrow else join(*pieces, draw_end_labels(ends, box))
 
 

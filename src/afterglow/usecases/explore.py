@@ -50,7 +50,7 @@ def explore_report(protocol: TrialProtocol) -> Report:
     one = expose(replace(protocol, session_h=protocol.session_h[:1]))
     answer = replicate_beside_published(protocol)
     courses = trajectories(protocol)
-    exposure, effects, _ = expose_report(one).sections
+    exposure, effects = (_told_together(each) for each in expose_report(one).sections[:2])
     replication = answer.replication
     sizes = ", ".join(f"{ARM_NAMES[arm].lower()} {n}" for arm, n in replication.n.items())
     count = len(protocol.session_h)
@@ -76,6 +76,7 @@ def explore_report(protocol: TrialProtocol) -> Report:
                     ObservedPredictedData(
                         title="Predicted, each with the 90 % interval of such a trial",
                         groups=tuple(prediction_groups([(each, None) for each in replication.predictions])),
+                        published=False,
                     )
                 ),
                 _parts_table(replication.predictions),
@@ -95,6 +96,14 @@ def explore_report(protocol: TrialProtocol) -> Report:
         foot=f"Afterglow {__version__}, {replication.model}, seed {replication.seed}. Decision support, not advice.",
         tags=(model_tag(replication.status), *(["Outside the calibrated range"] if _is_outside(answer) else [])),
     )
+
+
+def _told_together(section: Section) -> Section:
+    """A section whose notices of a kind stand in one, after its pictures."""
+    notices = [each for each in section.blocks if isinstance(each, Notice)]
+    kinds = dict.fromkeys(each.kind for each in notices)
+    told = (Notice(text=" ".join(each.text for each in notices if each.kind == kind), kind=kind) for kind in kinds)
+    return replace(section, blocks=(*(each for each in section.blocks if not isinstance(each, Notice)), *told))
 
 
 def _is_outside(answer: ReplicationAnswer) -> bool:

@@ -14,7 +14,15 @@ from tests.integration.desks import at_work, desk, later
 from tests.integration.pages import begin, browsing, hire
 
 from afterglow.clinic import Role
-from afterglow.errors import AfterglowError, MalformedFile, MissingValue, NotFound, OutOfRange, RuleRefused
+from afterglow.errors import (
+    AfterglowError,
+    MalformedFile,
+    MissingValue,
+    NotFound,
+    OutOfRange,
+    RuleRefused,
+    StoreUnavailable,
+)
 from afterglow.protocol import parse_protocol, read_protocol, write_protocol
 from afterglow.store import audit, facts
 from afterglow.store.records import Store
@@ -323,6 +331,26 @@ def test_a_trial_that_fails_says_so(north: Store, monkeypatch: pytest.MonkeyPatc
     assert "Anna" not in str(page.fault)
 
 
+def test_a_dead_worker_with_nothing_waiting_is_noticed_once(north: Store) -> None:
+    found = asked(north)
+    assert designs.claim_design(machine(north)) is not None
+    later(north, designs.LEASE / timedelta(minutes=1))
+    assert run_designs(north) == 0
+    with north.read("north") as tx:
+        assert facts.load(tx, PlannedTrial, found).state == DesignState.INTERRUPTED
+
+
+def test_records_that_are_away_end_the_round_and_not_the_trial(north: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_: object, **__: object) -> None:
+        raise StoreUnavailable("The records are away")
+
+    found = asked(north)
+    monkeypatch.setattr(designs, "design", away)
+    with pytest.raises(StoreUnavailable):
+        run_designs(north)
+    assert seen(north, found).state is DesignState.RUNNING  # until its claim is over
+
+
 def test_the_worker_does_planned_trials_too(north: Store) -> None:
     found, rounds = asked(north), []
 
@@ -457,7 +485,8 @@ def test_a_trial_is_asked_for_in_plain_fields_followed_and_run_again(north: Stor
     assert "data-again-s" not in page.text
     for words in ("assurance with 20 an arm", "Plan for a smaller effect than is shown", "Run again", "84 mg"):
         assert words in page.text, words
-    assert "A planned trial" in nora.get("/explore/design").text
+    title = "Depression, MADRS: esketamine 84 mg intranasal, 2 sessions, against placebo spray"
+    assert title in nora.get("/explore/design").text
     again = nora.post(f"{address}/again").headers["location"]
     assert again != address
     assert nora.post(f"{again}/cancel").headers["location"] == again

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from afterglow import __version__
 from afterglow.protocol import TrialProtocol
-from afterglow.quantities import format_duration
+from afterglow.quantities import HOURS_PER_DAY, format_duration
 from afterglow.render.chart import Column, Table
 from afterglow.render.report import KeyFigure, KeyFigures, Notice, Paragraph, Report, Section
 from afterglow.render.response import response_chart
@@ -33,7 +33,6 @@ from afterglow.usecases.reports import (
     sources_section,
 )
 
-_JUDGED = 1  # of the asked times: a day after the last session, or after the only one
 _KEY_NAMES = {Arm.ACTIVE: "With the drug", Arm.CONTROL: "Control arm", Arm.CONTRAST: "Difference"}
 
 
@@ -111,10 +110,10 @@ def _is_outside(answer: ReplicationAnswer) -> bool:
 
 
 def _key_figures(one: ExposureAnswer, answer: ReplicationAnswer) -> Iterable[KeyFigure]:
-    """The change of each arm and their difference when the course has ended; dissociation; the way it ends."""
+    """The change of each arm and their difference a day after the last session; dissociation in one session."""
     changes = [each for each in answer.replication.predictions if each.statistic is Statistic.MEAN_CHANGE]
-    times = sorted({each.time_h for each in changes})
-    at_h = times[min(_JUDGED, len(times) - 1)]
+    after = [each.time_h for each in changes if each.time_h >= answer.protocol.session_h[-1] + HOURS_PER_DAY]
+    at_h = min(after, default=max(each.time_h for each in changes))
     for each in changes:
         if each.time_h == at_h:
             low, high = (format_prediction(each, bound) for bound in (each.lo90, each.hi90))

@@ -259,7 +259,15 @@ def trial_design(plain: PlainProtocol, planned: PlainDesign) -> TrialProtocol:
         observe=observed,
         dropout=_dropout(planned),
         design=TrialDesign(sizes=planned.sizes, endpoint=planned.endpoint),
+        title=_title(protocol, people.scale or ""),
     )
+
+
+def _title(protocol: TrialProtocol, scale: str) -> str:
+    """What is planned in one line, so that one's trials can be told apart."""
+    count = len(protocol.session_h)
+    given = f"{protocol.regimen().administrations[0]}, {'one session' if count == 1 else f'{count} sessions'}"
+    return f"{protocol.condition.heading}, {scale}: {given}, against {protocol.control.replace('_', ' ')}"
 
 
 def _dropout(planned: PlainDesign) -> Dropout | None:

@@ -172,8 +172,9 @@ _REPORTS = _Reports()
 def show_protocol(request: Request) -> Response:
     """What the model says of the protocol in the address, or of the first example."""
     desk = desk_of(request)
-    typed = Typed(fields=dict(request.query_params)) if request.query_params else None
-    fields = _fields_of(next(iter(EXAMPLES.values()))) if typed is None else dict(typed.fields)
+    fields = _fields_of(next(iter(EXAMPLES.values())))
+    if request.query_params:
+        fields = {name: request.query_params.get(name, "") for name in fields}
     refused, report = None, None
     try:
         report = _REPORTS.get(trial_protocol(_plain(Typed(fields=fields))))
@@ -202,9 +203,8 @@ def show_designs(request: Request, start: str = "", text: str = "") -> Response:
     """The form of a planned trial, begun from a protocol in the address or one of one's own trials; and these."""
     desk = desk_of(request, refresh=True)  # nothing of a patient: nothing to tell the trail
     given = dict(request.query_params)
-    fields = (_fields_of(next(iter(EXAMPLES.values()))) | _BEGIN) | {
-        name: value for name, value in given.items() if name in _WHAT or name in _CHOSEN
-    }
+    begun = _fields_of(next(iter(EXAMPLES.values()))) | _BEGIN
+    fields = begun | {name: value for name, value in given.items() if name in begun}
     written = ""
     if start:
         written = read_own_design(desk, start).shown.text

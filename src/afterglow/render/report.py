@@ -306,7 +306,11 @@ def _table(table: Table, row_links: str | None = None) -> Markup:
 
 def _cell(cell: str) -> Markup:
     """The text of a cell; an address leads there."""
-    return element("a", escape(cell), href=cell, rel="noreferrer") if cell.startswith("https://") else escape(cell)
+    return (
+        element("a", escape(cell), href=cell, rel="noreferrer")
+        if cell.startswith(("https://", "http://"))
+        else escape(cell)
+    )
 
 
 def _named(cell: str, row_links: str | None) -> Markup:

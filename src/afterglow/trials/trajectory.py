@@ -112,9 +112,7 @@ def _cohort(
     return chunk
 
 
-def _layers(
-    protocol: TrialProtocol, plan: ArmPlan, chunk: CohortChunk, seed: int, execution: Execution
-) -> FloatArray:
+def _layers(protocol: TrialProtocol, plan: ArmPlan, chunk: CohortChunk, seed: int, execution: Execution) -> FloatArray:
     """What the drug of each session adds: the drug part after it less the drug part without it."""
     sessions = plan.regimen.administrations
     if not 1 < len(sessions) <= _MOST_LAYERS:

@@ -23,7 +23,7 @@ from afterglow.errors import (
     RuleRefused,
     StoreUnavailable,
 )
-from afterglow.protocol import parse_protocol, read_protocol, write_protocol
+from afterglow.protocol import Endpoint, parse_protocol, read_protocol, write_protocol
 from afterglow.store import audit, facts
 from afterglow.store.records import Store
 from afterglow.usecases import designs, jobs
@@ -153,7 +153,7 @@ def test_a_plain_design_is_refused_with_its_field(changed: dict[str, Any], about
 
 def test_who_leaves_does_so_after_each_weekly_visit() -> None:
     planned = PlainDesign(
-        endpoint=explore.Endpoint.RESPONSE,
+        endpoint=Endpoint.RESPONSE,
         scored_day=28.0,
         sizes=(20, 50),
         leaving_unimproved=0.03,
@@ -401,7 +401,7 @@ def test_a_protocol_is_computed_beside_the_page_and_then_kept(nora: httpx.Client
 
 
 def test_the_first_example_is_shown_to_who_asks_for_none(nora: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked_for = []
+    asked_for: list[object] = []
     monkeypatch.setattr(explore._REPORTS, "get", asked_for.append)
     page = nora.get("/explore")
     assert asked_for == [trial_protocol(EXAMPLES["Six infusions"])]

@@ -116,9 +116,9 @@ def _draw(data: AcuteData, canvas: Canvas) -> Drawing:
     if not canvas.narrow:
         return join(*pieces, key), bottom
     names = []
-    for one, (dash, _) in zip(data.chances, _DASHES, strict=False):
+    for chance, (dash, _) in zip(data.chances, _DASHES, strict=False):
         names.append(line((0, bottom + 8), (26, bottom + 8), "predicted", 2.0, dash))
-        names.append(text(one.name, 34, bottom + 12.5))
+        names.append(text(chance.name, 34, bottom + 12.5))
         bottom += 20
     return join(*pieces, key, *names), bottom + 4
 

@@ -186,15 +186,16 @@ def _prediction_cells(group: PredictionGroup, row: PredictionRow) -> tuple[str, 
 
 def _prediction_table(data: ObservedPredictedData) -> Table:
     headings = ("Figure", "Statistic", "Unit", "Predicted", "90 % interval", "Observed", "Observed is")
-    shown = slice(None if data.published else 5)
+    shown = slice(0, None if data.published else 5)
+    rows: list[tuple[str, ...]] = [
+        (row.label, group.heading, group.unit, *_prediction_cells(group, row))
+        for group in data.groups
+        for row in group.rows
+    ]
     return Table(
         caption=f"{data.title}: every figure shown",
         columns=tuple(Column(heading=name, numeric=3 <= i <= 5) for i, name in enumerate(headings[shown])),
-        rows=tuple(
-            (row.label, group.heading, group.unit, *_prediction_cells(group, row))[shown]
-            for group in data.groups
-            for row in group.rows
-        ),
+        rows=tuple(row[shown] for row in rows),
     )
 
 

@@ -8,7 +8,7 @@ about a patient.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -189,10 +189,9 @@ def start_design(work: Work, text: str, *, trials: int = TRIALS) -> Written:
                 allowed=f"{most} at once",
                 next_step="Wait until one is done, or cancel one",
             )
-    kept = sorted(_own(work), key=lambda each: each.now.asked_at, reverse=True)
-    for old in kept[KEPT - 1 :]:
-        if _state(old, work.now) not in _UNDER_WAY:
-            work.change(old, replace(old.now, text="", answer=None), state=DesignState.FORGOTTEN)
+    over = [each for each in _newest_first(_own(work)) if _state(each, work.now) not in _UNDER_WAY]
+    for old in over[KEPT - 1 :]:
+        work.change(old, replace(old.now, text="", answer=None), state=DesignState.FORGOTTEN)
     asked = PlannedTrial(
         owner=work.actor.person_id, asked_at=work.now, title=protocol.title or TITLE, text=text, trials=trials
     )
@@ -217,7 +216,6 @@ def cancel_design(work: Work, design_id: str) -> Written:
 @view("designs.list", roles=LOGIN_ROLES)
 def list_designs(work: Work) -> tuple[DesignLine, ...]:
     """One's own planned trials, the newest first."""
-    found = sorted(_own(work), key=lambda each: each.now.asked_at, reverse=True)
     return tuple(
         DesignLine(
             id=each.id,
@@ -226,7 +224,7 @@ def list_designs(work: Work) -> tuple[DesignLine, ...]:
             asked_at=each.now.asked_at,
             done=each.now.done,
         )
-        for each in found
+        for each in _newest_first(_own(work))
     )
 
 
@@ -390,6 +388,10 @@ def _every(work: Work) -> tuple[Loaded[PlannedTrial], ...]:
 
 def _own(work: Work) -> tuple[Loaded[PlannedTrial], ...]:
     return tuple(each for each in work.every(PlannedTrial, states=_SHOWN) if each.now.owner == work.actor.person_id)
+
+
+def _newest_first(found: Iterable[Loaded[PlannedTrial]]) -> list[Loaded[PlannedTrial]]:
+    return sorted(found, key=lambda each: each.now.asked_at, reverse=True)
 
 
 def _of_owner(work: Work, design_id: str) -> Loaded[PlannedTrial]:

@@ -319,8 +319,12 @@ def _remission_at_most(measure: Measure) -> float | None:
     definitions = instrument(measure.scale).remission if measure.bounds is None else ()
     for usual in definitions[:1]:
         rule = usual.rule
-        if usual.provenance.verified is Verified.RECALLED or not isinstance(rule, Comparison) or rule.fact != "total":
-            return None
-        if isinstance(rule.value, int | float):
-            return {"<=": float(rule.value), "<": float(rule.value) - 1.0}.get(rule.op)  # totals are whole numbers
+        if isinstance(rule, Comparison) and rule.fact == "total" and usual.provenance.verified is not Verified.RECALLED:
+            return _highest_under(rule)
     return None
+
+
+def _highest_under(rule: Comparison) -> float | None:
+    """The highest whole total that meets a cut-off from above; None for another kind of rule."""
+    limit = float(str(rule.value))
+    return {"<=": limit, "<": limit - 1.0}.get(rule.op)

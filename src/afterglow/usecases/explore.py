@@ -8,10 +8,10 @@ from dataclasses import replace
 from afterglow import __version__
 from afterglow.protocol import TrialProtocol
 from afterglow.quantities import HOURS_PER_DAY, format_duration
-from afterglow.render.chart import Column, Table
+from afterglow.render.chart import Chart, Column, Table
 from afterglow.render.report import KeyFigure, KeyFigures, Notice, Paragraph, Report, Section
 from afterglow.render.response import response_chart
-from afterglow.render.rows import ObservedPredictedData, observed_predicted_chart
+from afterglow.render.rows import ObservedPredictedData, PredictionGroup, observed_predicted_chart
 from afterglow.render.text import format_percent, format_points, format_range
 from afterglow.therapy.coverage import model_tag
 from afterglow.therapy.setting import Arm, Condition
@@ -71,13 +71,7 @@ def explore_report(protocol: TrialProtocol) -> Report:
         Section(
             heading="What a trial of this size would show",
             blocks=(
-                observed_predicted_chart(
-                    ObservedPredictedData(
-                        title="Predicted, each with the 90 % interval of such a trial",
-                        groups=tuple(prediction_groups([(each, None) for each in replication.predictions])),
-                        published=False,
-                    )
-                ),
+                *_predicted_charts(replication.predictions),
                 _parts_table(replication.predictions),
             ),
         ),
@@ -120,7 +114,7 @@ def _key_figures(one: ExposureAnswer, answer: ReplicationAnswer) -> Iterable[Key
             yield KeyFigure(
                 label=f"{_KEY_NAMES[each.arm]}, {format_duration(at_h)}",
                 value=format_prediction(each, each.value),
-                unit=f"{each.scale} points",
+                unit=each.scale,
                 note=f"90 % {format_range(low, high)}",
                 predicted=True,
             )
@@ -130,6 +124,16 @@ def _key_figures(one: ExposureAnswer, answer: ReplicationAnswer) -> Iterable[Key
         note="of people, in one session",
         predicted=True,
     )
+
+
+def _predicted_charts(predictions: Sequence[Prediction]) -> Iterable[Chart]:
+    """A picture for each statistic: both arms, and their difference."""
+    alike: dict[str, list[PredictionGroup]] = {}
+    for group in prediction_groups([(each, None) for each in predictions]):
+        alike.setdefault(group.heading.split(",")[0], []).append(group)
+    for name, groups in alike.items():
+        title = f"{name}: predicted, with the 90 % interval of such a trial"
+        yield observed_predicted_chart(ObservedPredictedData(title=title, groups=tuple(groups), published=False))
 
 
 def _parts_table(predictions: Sequence[Prediction]) -> Table:

@@ -20,8 +20,9 @@ from tests.integration.desks import desk
 import afterglow.web
 from afterglow import errors
 from afterglow.clinic import Delivery, Role
-from afterglow.usecases import contacts, passes, patients, policies, room, sessions
+from afterglow.usecases import contacts, designs, passes, patients, policies, room, sessions
 from afterglow.usecases.passes import Purpose
+from afterglow.usecases.plain_protocol import MAINTENANCE_TRIAL
 from afterglow.web import pages, work
 from afterglow.web.pages import PageRoute
 
@@ -164,6 +165,13 @@ def at_work(page: Any, served: Served, seen: Seen, anna: str) -> None:
         ("/evidence/trials/{key}", {"key": "murrough2013_ajp"}),
     ):
         seen.open(page, route, **values)
+    for route in ("/explore", "/explore/design"):
+        seen.open(page, route)
+    asked = designs.start_design(desk(store, Role.NURSE, by="nora"), MAINTENANCE_TRIAL, trials=designs.FEWEST_TRIALS).id
+    page.goto(f"/explore/design/{asked}")
+    seen.check(page)  # while it waits
+    designs.cancel_design(desk(store, Role.NURSE, by="nora"), asked)
+    seen.open(page, "/explore/design/{design_id}", design_id=asked)
     page.goto("/evidence/pooled")
     other = page.locator(".others a, .tabs a").evaluate_all("all => all.map(each => each.getAttribute('href'))")
     name = next(each.rsplit("/", 1)[1] for each in other if each.startswith("/evidence/pooled/"))

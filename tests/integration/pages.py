@@ -19,10 +19,11 @@ from afterglow.clinic import Role
 from afterglow.store import audit
 from afterglow.store.logins import start_session
 from afterglow.store.records import Store
-from afterglow.usecases import measures, papers, passes, people
+from afterglow.usecases import designs, measures, papers, passes, people
 from afterglow.usecases.login import _session_digest
 from afterglow.usecases.passes import SEPARATOR, Purpose
 from afterglow.usecases.people import LOGIN_ROLES
+from afterglow.usecases.plain_protocol import MAINTENANCE_TRIAL
 from afterglow.web.pages import SESSION_COOKIE
 from afterglow.web.serving import make_app
 
@@ -122,6 +123,7 @@ def filled(store: Store) -> Filled:
         "key": "berman2000",
         "login": "n-therapist",
         "message_id": "0" * 32,
+        "design_id": designs.start_design(nurse, MAINTENANCE_TRIAL, trials=designs.FEWEST_TRIALS).id,
     }
     return Filled(store=store, ids=ids, link=link.token)
 

@@ -63,6 +63,9 @@ TABLE = {
     ("GET", "/evidence/pooled/{name}"): EVERYBODY,
     ("GET", "/evidence/trials"): EVERYBODY,
     ("GET", "/evidence/trials/{key}"): EVERYBODY,
+    ("GET", "/explore"): EVERYBODY,
+    ("GET", "/explore/design"): EVERYBODY,
+    ("GET", "/explore/design/{design_id}"): EVERYBODY,  # of one's own alone
     ("GET", "/find"): EVERYBODY,
     ("GET", "/inquiries/new"): "CPN",
     ("GET", "/link"): OPEN,
@@ -117,6 +120,9 @@ TABLE = {
     ("POST", "/diary/no-show"): "CN",
     ("POST", "/diary/undo"): "CPN",
     ("POST", "/drugs/{act}"): "PNDQ",
+    ("POST", "/explore/design"): EVERYBODY,
+    ("POST", "/explore/design/{design_id}/again"): EVERYBODY,
+    ("POST", "/explore/design/{design_id}/cancel"): EVERYBODY,
     ("POST", "/find"): "CPNTD",
     ("POST", "/inquiries/new"): "CPN",
     ("POST", "/link"): OPEN,
@@ -238,7 +244,7 @@ def test_before_a_login_there_is_nothing(clinic: Filled, method: str, route: str
 
 @pytest.mark.parametrize(("method", "route"), CLOSED)
 def test_nobody_of_another_clinic_sees_or_changes_anything(clinic: Filled, method: str, route: str) -> None:
-    named = any(f"{{{name}}}" in route for name in ("patient_id", "booking_id", "session_id"))
+    named = any(f"{{{name}}}" in route for name in ("patient_id", "booking_id", "session_id", "design_id"))
     for role, session in people_of(clinic.store, "south"):
         if route in ENDLESS:
             continue

@@ -550,6 +550,16 @@ def test_predictions_are_counted_and_judged() -> None:
     assert "Published: none shown" in words(tree(chart, narrow=True))
 
 
+def test_a_plan_has_no_place_for_published_figures() -> None:
+    row = PredictionRow(label="Plan, 24 h", predicted=-9.0, lo90=-12.0, hi90=-6.0)
+    only = PredictionGroup(heading="Change", unit="points", rows=(row,))
+    chart = observed_predicted_chart(ObservedPredictedData(title="A plan", groups=(only,), published=False))
+    assert chart.table.rows == (("Plan, 24 h", "Change", "points", "−9.0", "−12.0 to −6.0"),)
+    assert "ublished" not in chart.summary
+    for narrow in (False, True):
+        assert "ublished" not in words(tree(chart, narrow=narrow))
+
+
 def test_predictions_without_published_figures_say_so() -> None:
     row = PredictionRow(label="Plan, 24 h", predicted=-9.0, lo90=-12.0, hi90=-6.0)
     only = PredictionGroup(heading="Change", unit="points", rows=(row,))

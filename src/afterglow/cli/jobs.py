@@ -17,9 +17,9 @@ jobs_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Foreca
 def run_command(
     once: Annotated[bool, typer.Option("--once", help="Make what is due now, then end.")] = False,
 ) -> None:
-    """Make forecasts of every clinic as they become due; 'afterglow serve' does so by itself. Ctrl-C ends it.
+    """Make every clinic's forecasts as they become due, and planned trials; 'afterglow serve' does so by itself.
 
-    Several may run at once, on several machines: each forecast is made by one of them.
+    Ctrl-C ends it. Several may run at once, on several machines: each forecast and each trial is made by one of them.
 
     Example: afterglow jobs run --once
     """
@@ -29,6 +29,7 @@ def run_command(
 
     from afterglow.logs import start
     from afterglow.settings import read_settings
+    from afterglow.usecases.designs import run_designs
     from afterglow.usecases.jobs import keep_running, refresh_all, run_jobs
     from afterglow.usecases.upkeep import opened
 
@@ -37,6 +38,8 @@ def run_command(
             refresh_all(store)
             count = run_jobs(store)
             console().print(f"{count} forecast{'' if count == 1 else 's'} done.")
+            if trials := run_designs(store, meanwhile=lambda: run_jobs(store)):
+                console().print(f"{trials} planned trial{'' if trials == 1 else 's'} done.")
             return
         start(sys.stderr)
         with suppress(KeyboardInterrupt):

@@ -55,6 +55,17 @@ def read_text(path: str | os.PathLike[str], *, largest_mb: int) -> str:
     return clean_text(_decode(data, place), file=place.file)
 
 
+def decode_text(data: bytes, *, file: str) -> str:
+    """Text of a file that somebody sent, with or without a byte-order mark, in any line ending.
+
+    Raises: UnreadableFile if it is not UTF-8, or holds a control character.
+
+    >>> decode_text("a: é".encode(), file="sent")
+    'a: é'
+    """
+    return clean_text(_decode(data, Place(file=file)), file=file)
+
+
 def clean_text(text: str, *, file: str) -> str:
     r"""Text without byte-order mark, every line ending a line feed.
 

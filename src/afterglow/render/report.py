@@ -291,7 +291,7 @@ def _table(table: Table, row_links: str | None = None) -> Markup:
         element(
             "tr",
             element("th", _named(row[0], row_links), scope="row", class_=classes[0]),
-            *(element("td", escape(cell), class_=class_) for cell, class_ in zip(row[1:], classes[1:], strict=True)),
+            *(element("td", _cell(cell), class_=class_) for cell, class_ in zip(row[1:], classes[1:], strict=True)),
         )
         for row in table.rows
     ]
@@ -302,6 +302,15 @@ def _table(table: Table, row_links: str | None = None) -> Markup:
         element("tbody", *rows, NOTHING),
     )
     return element("div", whole, class_="scroll", role="region", aria_label=table.caption, tabindex="0")
+
+
+def _cell(cell: str) -> Markup:
+    """The text of a cell; an address leads there."""
+    return (
+        element("a", escape(cell), href=cell, rel="noreferrer")
+        if cell.startswith(("https://", "http://"))
+        else escape(cell)
+    )
 
 
 def _named(cell: str, row_links: str | None) -> Markup:

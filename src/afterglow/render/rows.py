@@ -47,10 +47,15 @@ class PredictionGroup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObservedPredictedData:
-    """Published figures beside their predictions, grouped by statistic."""
+    """Published figures beside their predictions, grouped by statistic.
+
+    Attributes:
+        published: whether somebody may have published such figures; a plan has none, so their place is left out.
+    """
 
     title: str
     groups: tuple[PredictionGroup, ...]
+    published: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +163,8 @@ def _inside(row: PredictionRow) -> bool:
 
 def _prediction_sentence(data: ObservedPredictedData) -> str:
     known = [row for group in data.groups for row in group.rows if row.observed is not None]
+    if not data.published:
+        return "Predicted figures with their 90 % intervals."
     if not known:
         return "Predicted figures with their 90 % intervals; none has been published."
     inside = sum(_inside(row) for row in known)
@@ -179,14 +186,16 @@ def _prediction_cells(group: PredictionGroup, row: PredictionRow) -> tuple[str, 
 
 def _prediction_table(data: ObservedPredictedData) -> Table:
     headings = ("Figure", "Statistic", "Unit", "Predicted", "90 % interval", "Observed", "Observed is")
+    shown = slice(0, None if data.published else 5)
+    rows: list[tuple[str, ...]] = [
+        (row.label, group.heading, group.unit, *_prediction_cells(group, row))
+        for group in data.groups
+        for row in group.rows
+    ]
     return Table(
         caption=f"{data.title}: every figure shown",
-        columns=tuple(Column(heading=name, numeric=3 <= i <= 5) for i, name in enumerate(headings)),
-        rows=tuple(
-            (row.label, group.heading, group.unit, *_prediction_cells(group, row))
-            for group in data.groups
-            for row in group.rows
-        ),
+        columns=tuple(Column(heading=name, numeric=3 <= i <= 5) for i, name in enumerate(headings[shown])),
+        rows=tuple(row[shown] for row in rows),
     )
 
 
@@ -194,7 +203,7 @@ def _draw_predictions(data: ObservedPredictedData, canvas: Canvas) -> Drawing:
     y = 0.0
     pieces = []
     for group in data.groups:
-        marks, height = _prediction_panel(group, canvas, y)
+        marks, height = _prediction_panel(group, canvas, y, published=data.published)
         pieces.append(marks)
         y += height
     entries: list[tuple[Mark, str]] = [
@@ -203,11 +212,12 @@ def _draw_predictions(data: ObservedPredictedData, canvas: Canvas) -> Drawing:
     ]
     if canvas.narrow:
         entries[0] = ("predicted interval", "Predicted: mean and 90 %")
+    entries = entries if data.published else entries[:1]
     key, key_px = draw_key(canvas, entries, 0, y + 4)
     return join(*pieces, key), y + 4 + key_px
 
 
-def _prediction_panel(group: PredictionGroup, canvas: Canvas, top: float) -> Drawing:
+def _prediction_panel(group: PredictionGroup, canvas: Canvas, top: float, *, published: bool) -> Drawing:
     left, right = (_NARROW_MARGIN_PX, canvas.width_px - _NARROW_MARGIN_PX) if canvas.narrow else (200.0, 472.0)
     known = _prediction_values(group)
     ticks = nice_ticks(min(known), max(known), 4 if canvas.narrow else 5)
@@ -216,11 +226,12 @@ def _prediction_panel(group: PredictionGroup, canvas: Canvas, top: float) -> Dra
     first = y - 4
     heading = [text(group.heading, 0, top + 18, tone="ink", size_px=13.5, bold=True)]
     if not canvas.narrow:
-        heading += [text(name, x, top + 34, tone="ink3") for name, x in (("Predicted (90 %)", 496), ("Published", 650))]
+        columns = (("Predicted (90 %)", 496), *([("Published", 650)] if published else []))
+        heading += [text(name, x, top + 34, tone="ink3") for name, x in columns]
     rows = []
     middles = []
     for row in group.rows:
-        words, middle, height = _prediction_words(group, row, canvas, y)
+        words, middle, height = _prediction_words(group, row, canvas, y, is_published=published)
         rows.append(join(words, _prediction_mark(row, scale, middle)))
         middles.append(middle)
         y += height
@@ -252,7 +263,7 @@ def _row_axis(
 
 
 def _prediction_words(
-    group: PredictionGroup, row: PredictionRow, canvas: Canvas, top: float
+    group: PredictionGroup, row: PredictionRow, canvas: Canvas, top: float, *, is_published: bool
 ) -> tuple[Markup, float, float]:
     """The words of a row, the height of its mark's middle, and the height of the row."""
     predicted, interval, _, verdict = _prediction_cells(group, row)
@@ -261,9 +272,9 @@ def _prediction_words(
     published += ", outside" if outside else ""
     if canvas.narrow:
         lines = wrap_text(row.label, AXIS_PX, canvas.width_px)
-        about = [f"Predicted {predicted}, 90 % {interval}", f"Published: {published}"]
+        about = [f"Predicted {predicted}, 90 % {interval}", *([f"Published: {published}"] if is_published else [])]
         words = join(_cell(lines, 0, top + 13, "ink"), _cell(about, 0, top + 13 + LINE_PX * len(lines), "ink3"))
-        height = LINE_PX * (len(lines) + 2) + _MARK_PX
+        height = LINE_PX * (len(lines) + len(about)) + _MARK_PX
         return words, top + height - 11, height + 8
     lines = wrap_text(row.label, AXIS_PX, 184)
     height = max(_ROW_PX, 9 + LINE_PX * len(lines))
@@ -271,7 +282,7 @@ def _prediction_words(
     words = join(
         _cell(lines, 0, middle + 4.5 - LINE_PX / 2 * (len(lines) - 1), "ink"),
         text(f"{predicted} ({interval})", 496, middle + 4.5, tone="predicted"),
-        text(published, 650, middle + 4.5, tone="ink", bold=outside),
+        *([text(published, 650, middle + 4.5, tone="ink", bold=outside)] if is_published else []),
     )
     return words, middle, height
 

@@ -10,7 +10,7 @@ from afterglow.protocol import TrialProtocol, require_population
 from afterglow.therapy.kinetics import FloatArray
 from afterglow.therapy.population import load_population
 from afterglow.therapy.regimen import Regimen
-from afterglow.therapy.relief import Relief
+from afterglow.therapy.relief import Execution, Relief
 from afterglow.therapy.setting import Arm
 from afterglow.trials.cohort import ArmPlan, CohortChunk, simulate_cohort
 from afterglow.trials.predictive import bounded_moments, mean_quantiles
@@ -68,7 +68,9 @@ def simulate_trajectory(protocol: TrialProtocol, arm: Arm, *, times_h: FloatArra
     people = require_population(protocol)
     plan = arm_plan(protocol, people, arm)
     n = people.n if arm is Arm.ACTIVE else people.n_control
-    chunk = _cohort(protocol, plan, times_h, seed)
+    sessions = len(plan.regimen.administrations)
+    execution = Execution.for_courses(_N_DRAWS * _PATIENTS_PER_DRAW * (sessions if sessions <= _MOST_LAYERS else 1))
+    chunk = _cohort(protocol, plan, times_h, seed, execution)
     mean, sd = (
         chunk.link.expected(chunk.baseline, chunk.relief.left),
         chunk.link.sd(chunk.baseline, chunk.relief.left, chunk.mood.variance(times_h)),
@@ -91,11 +93,13 @@ def simulate_trajectory(protocol: TrialProtocol, arm: Arm, *, times_h: FloatArra
         drug=drug,
         expectancy=expectancy,
         care=care,
-        drug_layers=_layers(protocol, plan, chunk, seed),
+        drug_layers=_layers(protocol, plan, chunk, seed, execution),
     )
 
 
-def _cohort(protocol: TrialProtocol, plan: ArmPlan, times_h: FloatArray, seed: int) -> CohortChunk:
+def _cohort(
+    protocol: TrialProtocol, plan: ArmPlan, times_h: FloatArray, seed: int, execution: Execution
+) -> CohortChunk:
     (chunk,) = simulate_cohort(
         load_population(protocol.condition),
         plan,
@@ -103,11 +107,12 @@ def _cohort(protocol: TrialProtocol, plan: ArmPlan, times_h: FloatArray, seed: i
         seed=seed,
         n_draws=_N_DRAWS,
         patients_per_draw=_PATIENTS_PER_DRAW,
+        execution=execution,
     )
     return chunk
 
 
-def _layers(protocol: TrialProtocol, plan: ArmPlan, chunk: CohortChunk, seed: int) -> FloatArray:
+def _layers(protocol: TrialProtocol, plan: ArmPlan, chunk: CohortChunk, seed: int, execution: Execution) -> FloatArray:
     """What the drug of each session adds: the drug part after it less the drug part without it."""
     sessions = plan.regimen.administrations
     if not 1 < len(sessions) <= _MOST_LAYERS:
@@ -115,7 +120,7 @@ def _layers(protocol: TrialProtocol, plan: ArmPlan, chunk: CohortChunk, seed: in
     layers, before = [], np.zeros(len(chunk.relief.times_h))
     for count in range(1, len(sessions) + 1):
         fewer = replace(plan, regimen=Regimen(sessions[:count]))
-        part = _cohort(protocol, fewer, chunk.relief.times_h, seed) if count < len(sessions) else chunk
+        part = _cohort(protocol, fewer, chunk.relief.times_h, seed, execution) if count < len(sessions) else chunk
         drug = _points(chunk, part.relief)[0]
         layers.append(drug - before)
         before = drug

@@ -174,6 +174,7 @@ def _estimates(answer: DesignAnswer) -> Chart:
                 )
                 for arm in answer.arms
             ),
+            published=False,
         )
     )
 

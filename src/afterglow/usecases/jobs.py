@@ -24,6 +24,7 @@ from afterglow.store import facts
 from afterglow.store.codec import canonical, to_data
 from afterglow.store.records import Store
 from afterglow.therapy.population import load_population
+from afterglow.usecases.designs import run_designs
 from afterglow.usecases.desk import Desk, use_case, view
 from afterglow.usecases.forecast_queue import ForecastJob, ForecastSummary, JobState, ask
 from afterglow.usecases.forecasting import ForecastAnswer, forecast_course
@@ -310,12 +311,21 @@ def refresh_all(store: Store) -> int:
 def keep_running(store: Store, *, wait: Callable[[float], bool]) -> None:
     """Work until told to end; a fault of the records ends no more than one round.
 
+    Planned trials come after the forecasts, and let those that become due meanwhile go first.
+
     Args:
         store: of the installation.
         wait: waits some seconds, and says whether to end.
     """
     refreshed: datetime | None = None
     pause = 0.0
+
+    def ends() -> bool:
+        return wait(0.0)
+
+    def forecasts() -> None:
+        run_jobs(store, end=ends)
+
     while not wait(pause):
         pause = LOOK_EVERY_S
         try:
@@ -323,7 +333,8 @@ def keep_running(store: Store, *, wait: Callable[[float], bool]) -> None:
             if refreshed is None or now - refreshed >= REFRESH_EVERY:
                 refresh_all(store)
                 refreshed = now
-            run_jobs(store, end=lambda: wait(0.0))
+            forecasts()
+            run_designs(store, meanwhile=forecasts, end=ends)
         except StoreFault as fault:
             say("jobs.away", code=fault.code)
 

@@ -47,6 +47,7 @@ from afterglow.scales import ScaleAnswers, ScaleScore
 from afterglow.store.patients import Identifiers
 from afterglow.usecases.contacts import Contact
 from afterglow.usecases.deciding import NextDecision
+from afterglow.usecases.designs import PlannedTrial
 from afterglow.usecases.forecast_queue import ForecastJob
 from afterglow.usecases.importing import PastAnswers
 from afterglow.usecases.intake import CandidacyDecision, Inquiry
@@ -102,6 +103,7 @@ KINDS: Mapping[str, type] = MappingProxyType(
         "pass": Pass,
         "person": Person,
         "plan": Plan,
+        "planned_trial": PlannedTrial,
         "prepared_dose": PreparedDose,
         "prices": Prices,
         "rate_change": RateChange,

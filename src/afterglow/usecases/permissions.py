@@ -12,6 +12,7 @@ from afterglow.usecases import (  # noqa: F401  each enters its use cases into t
     contacts,
     courses,
     deciding,
+    designs,
     diary,
     drugs,
     importing,

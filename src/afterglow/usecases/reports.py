@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from afterglow.errors import UnknownName
 from afterglow.evidence import fact, pk_models, source
 from afterglow.protocol import Analysis
 from afterglow.quantities import format_duration
+from afterglow.render.acute import AcuteData, ChanceCurve, RiseCurve, acute_chart
 from afterglow.render.chart import Chart, Column, Table
 from afterglow.render.exposure import ConcentrationCurve, ExposureData, exposure_chart
 from afterglow.render.marks import ObservedPoint, dose_marks, series
@@ -47,7 +49,7 @@ STATISTIC_NAMES = {
 }
 ANALYSIS_NAMES = {Analysis.INTENTION_TO_TREAT: "intention to treat", Analysis.COMPLETERS: "completers"}
 PUT_BELOW = "Published change, below the protocol's baseline"
-_AFTERGLOW_DAYS = 28.0
+_AFTERGLOW_DAYS, _ACUTE_H = 28.0, 6.0
 
 
 def expose_report(answer: ExposureAnswer) -> Report:
@@ -93,8 +95,8 @@ def expose_report(answer: ExposureAnswer) -> Report:
     warnings = dict.fromkeys(warning for profile in answer.profiles for warning in profile.warnings)
     sections = [
         Section(heading="Exposure", blocks=(figures, exposure, *(Notice(text=w, kind="warning") for w in warnings))),
-        Section(heading="Acute effects", blocks=(_acute_table(answer), *(Notice(text=note) for note in acute.notes))),
-        _sources_section([key for profile in answer.profiles for key in profile.sources]),
+        Section(heading="Acute effects", blocks=(_acute(answer), *(Notice(text=note) for note in acute.notes))),
+        sources_section([key for profile in answer.profiles for key in profile.sources]),
     ]
     borrowed = any(profile.borrowed_spread for profile in answer.profiles)
     return Report(
@@ -110,11 +112,11 @@ def replicate_report(answer: ReplicationAnswer, courses: Sequence[ArmTrajectory]
     """A predicted trial beside its published figures as one HTML document."""
     protocol, replication = answer.protocol, answer.replication
     pictured = [
-        response_chart(_response_data(answer, course, courses)) for course in courses if course.arm is Arm.ACTIVE
-    ] or [response_chart(_response_data(answer, course, courses)) for course in courses]
+        response_chart(response_data(answer, course, courses)) for course in courses if course.arm is Arm.ACTIVE
+    ] or [response_chart(response_data(answer, course, courses)) for course in courses]
     pairs = list(zip(replication.predictions, answer.observed, strict=True))
     compared = observed_predicted_chart(
-        ObservedPredictedData(title="Observed beside predicted", groups=tuple(_groups(pairs)))
+        ObservedPredictedData(title="Observed beside predicted", groups=tuple(prediction_groups(pairs)))
     )
     sections = [
         Section(
@@ -129,12 +131,12 @@ def replicate_report(answer: ReplicationAnswer, courses: Sequence[ArmTrajectory]
         Section(heading="The course of the arm", blocks=tuple(pictured)),
     ]
     if Arm.ACTIVE in protocol.arms and protocol.condition is not Condition.PAIN:
-        sections.append(Section(heading="The afterglow of one session", blocks=(_afterglow(answer),)))
+        sections.append(Section(heading="The afterglow of one session", blocks=(session_afterglow(answer),)))
     notes = answer.notes
     cited = [key for _, o in pairs if o for key in o.figure.provenance.source]
     sections += [
         Section(heading="What this rests on", blocks=tuple(Paragraph(text=note) for note in notes)),
-        _sources_section(cited),
+        sources_section(cited),
     ]
     sizes = ", ".join(f"{ARM_NAMES[arm].lower()} n = {n}" for arm, n in replication.n.items())
     return Report(
@@ -186,7 +188,7 @@ def _standing_tag(answer: ReplicationAnswer) -> tuple[str, ...]:
     return () if answer.trial is None else (f"{answer.trial.role.replace('_', '-').capitalize()} figures",)
 
 
-def _groups(pairs: Sequence[tuple[Prediction, ObservedFigure | None]]) -> Iterable[PredictionGroup]:
+def prediction_groups(pairs: Sequence[tuple[Prediction, ObservedFigure | None]]) -> Iterable[PredictionGroup]:
     """One group per statistic and unit; contrasts stand by themselves."""
     order: dict[tuple[str, bool], list[tuple[Prediction, ObservedFigure | None]]] = {}
     for prediction, observed in pairs:
@@ -233,7 +235,8 @@ def _key_figures(pairs: Sequence[tuple[Prediction, ObservedFigure | None]]) -> I
         )
 
 
-def _response_data(answer: ReplicationAnswer, course: ArmTrajectory, courses: Sequence[ArmTrajectory]) -> ResponseData:
+def response_data(answer: ReplicationAnswer, course: ArmTrajectory, courses: Sequence[ArmTrajectory]) -> ResponseData:
+    """One arm's course for its picture: mean and bands, where the fall comes from, the control arm beside it."""
     protocol = answer.protocol
     population = protocol.population
     baseline = population.baseline_mean if population and population.baseline_mean is not None else 0.0
@@ -291,7 +294,8 @@ def _observed_points(answer: ReplicationAnswer, arm: Arm, baseline: float) -> tu
     return tuple(points[time] for time in sorted(points))
 
 
-def _afterglow(answer: ReplicationAnswer) -> Chart:
+def session_afterglow(answer: ReplicationAnswer) -> Chart:
+    """What one session leaves behind in a typical person, over four weeks."""
     population = load_population(answer.protocol.condition)
     session = answer.protocol.regimen().administrations[0]
     regimen = Regimen((session,))
@@ -314,6 +318,35 @@ def _afterglow(answer: ReplicationAnswer) -> Chart:
             labile=series(states.labile[0]),
             consolidated=series(states.consolidated[0]),
             unit="block-hours, relative",
+        )
+    )
+
+
+def _acute(answer: ExposureAnswer) -> Chart:
+    """Effects from the start of the last session until some hours after its end, over their table."""
+    acute, last = answer.acute, answer.protocol.session_h[-1]
+    given = answer.protocol.regimen().administrations[-1]
+    shown = (acute.times_h >= last) & (acute.times_h <= last + given.duration_h + _ACUTE_H)
+    (dose,) = dose_marks(Regimen((replace(given, at_h=0.0),)))
+    return acute_chart(
+        AcuteData(
+            title="Effects of a session",
+            time_h=series(acute.times_h[shown] - last),
+            chances=(
+                ChanceCurve(name="Dissociated", chance=series(acute.dissociation[shown])),
+                ChanceCurve(name="Sedated", chance=series(acute.sedation[shown])),
+                ChanceCurve(name="Likely ready", chance=series(acute.ready[shown])),
+            ),
+            rises=tuple(
+                RiseCurve(name=name, unit=unit, mean=series(rise.mean[shown]), sd=series(rise.sd[shown]))
+                for name, unit, rise in (
+                    ("Systolic rise", "mmHg", acute.systolic_mmhg),
+                    ("Diastolic rise", "mmHg", acute.diastolic_mmhg),
+                    ("Heart rate rise", "/min", acute.heart_rate_bpm),
+                )
+            ),
+            dose=dose,
+            table=_acute_table(answer),
         )
     )
 
@@ -359,7 +392,7 @@ def _rise(mean: float, sd: float) -> str:
     return f"{format_points(float(mean), signed=True)} (SD {format_points(float(sd))})"
 
 
-def _sources_section(keys: Iterable[str]) -> Section:
+def sources_section(keys: Iterable[str]) -> Section:
     """Citations of sources, facts and kinetic models, each once."""
     cited = dict.fromkeys(citation for key in dict.fromkeys(keys) for citation in _citations(key))
     table = Table(

@@ -36,7 +36,8 @@ from afterglow.usecases.login import IDLE, LoggedIn, Proof, countersign, log_in,
 from afterglow.usecases.passes import SEPARATOR
 from afterglow.usecases.work import Actor
 from afterglow.web.typed import Typed as Fields
-from afterglow.web.words import tidy
+from afterglow.web.typed import check_size
+from afterglow.web.words import shortcut_keys, tidy
 
 SESSION_COOKIE, DEVICE_COOKIE, THEME_COOKIE = "afterglow_session", "afterglow_device", "afterglow_theme"
 THEMES = ("light", "dark")
@@ -96,6 +97,7 @@ _NAVIGATION = (
     ("/worklist", "Worklist", "worklist.read"),
     ("/drugs", "Cabinet", "drugs.stock"),
     ("/evidence", "Evidence", None),
+    ("/explore", "Explore", None),
     ("/admin", "Administration", ""),
 )
 ADMIN = (
@@ -132,6 +134,7 @@ class PageRoute(APIRoute):
             try:
                 if request.method == "POST":
                     _check_same_site(request)
+                    check_size(request)
                     typed = await _typed(request)
                     if AGAIN_PASSWORD in dict(typed):
                         await run_in_threadpool(_prove_again, request, typed)
@@ -144,6 +147,7 @@ class PageRoute(APIRoute):
                 raise
             except Exception as fault:  # noqa: BLE001  whatever it is, the page names nobody
                 response = unexpected(request, fault)
+            await request.close()  # files that came with a form
             if (entered := getattr(request.state, "entered", None)) is not None:
                 keep_login(request, response, entered)
             for name, value in HEADERS.items():
@@ -178,6 +182,7 @@ def add_pages(app: FastAPI, store: Store) -> None:
         drugs,
         entering,
         evidence,
+        explore,
         finding,
         intake,
         live,
@@ -195,7 +200,7 @@ def add_pages(app: FastAPI, store: Store) -> None:
     app.add_exception_handler(HTTPException, _no_such_page)
     pages = (
         entering, today, finding, diary, work, drugs, intake, planning,
-        chart, evidence, clinic, patient, session, offline, wall, admin,
+        chart, evidence, explore, clinic, patient, session, offline, wall, admin,
     )  # fmt: skip
     for router in (_files(), *(each.router for each in pages)):
         app.include_router(router, include_in_schema=False)
@@ -296,6 +301,7 @@ def page(request: Request, template: str, *, desk: Desk | None = None, status: i
         clinic=clinic,
         actor=None if desk is None else desk.actor,
         links=links,
+        keys=shortcut_keys(words for _, words in links),
         now=now,
         zone=zone,
         clock=lambda at: f"{at.astimezone(zone):%H:%M}",

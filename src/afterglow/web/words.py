@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from afterglow.clinic import Delivery, Group, Rule, SessionState, SitePolicy, fact_kinds, rules_of, sources
@@ -197,3 +198,15 @@ def short_name(name: str) -> str:
 
 def _question(name: str) -> Question:
     return Question(name=name, words=QUESTIONS[name], number=fact_kinds()[name].kind is float)
+
+
+def shortcut_keys(words: Iterable[str]) -> list[str]:
+    """A letter for each page, of its name and each once.
+
+    >>> shortcut_keys(["Evidence", "Explore", "Today"])
+    ['e', 'x', 't']
+    """
+    taken: list[str] = []
+    for each in words:
+        taken.append(next((letter for letter in each.lower() if letter.isalpha() and letter not in taken), ""))
+    return taken

@@ -86,7 +86,7 @@ function watchKeys() {
     const find = document.getElementById("find");
     if (going) {
       going = false;
-      const to = [...box.querySelectorAll("[data-go]")].find((each) => each.textContent[0].toLowerCase() === event.key);
+      const to = [...box.querySelectorAll("[data-go]")].find((each) => each.dataset.letter === event.key);
       if (to) location.assign(to.dataset.go);
     } else if (event.key === "g") {
       going = true;

@@ -34,9 +34,9 @@ from afterglow.store.records import Clinic, Store
 from afterglow.usecases.desk import CATALOGUE, Desk, check_permitted
 from afterglow.usecases.login import IDLE, LoggedIn, Proof, countersign, log_in, resume, sign_again
 from afterglow.usecases.passes import SEPARATOR
+from afterglow.usecases.words import tidy
 from afterglow.usecases.work import Actor
 from afterglow.web.typed import Typed as Fields
-from afterglow.web.words import tidy
 
 SESSION_COOKIE, DEVICE_COOKIE, THEME_COOKIE = "afterglow_session", "afterglow_device", "afterglow_theme"
 THEMES = ("light", "dark")

@@ -26,11 +26,7 @@ from afterglow.errors import AfterglowError, NotFound, NotPermitted, RuleRefused
 from afterglow.scales import instrument
 from afterglow.usecases.desk import CATALOGUE, Desk
 from afterglow.usecases.session_sheet import SessionSheet, one_cause, read_sheet, try_reading
-from afterglow.usecases.work import SIGN_WITHIN
-from afterglow.web.acts import ACTS, Asked, vitals_of
-from afterglow.web.pages import PageRoute, clinic_of, desk_of, may, page, status_of
-from afterglow.web.typed import Typed, as_typed, typed_of
-from afterglow.web.words import (
+from afterglow.usecases.words import (
     GATES,
     LEAVE_RULES,
     LEAVING,
@@ -43,6 +39,10 @@ from afterglow.web.words import (
     source_words,
     tidy,
 )
+from afterglow.usecases.work import SIGN_WITHIN
+from afterglow.web.acts import ACTS, Asked, vitals_of
+from afterglow.web.pages import PageRoute, clinic_of, desk_of, may, page, status_of
+from afterglow.web.typed import Typed, as_typed, typed_of
 
 router = APIRouter(route_class=PageRoute)
 Form = Annotated[Typed, Depends(typed_of)]

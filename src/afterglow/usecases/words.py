@@ -1,4 +1,4 @@
-"""How pages say what the rules call by name: gates, questions at screening, points of the leave check, readings."""
+"""How pages and documents say what the rules call by name: gates, questions, points of the leave check, readings."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 
 import typst
 
-from afterglow.render.chart import Chart, Table
+from afterglow.render.chart import WIDE_PX, Chart, Table
 from afterglow.render.report import Block, KeyFigures, Notice, Paragraph, Report
 from afterglow.render.svg import clean
 from afterglow.render.text import text_width
@@ -106,8 +106,13 @@ def _block(block: Block) -> dict[str, Any]:
             ]
             return {"kind": "figures", "figures": figures}
         case Chart():
-            svg = resolve_colours(block.svg, "light")
-            return {"kind": "chart", "title": _printed(block.title), "summary": _printed(block.summary), "svg": svg}
+            return {
+                "kind": "chart",
+                "title": _printed(block.title),
+                "summary": _printed(block.summary),
+                "svg": resolve_colours(block.svg, "light"),
+                "share": float(block.svg.partition(' width="')[2].partition('"')[0]) / WIDE_PX,
+            }
         case Table():
             return _table(block)
         case _:

@@ -23,7 +23,6 @@ from afterglow.clinic import (
 )
 from afterglow.render.report import Block, KeyFigure, KeyFigures, Notice, Paragraph, Section
 from afterglow.render.scores import scores_chart
-from afterglow.render.text import format_number
 from afterglow.scales import Change, instrument
 from afterglow.usecases.charts import ChartPage
 from afterglow.usecases.course_view import ScaleCourse, dose_words, scale_courses
@@ -31,7 +30,7 @@ from afterglow.usecases.forecast_report import definition_rows
 from afterglow.usecases.forecast_view import written
 from afterglow.usecases.intake import CandidacyDecision, Inquiry
 from afterglow.usecases.measures import ScoreLine
-from afterglow.usecases.wording import Wording, facts_table, medicines_words, table_of
+from afterglow.usecases.wording import Wording, count_words, facts_table, medicines_words, table_of
 from afterglow.usecases.words import source_words, tidy
 from afterglow.usecases.worklists import main_scale
 
@@ -210,7 +209,7 @@ def _given(of: CourseFacts, say: Wording) -> Iterator[Block]:
     )
     missed = [each for each in of.sessions if each.state in {"missed", "cancelled"}]
     if missed:
-        yield Paragraph(text=f"{len(missed)} booked sessions were missed or called off.")
+        yield Paragraph(text=f"Missed or called off: {count_words(len(missed), 'booked session')}.")
 
 
 def _scores(of: CourseFacts, scales: tuple[ScaleCourse, ...], say: Wording) -> Iterator[Block]:
@@ -271,7 +270,7 @@ def _events(of: CourseFacts, say: Wording) -> Iterator[Block]:
             rows,
         )
     else:
-        yield Paragraph(text=f"None was recorded in {format_number(len(of.given))} sessions.")
+        yield Paragraph(text=f"None was recorded in {count_words(len(of.given), 'session')}.")
 
 
 def _decided(of: CourseFacts, say: Wording) -> Iterator[Block]:

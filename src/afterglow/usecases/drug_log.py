@@ -33,7 +33,8 @@ class ContainerAccount:
 
     Args:
         movements: up to that time, in order.
-        given_ug: in sessions; of an erased patient's session what was drawn and neither returned nor wasted.
+        given: what sessions gave, by session.
+        given_ug: in all; of an erased patient's session what was drawn and neither returned nor wasted.
         wasted_ug: from the container, and of what sessions had drawn.
         written_off_ug: by counts that differed and were explained.
         out_ug: drawn by sessions and not accounted for yet.
@@ -41,6 +42,7 @@ class ContainerAccount:
 
     container: Container
     movements: tuple[Movement, ...]
+    given: tuple[tuple[str, DrugUse], ...]
     given_ug: int
     wasted_ug: int
     written_off_ug: int
@@ -72,31 +74,28 @@ def account(container: Container, uses: Mapping[str, Iterable[DrugUse] | None], 
         until: the time; later movements are left out.
     """
     moved = tuple(each for each in container.movements if each.at < until)
-    sessions = dict.fromkeys(each.session_id for each in moved if each.session_id is not None)
-    given = out = 0
-    for session_id in sessions:
+    given: list[tuple[str, DrugUse]] = []
+    given_ug = out_ug = 0
+    for session_id in dict.fromkeys(each.session_id for each in moved if each.session_id is not None):
         mine = [each for each in moved if each.session_id == session_id]
         taken = -sum(each.amount_ug for each in mine) - sum(each.wasted_ug or 0 for each in mine)
-        known = uses.get(session_id)
-        told = (
-            taken
-            if known is None
-            else sum(
-                each.amount_ug
-                for each in known
-                if each.kind is DrugUseKind.GIVEN and each.container_id == container.id and each.at < until
-            )
-        )
-        given += told
-        out += taken - told
+        told = uses.get(session_id)
+        if told is None:
+            given_ug += taken
+            continue
+        gave = [e for e in told if e.kind is DrugUseKind.GIVEN and e.container_id == container.id and e.at < until]
+        given += [(session_id, each) for each in gave]
+        given_ug += sum(each.amount_ug for each in gave)
+        out_ug += taken - sum(each.amount_ug for each in gave)
     return ContainerAccount(
         container=container,
         movements=moved,
-        given_ug=given,
+        given=tuple(given),
+        given_ug=given_ug,
         wasted_ug=sum(each.wasted_ug or 0 for each in moved)
         - sum(each.amount_ug for each in moved if each.what == "waste"),
         written_off_ug=-sum(each.amount_ug for each in moved if each.what.startswith("explain")),
-        out_ug=out,
+        out_ug=out_ug,
     )
 
 
@@ -142,7 +141,7 @@ def _summary(found: tuple[ContainerAccount, ...]) -> Iterator[Block]:
         yield Notice(text="Every container adds up to zero; no drug is out and no count differs.")
     yield Paragraph(
         text="Written off: what a count found missing (with a minus: found over) and somebody else than who counted "
-        "explained. In brackets: drug that a session had drawn. Theft or loss is reported elsewhere."
+        "explained. In brackets: of what a session had drawn before. Theft or loss is reported elsewhere."
     )
 
 
@@ -159,23 +158,35 @@ def _head(each: ContainerAccount, say: Wording) -> Block:
 
 
 def _movements(each: ContainerAccount, say: Wording) -> Table:
-    return table_of(
-        "",
-        ("When", "What", "mg#", "In it, mg#", "By", "Witness", "Session", "Reason"),
+    rows = [
         (
+            move.at,
             (
-                say.moment(move.at),
                 _WHAT[move.what],
                 _moved(move),
                 _mg(move.balance_ug),
                 say.who(move.by),
                 say.who(move.witness),
-                "" if move.session_id is None else move.session_id[-8:],
+                _short(move.session_id),
                 move.reason or "",
-            )
-            for move in each.movements
-        ),
+            ),
+        )
+        for move in each.movements
+    ]
+    rows += [
+        (use.at, ("Given", f"({_mg(use.amount_ug)})", "", say.who(use.by), "", _short(session_id), ""))
+        for session_id, use in each.given
+    ]
+    return table_of(
+        "",
+        ("When", "What", "mg#", "In it, mg#", "By", "Witness", "Session", "Reason"),
+        ((say.moment(at), *cells) for at, cells in sorted(rows, key=lambda row: row[0])),
     )
+
+
+def _short(session_id: str | None) -> str:
+    """The end of a session's number, which tells it from every other of a container."""
+    return "" if session_id is None else session_id[-8:]
 
 
 def _moved(move: Movement) -> str:

@@ -19,7 +19,7 @@ from afterglow.usecases.outcomes import (
     OutcomeLine,
     ScaleOutcome,
 )
-from afterglow.usecases.wording import table_of
+from afterglow.usecases.wording import count_words, table_of
 
 
 def outcome_sections(
@@ -50,7 +50,7 @@ def outcome_sections(
 def _counted(courses: tuple[Followed, ...], scales: tuple[ScaleOutcome, ...]) -> Iterator[Block]:
     people = len({each.course.patient_id for each in courses})
     figures = [
-        KeyFigure(label="Courses begun", value=str(len(courses)), note=f"of {people} patients"),
+        KeyFigure(label="Courses begun", value=str(len(courses)), note=f"of {count_words(people, 'patient')}"),
         KeyFigure(label="Sessions given", value=str(sum(len(each.sessions) for each in courses))),
     ]
     first = next(iter(scales), None)
@@ -83,7 +83,7 @@ def _counted(courses: tuple[Followed, ...], scales: tuple[ScaleOutcome, ...]) ->
 
 def _closed(closed: int) -> Iterator[Block]:
     if closed:
-        text = f"{closed} patients are not in it: their charts are open to their team alone."
+        text = f"{count_words(closed, 'patient')} not counted: a chart that is open to its team alone."
         yield Notice(text=text, kind="warning")
 
 
@@ -130,7 +130,9 @@ def _scale(outcome: ScaleOutcome) -> Iterator[Block]:
     )
     later = outcome.lines[0].later
     if later:
-        yield Paragraph(text=f"{later} courses began too late to be counted yet even {_after(outcome.lines[0])}.")
+        yield Paragraph(
+            text=f"{count_words(later, 'course')} began too late to be counted yet, even {_after(outcome.lines[0])}."
+        )
 
 
 def _control(arms: tuple[ControlArm, ...]) -> Iterator[Block]:
@@ -173,7 +175,7 @@ def _safety(courses: tuple[Followed, ...]) -> Iterator[Block]:
     stopped = sum(each.complete is False for each in sessions)
     early = sum(each.cleared is False for each in sessions)
     yield Paragraph(
-        text=f"{len(sessions)} sessions; {stopped} stopped before the whole dose; {early} ended without the "
+        text=f"{count_words(len(sessions), 'session')}; {stopped} stopped before the whole dose; {early} ended without the "
         f"leave check (walked out, or handed over to emergency care)."
     )
     if not events:

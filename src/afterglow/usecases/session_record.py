@@ -30,6 +30,8 @@ _LEFT = {
     Leaving.WALKED_OUT: "without the leave check",
     Leaving.TRANSFERRED: "handed over to emergency care",
 }
+_DISSOCIATED = {True: "present", False: "none", None: "not asked"}
+_VALUES = {name: words for name, (words, _) in READINGS.items()} | {"moaas": "MOAA/S"}
 _TOLD_ELSEWHERE = {"enter_reading", "record_event"}
 _UG_PER_ML_IN_UL = 1000.0
 
@@ -248,7 +250,7 @@ def _readings(sheet: SessionSheet, say: Wording) -> Iterator[Block]:
                 _number(each.spo2_pct),
                 _number(each.respiratory_rate_per_min),
                 _number(each.moaas),
-                {True: "present", False: "none", None: "not asked"}[each.dissociated],
+                _DISSOCIATED[each.dissociated],
                 ", ".join(SEEN[name].partition(":")[0] for name, seen in each.symptoms if seen),
                 say.who(each.by),
             )
@@ -264,8 +266,8 @@ def _readings(sheet: SessionSheet, say: Wording) -> Iterator[Block]:
             (
                 (
                     say.clock(old.taken_at),
-                    _set_words(old),
-                    "nothing: entered in error" if new.entered_in_error else _set_words(new),
+                    _set_words(old, new),
+                    "nothing: entered in error" if new.entered_in_error else _set_words(new, old),
                     new.reason or "",
                     say.who(new.by),
                     say.moment(new.entered_at),
@@ -387,7 +389,7 @@ def _signed(sheet: SessionSheet, moves: Iterable[Transitioned], say: Wording) ->
     if second is not None:
         signed.append(("Second check", second.by, second.at))
     signed += [("Go", each.by, each.at) for each in went]
-    signed += [(f"Witness of {each.kind}", each.witness, each.at) for each in session.drug_uses if each.witness]
+    signed += [("Witness of waste", each.witness, each.at) for each in session.drug_uses if each.witness]
     if check is not None:
         signed.append(("Leave check", check.by, check.checked_at))
     if session.note is not None:
@@ -426,15 +428,18 @@ def _number(value: int | None) -> str:
     return "not taken" if value is None else str(value)
 
 
-def _set_words(reading: Reading) -> str:
+def _set_words(reading: Reading, other: Reading) -> str:
+    """What one of two sets says otherwise than the other."""
     told = [
-        f"{words.lower()} {value}"
-        for name, (words, _) in READINGS.items()
-        if (value := getattr(reading, name)) is not None
+        f"{words} {_number(getattr(reading, name))}"
+        for name, words in _VALUES.items()
+        if getattr(reading, name) != getattr(other, name)
     ]
-    told += [] if reading.moaas is None else [f"MOAA/S {reading.moaas}"]
-    told += [] if reading.dissociated is None else [f"dissociation {'present' if reading.dissociated else 'none'}"]
-    return ", ".join(told) or "nothing"
+    if reading.dissociated is not other.dissociated:
+        told.append(f"Dissociation {_DISSOCIATED[reading.dissociated]}")
+    if reading.taken_at != other.taken_at or reading.symptoms != other.symptoms:
+        told.append("another time or other signs")
+    return ", ".join(told) or "the same values"
 
 
 def _grade(event: AdverseEvent) -> str:

@@ -77,3 +77,12 @@ def medicines_words(found: MedicineList) -> str:
     if found.reconciled_at is None:
         return "not gone through"
     return ", ".join(f"{each.ingredient} {each.dose or ''}".strip() for each in found.medicines) or "none"
+
+
+def count_words(number: int, what: str) -> str:
+    """How many of something.
+
+    >>> count_words(1, "session"), count_words(3, "course")
+    ('1 session', '3 courses')
+    """
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -175,8 +175,8 @@ def _safety(courses: tuple[Followed, ...]) -> Iterator[Block]:
     stopped = sum(each.complete is False for each in sessions)
     early = sum(each.cleared is False for each in sessions)
     yield Paragraph(
-        text=f"{count_words(len(sessions), 'session')}; {stopped} stopped before the whole dose; {early} ended without the "
-        f"leave check (walked out, or handed over to emergency care)."
+        text=f"{count_words(len(sessions), 'session')}; {stopped} stopped before the whole dose; {early} ended "
+        f"without the leave check (walked out, or handed over to emergency care)."
     )
     if not events:
         yield Paragraph(text="No adverse event was recorded in them.")

@@ -172,6 +172,7 @@ def add_pages(app: FastAPI, store: Store) -> None:
         chart,
         clinic,
         diary,
+        documents,
         entering,
         evidence,
         finding,
@@ -191,7 +192,7 @@ def add_pages(app: FastAPI, store: Store) -> None:
     app.add_exception_handler(HTTPException, _no_such_page)
     pages = (
         entering, today, finding, diary, work, intake, planning,
-        chart, evidence, clinic, patient, session, offline, wall, admin,
+        chart, evidence, clinic, patient, session, documents, offline, wall, admin,
     )  # fmt: skip
     for router in (_files(), *(each.router for each in pages)):
         app.include_router(router, include_in_schema=False)

@@ -25,6 +25,7 @@ from afterglow.clinic import (
 from afterglow.errors import AfterglowError, NotFound, NotPermitted, RuleRefused, SignAgain
 from afterglow.scales import instrument
 from afterglow.usecases.desk import CATALOGUE, Desk
+from afterglow.usecases.monitoring_sheet import read_monitoring
 from afterglow.usecases.session_sheet import SessionSheet, one_cause, read_sheet, try_reading
 from afterglow.usecases.words import (
     GATES,
@@ -65,10 +66,8 @@ def show_again(request: Request, session_id: str) -> Response:
 def show_form(request: Request, session_id: str) -> Response:
     """What goes into the risk programme's official form, from the record."""
     desk = desk_of(request)
-    told = read_sheet(desk, session_id, zone=_zone(desk))
-    if told.shown.session.rems_due_at is None:
-        raise NotFound("No monitoring form is due for this session")
-    return page(request, "rems_form.html", desk=desk, form=monitoring_form(), **_context(desk, told.shown))
+    told = read_monitoring(desk, session_id).shown
+    return page(request, "rems_form.html", desk=desk, form=monitoring_form(), data=told, session_id=session_id)
 
 
 @router.post("/sessions/{session_id}/try")

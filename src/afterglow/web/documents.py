@@ -8,14 +8,14 @@ from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Request, Response
 
-from afterglow.errors import AfterglowError, InputError, NotPermitted
+from afterglow.errors import AfterglowError, InputError
 from afterglow.render.pdf import Paper, pdf
 from afterglow.usecases.desk import Desk, Page
 from afterglow.usecases.documents import course_summary, drug_log, monitoring_sheet, outcomes, session_record
 from afterglow.web.pages import PageRoute, check_role, clinic_of, desk_of, page, status_of
 
 router = APIRouter(route_class=PageRoute)
-_FORMS = {"outcomes": outcomes, "drugs": drug_log}
+_FORMS = {"outcomes": ("documents.outcomes", outcomes), "drugs": ("documents.drug_log", drug_log)}
 _USUAL = {"outcomes": 365, "drugs": 30}  # days before today that a form begins with
 
 
@@ -59,11 +59,11 @@ def take_summary(request: Request, course_id: str) -> Response:
 
 def _of_period(request: Request, name: str, since: str, until: str) -> Response:
     desk = desk_of(request)
-    make: Callable[..., Page[Paper]] = _FORMS[name]
+    make: Callable[..., Page[Paper]]
+    case, make = _FORMS[name]
+    check_role(desk, case)
     try:
         made = make(desk, since=_day(since, "since"), until=_day(until, "until"))
-    except NotPermitted:
-        raise
     except AfterglowError as refused:
         return _page(request, desk, refused=refused, form=name, typed={"since": since, "until": until})
     return _file(made, f"{name}-{since}-to-{until}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 from pypdf import PdfReader
@@ -11,14 +11,43 @@ from tests.integration import care
 from tests.integration.care import desk, in_induction, later
 from tests.integration.desks import actor, at_work, now
 
-from afterglow.clinic import Delivery, Indication, Role
+from afterglow.clinic import (
+    Allergies,
+    AllergyStatus,
+    Decision,
+    Delivery,
+    Indication,
+    Medicine,
+    MedicineTrial,
+    ReviewDecision,
+    ReviewKind,
+    Role,
+    TrialOutcome,
+)
 from afterglow.errors import NotFound, NotPermitted, OutOfRange
 from afterglow.quantities import DrugForm
 from afterglow.render.pdf import Paper, pdf
 from afterglow.store import audit
+from afterglow.store.patients import Identifiers
 from afterglow.store.records import Store
-from afterglow.usecases import courses, documents, drugs, jobs, measures, patients, people, room, sessions
+from afterglow.usecases import (
+    courses,
+    deciding,
+    diary,
+    documents,
+    drugs,
+    intake,
+    jobs,
+    measures,
+    patients,
+    people,
+    policies,
+    room,
+    sessions,
+)
 from afterglow.usecases.desk import Page
+from afterglow.usecases.intake import Referrer
+from afterglow.usecases.policies import HelpLines
 
 NAME = 'Anna #read("/etc/passwd") *Łucja* $y$ </script> {{ 7 * 7 }}'
 BEGIN = date(2026, 1, 1)
@@ -161,6 +190,81 @@ def test_a_course_without_scores_or_sessions_says_that_nothing_can_be_said(north
     assert "No scale was scored" in text
     assert "No dose has been given in this course." in text
     assert "Medicines tried before were not asked about." in text
+
+
+def test_a_course_that_was_referred_decided_upon_and_stopped_tells_all_of_it(north: Store) -> None:
+    coordinator, prescriber = desk(north, Role.COORDINATOR), desk(north, Role.PRESCRIBER)
+    asked = intake.inquire(
+        coordinator,
+        Identifiers(name="Anna Berger"),
+        referred_by=Referrer.PSYCHIATRIST,
+        referrer="Dr Meier, Basel",
+        asks="two SSRIs failed",
+        delivery=Delivery.IV,
+        drug=DrugForm.RACEMIC_KETAMINE,
+        indication=Indication.TRD,
+    )
+    (patient_id,) = asked.also
+    courses.accept(coordinator, asked.id, emergency=False, version=1)
+    note = (MedicineTrial(drug="lithium", drug_class="lithium", outcome=TrialOutcome.INTOLERANT),)
+    patients.note_trials(prescriber, patient_id, note)
+    patients.note_allergies(prescriber, patient_id, Allergies(status=AllergyStatus.KNOWN, substances=("latex",)))
+    patients.reconcile_medicines(prescriber, patient_id, (Medicine(ingredient="sertraline"),), visit="intake")
+    measures.record(desk(north, Role.NURSE), patient_id, "PHQ-9", answers=[2, 2, 3, 2, 2, 2, 2, 2, 3])
+    measures.record(desk(north, Role.NURSE), patient_id, "GAD-7", answers=[1] * 6 + [None])
+    intake.decide_candidacy(prescriber, asked.id, decision=Decision.DECLINE, reason="pregnant", version=2)
+    policies.set_help_lines(
+        desk(north, Role.MEDICAL_DIRECTOR),
+        HelpLines(emergency="911", crisis="988", clinic="555 0142", answered="8 to 18"),
+    )
+    text = text_of(documents.course_summary(prescriber, asked.id))
+    for said in (
+        "Anna Berger · birth date not recorded · no record number",
+        "For Dr Meier, Basel: IV ketamine",
+        "Referred by Dr Meier, Basel, psychiatrist",
+        "Asked for two SSRIs failed",
+        "Not suitable pregnant (prescriber-1, 5 Jan 2026)",
+        "lithium LITHIUM not known not known not known intolerant",
+        "Course stopped not a candidate",
+        "Allergies latex",
+        "Medicines sertraline",
+        "Safety plan none was made",
+        "Open alert",
+        "The clinic is reached at 555 0142.",
+    ):
+        assert said in text, said
+    assert "Course goes on" not in text
+
+
+def test_reviews_decisions_and_missed_sessions_stand_in_the_summary(north: Store) -> None:
+    patient_id, course_id, _ = treated(north)
+    coordinator, prescriber = desk(north, Role.COORDINATOR), desk(north, Role.PRESCRIBER)
+    missed = care.book(north, course_id, minutes=60)
+    later(north, 120)
+    diary.no_show(coordinator, missed, reason="no answer")
+    version = courses.read_course(prescriber, course_id).shown.version
+    courses.review(
+        desk(north, Role.PRESCRIBER),
+        course_id,
+        kind=ReviewKind.EARLY_NON_RESPONSE,
+        decision=ReviewDecision.CONTINUE,
+        reason="sleeps again",
+        version=version,
+    )
+    day = now(north).date() + timedelta(days=7)
+    deciding.decide_next(
+        prescriber, course_id, step=deciding.NextStep.BOOK_BY, reason="relief fades", by_day=day, digest=""
+    )
+    measures.record(desk(north, Role.NURSE), patient_id, "PHQ-9", answers=[0] * 9)
+    text = text_of(documents.course_summary(prescriber, course_id))
+    for said in (
+        "Missed or called off: 1 booked session.",
+        "Review, early non response continue sleeps again prescriber-1",
+        "Next session Book a session by a date, 12 Jan 2026 relief fades prescriber-1",
+        "response and remission",
+        "Safety plan made or renewed 5 Jan 2026",
+    ):
+        assert said in text, said
 
 
 def test_outcomes_count_everybody_and_print_what_is_missing(north: Store) -> None:

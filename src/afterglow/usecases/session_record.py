@@ -251,7 +251,7 @@ def _readings(sheet: SessionSheet, say: Wording) -> Iterator[Block]:
                 _number(each.respiratory_rate_per_min),
                 _number(each.moaas),
                 _DISSOCIATED[each.dissociated],
-                ", ".join(SEEN[name].partition(":")[0] for name, seen in each.symptoms if seen),
+                _seen(each),
                 say.who(each.by),
             )
             for each in sets
@@ -266,8 +266,8 @@ def _readings(sheet: SessionSheet, say: Wording) -> Iterator[Block]:
             (
                 (
                     say.clock(old.taken_at),
-                    _set_words(old, new),
-                    "nothing: entered in error" if new.entered_in_error else _set_words(new, old),
+                    _set_words(old, new, say),
+                    "nothing: entered in error" if new.entered_in_error else _set_words(new, old, say),
                     new.reason or "",
                     say.who(new.by),
                     say.moment(new.entered_at),
@@ -428,7 +428,7 @@ def _number(value: int | None) -> str:
     return "not taken" if value is None else str(value)
 
 
-def _set_words(reading: Reading, other: Reading) -> str:
+def _set_words(reading: Reading, other: Reading, say: Wording) -> str:
     """What one of two sets says otherwise than the other."""
     told = [
         f"{words} {_number(getattr(reading, name))}"
@@ -437,9 +437,15 @@ def _set_words(reading: Reading, other: Reading) -> str:
     ]
     if reading.dissociated is not other.dissociated:
         told.append(f"Dissociation {_DISSOCIATED[reading.dissociated]}")
-    if reading.taken_at != other.taken_at or reading.symptoms != other.symptoms:
-        told.append("another time or other signs")
+    if reading.symptoms != other.symptoms:
+        told.append(f"Seen: {_seen(reading) or 'nothing'}")
+    if reading.taken_at != other.taken_at:
+        told.append(f"Taken at {say.clock(reading.taken_at)}")
     return ", ".join(told) or "the same values"
+
+
+def _seen(reading: Reading) -> str:
+    return ", ".join(SEEN[name].partition(":")[0] for name, seen in reading.symptoms if seen)
 
 
 def _grade(event: AdverseEvent) -> str:

@@ -92,7 +92,7 @@ def test_a_dose_that_went_otherwise_says_how(north: Store) -> None:
     assert session.order is not None
     assert session.prepared is not None
     step = RateStep(mg_per_h=20, hours=0.5)
-    rate = {"steps": (step,), "ran_h": 0.2, "ordered_by": "dr1", "ordered_at": at, "reason": "pressure"}
+    rate: dict[str, Any] = {"steps": (step,), "ran_h": 0.2, "ordered_by": "dr1", "ordered_at": at, "reason": "pressure"}
     text = told(
         changed(
             now,
@@ -145,7 +145,6 @@ def test_decisions_emergencies_and_leaving_without_a_check_stand_in_it(north: St
     room.left_unchecked(nurse, session_id, reason="went out for a smoke")
     now = sheet(north, session_id)
     at = now.session.runs[0].since
-    answer = {"patient_id": patient_id, "delivery": Delivery.IV, "decision": Decision.PROCEED, "policy_version": 1}
     found = changed(
         now,
         answers=(
@@ -156,7 +155,10 @@ def test_decisions_emergencies_and_leaving_without_a_check_stand_in_it(north: St
                 by="dr1",
                 cosigned_by="dr2",
                 at=at,
-                **answer,
+                patient_id=patient_id,
+                delivery=Delivery.IV,
+                decision=Decision.PROCEED,
+                policy_version=1,
             ),
         ),
         assessments=(EmergencyAssessment(rule="S045", by="dr1", at=at, reason="awake and pink"),),

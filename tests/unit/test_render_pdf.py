@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 from pypdf import PdfReader
+from pypdf.generic import StreamObject
 
 from afterglow.render.axes import Calendar
 from afterglow.render.chart import Column, Table
@@ -114,9 +115,10 @@ def test_the_same_report_at_the_same_moment_is_the_same_file() -> None:
 
 def test_it_is_tagged_for_screen_readers_and_knows_its_title() -> None:
     read = PdfReader(io.BytesIO(pdf(PAPER)))
-    assert read.trailer["/Root"]["/MarkInfo"]["/Marked"]
-    assert "/StructTreeRoot" in read.trailer["/Root"]
-    assert b"pdfuaid" in read.trailer["/Root"]["/Metadata"].get_object().get_data()
+    assert "/StructTreeRoot" in read.root_object
+    metadata = read.root_object["/Metadata"].get_object()
+    assert isinstance(metadata, StreamObject)
+    assert b"pdfuaid" in metadata.get_data()
     assert read.metadata is not None
     assert read.metadata.title == "Session record"
 

@@ -54,11 +54,11 @@ def pdf(paper: Paper) -> bytes:
 
     A letter that no font of the machine draws is a box, and the document says so.
     """
-    template, told = _DATA.joinpath("document.typ").read_bytes(), json.dumps(_told(paper), ensure_ascii=False)
+    told = json.dumps(_told(paper), ensure_ascii=False)
     for machine, standard in _WAYS:
         with suppress(*(() if standard is None else (typst.TypstError,))):
             return typst.compile(
-                template,
+                str(_DATA.joinpath("document.typ")),
                 root=str(_DATA),
                 font_paths=_fonts(machine=machine),
                 sys_inputs={"document": told, "boxes": str(standard is None)},

@@ -227,16 +227,15 @@ def _line(name: str, courses: list[Followed], day: int, within: int, at: datetim
 
 def _control_change(answer: ForecastAnswer | None, name: str, when: datetime) -> float | None:
     """What the model expects of the same person at the same visits without the drug, against before, points."""
-    if answer is None or answer.forecast.trajectory is None or answer.forecast.baseline is None:
+    if answer is None:
         return None
-    found = answer.forecast
-    if found.unit != "points" or found.scale != instrument(name).short_name:
+    found, days, before = answer.forecast, answer.forecast.trajectory, answer.forecast.baseline
+    if days is None or before is None or found.unit != "points" or found.scale != instrument(name).short_name:
         return None
     hours = (when - found.given.origin_at) / timedelta(hours=1)
-    times = found.trajectory.times_h
-    if not times[0] <= hours <= times[-1]:
+    if not days.times_h[0] <= hours <= days.times_h[-1]:
         return None
-    return float(np.interp(hours, times, found.trajectory.control)) - found.baseline
+    return float(np.interp(hours, days.times_h, days.control)) - before
 
 
 def _is_defined(name: str) -> bool:

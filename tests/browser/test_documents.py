@@ -56,7 +56,7 @@ def test_the_documents_of_the_clinic_take_a_period(served: Served, opened: Open,
     with page.expect_download() as taken:
         page.click("text=Make the drug log")
     assert taken.value.suggested_filename.startswith("drugs-")
-    assert "Racemic ketamine, 50 mg/mL; lot L1" in read(taken.value)
+    assert "v1: racemic ketamine, 50 mg/mL; lot L1" in read(taken.value)
     with page.expect_download() as taken:
         page.click("text=Make the outcome report")
     assert "No first dose was given in this period" in read(taken.value)  # the infusion still runs

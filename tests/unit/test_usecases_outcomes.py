@@ -71,11 +71,11 @@ def test_everybody_who_is_due_counts_and_who_is_not_measured_is_missing() -> Non
         followed((-3, 20), (27, 8)),  # 8 of 20: a response, no remission
         followed((-3, 20), (28, 4)),  # both
         followed((-3, 20), (30, 19)),  # neither
-        followed((-3, 20), (21, 10), (60, 2)),  # 21 is within a week of 28: 10 of 20 is a response
+        followed((-3, 20), (14, 10), (60, 2)),  # 14 is within two weeks of 28: 10 of 20 is a response
         followed((-3, 20)),  # missing: no score then
         followed((28, 3)),  # missing: no score before
     )
-    (phq9,) = scale_outcomes(courses, at=at(36))
+    (phq9,) = scale_outcomes(courses, at=at(43))
     line = phq9.lines[0]
     assert (phq9.scale.short_name, phq9.main) == ("PHQ-9", True)
     assert (line.day, line.due, line.measured, line.missing, line.later) == (28, 6, 4, 2, 0)
@@ -87,8 +87,8 @@ def test_everybody_who_is_due_counts_and_who_is_not_measured_is_missing() -> Non
 
 def test_a_course_is_due_when_its_time_is_over_and_no_sooner() -> None:
     course = followed((-1, 20), (28, 5))
-    assert scale_outcomes((course,), at=at(35) - timedelta(seconds=1))[0].lines[0].due == 0
-    assert scale_outcomes((course,), at=at(35))[0].lines[0].due == 1
+    assert scale_outcomes((course,), at=at(42) - timedelta(seconds=1))[0].lines[0].due == 0
+    assert scale_outcomes((course,), at=at(42))[0].lines[0].due == 1
 
 
 @pytest.mark.parametrize(
@@ -98,8 +98,8 @@ def test_a_course_is_due_when_its_time_is_over_and_no_sooner() -> None:
         (((-28.1, 20), (28, 5)), 0),
         (((0, 20), (28, 5)), 1),  # as the dose began
         (((0.1, 20), (28, 5)), 0),
-        (((-1, 20), (35, 5)), 1),  # at most 7 days off
-        (((-1, 20), (35.1, 5)), 0),
+        (((-1, 20), (42, 5)), 1),  # at most 14 days off
+        (((-1, 20), (42.1, 5)), 0),
         (((-1, 20), (28, None)), 0),  # incomplete is not zero
         (((-1, None), (-2, 20), (28, 5)), 1),
     ],

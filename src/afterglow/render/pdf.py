@@ -143,7 +143,7 @@ def _printed(text: str) -> str:
     """Text without what no sheet can show; words that are wider than a column may break anywhere."""
     words = (
         "\u200b".join(word[i : i + _LONGEST_WORD] for i in range(0, len(word), _LONGEST_WORD))
-        for word in clean(text).split(" ")
+        for word in clean(text).replace(" %", "\u00a0%").split(" ")
     )
     return " ".join(words)
 

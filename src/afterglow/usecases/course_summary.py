@@ -71,6 +71,10 @@ class CourseFacts:
         mine = (each.now for each in self.chart.sessions if each.now.course_id == self.course.id)
         return tuple(sorted(mine, key=lambda each: each.planned_at))
 
+    def lines(self, scale: ScaleCourse) -> list[ScoreLine]:
+        """Every score on a scale, oldest first."""
+        return [each for each in self.chart.scores if each.measured.instrument == scale.last.measured.instrument]
+
     @property
     def given(self) -> tuple[TreatmentSession, ...]:
         """Those in which drug was given."""
@@ -216,17 +220,20 @@ def _scores(of: CourseFacts, scales: tuple[ScaleCourse, ...], say: Wording) -> I
     if not scales:
         yield Notice(text="No scale was scored, so nothing can be said of how the symptoms went.", kind="warning")
         return
-    for place, each in enumerate(scales):
-        name = each.last.measured.instrument
-        lines = [line for line in of.chart.scores if line.measured.instrument == name]
-        if not place:
-            yield scores_chart(each.picture)
+    first, *others = scales
+    yield scores_chart(first.picture)
+    yield table_of(
+        first.name,
+        ("Day", "Score#", "Band", "Change#", "Beyond error?", "Response", "Remission"),
+        (_score_row(line, say) for line in of.lines(first)),
+    )
+    if others:
         yield table_of(
-            each.name,
-            ("Day", "Score#", "Band", "Change#", "Beyond error?", "Response", "Remission"),
-            (_score_row(line, say) for line in lines),
+            "Other scales",
+            ("Scale", "Day", "Score#", "Band", "Change#"),
+            ((each.name, *_score_row(line, say)[:4]) for each in others for line in of.lines(each)),
         )
-    known = instrument(scales[0].last.measured.instrument)
+    known = instrument(first.last.measured.instrument)
     rules = [*definition_rows("Response", known.response), *definition_rows("Remission", known.remission)]
     if rules:
         yield table_of(f"What counts on {known.short_name}", ("What", "Definition", "Source"), rules)

@@ -175,13 +175,15 @@ def drug_log(work: Work, *, since: date, until: date) -> Paper:
         for head in facts.load_all(work.tx, TreatmentSession)  # amounts alone, of restricted charts too
         if head.id in wanted
     }
-    accounts = [account(each.now, uses, until=end) for each in here]
+    accounts = (account(each.now, uses, until=end) for each in here)
     return _paper(
         work,
         say,
         "Drug log",
         f"Containers in the clinic from {say.day(since)} to {say.day(until)}",
-        log_sections(sorted(accounts, key=lambda each: (each.movements[0].at, each.container.id)), say),
+        log_sections(
+            tuple(sorted(accounts, key=lambda each: (each.movements[0].at, each.container.id))), say, since=begin
+        ),
     )
 
 

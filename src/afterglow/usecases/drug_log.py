@@ -99,10 +99,16 @@ def account(container: Container, uses: Mapping[str, Iterable[DrugUse] | None], 
     )
 
 
-def log_sections(accounts: Iterable[ContainerAccount], say: Wording) -> tuple[Section, ...]:
-    """The log: all containers in one table that adds up, then each with its movements."""
-    found = tuple(accounts)
-    if not found:
+def log_sections(accounts: tuple[ContainerAccount, ...], say: Wording, *, since: datetime) -> tuple[Section, ...]:
+    """The log: all containers in one table that adds up, then all movements of each that was touched.
+
+    Args:
+        accounts: at the end of the period.
+        say: how people and times are written.
+        since: begin of the period.
+    """
+    touched = tuple(each for each in accounts if each.movements[-1].at >= since)
+    if not accounts:
         return (
             Section(
                 heading="No container",
@@ -112,10 +118,11 @@ def log_sections(accounts: Iterable[ContainerAccount], say: Wording) -> tuple[Se
             ),
         )
     return (
-        Section(heading="Reconciliation", blocks=tuple(_summary(found))),
+        Section(heading="Reconciliation", blocks=tuple(_summary(accounts))),
         *(
-            Section(heading=f"Container {each.container.id}", blocks=(_head(each, say), _movements(each, say)))
-            for each in found
+            (Section(heading="Movements, by container", blocks=tuple(_movements(each, say) for each in touched)),)
+            if touched
+            else ()
         ),
     )
 
@@ -150,11 +157,9 @@ def _last_count(each: ContainerAccount) -> str:
     return counts[-1] if counts else ""
 
 
-def _head(each: ContainerAccount, say: Wording) -> Block:
-    of = each.container
+def _head(of: Container, say: Wording) -> str:
     strength = "" if of.concentration_ug_per_ul is None else f", {of.concentration_ug_per_ul} mg/mL"
-    drug = of.drug.replace("_", " ")
-    return Paragraph(text=f"{drug.capitalize()}{strength}; lot {of.lot}; good until {say.day(of.expires_on)}.")
+    return f"{of.id}: {of.drug.replace('_', ' ')}{strength}; lot {of.lot}; good until {say.day(of.expires_on)}"
 
 
 def _movements(each: ContainerAccount, say: Wording) -> Table:
@@ -178,7 +183,7 @@ def _movements(each: ContainerAccount, say: Wording) -> Table:
         for session_id, use in each.given
     ]
     return table_of(
-        "",
+        _head(each.container, say),
         ("When", "What", "mg#", "In it, mg#", "By", "Witness", "Session", "Reason"),
         ((say.moment(at), *cells) for at, cells in sorted(rows, key=lambda row: row[0])),
     )

@@ -37,13 +37,17 @@ def outcome_sections(
         text = "No first dose was given in this period, so there is nothing to report."
         return (Section(heading="Nobody began", blocks=(Notice(text=text), *_closed(closed))),)
     found = tuple(scales)
+    shown = [each for each in found if each.main or any(line.measured for line in each.lines)]
     return (
-        Section(heading="Who is counted", blocks=(*_counted(courses, found), *_closed(closed))),
-        *(Section(heading=_heading(each), blocks=tuple(_scale(each))) for each in found),
+        Section(
+            heading="Who is counted",
+            blocks=(*_counted(courses, found), *_closed(closed), *_unseen(each for each in found if each not in shown)),
+        ),
+        *(Section(heading=_heading(each), blocks=tuple(_scale(each))) for each in shown),
         Section(heading="What a control arm shows", blocks=tuple(_control(arms))),
         Section(heading="Sessions and adverse events", blocks=tuple(_safety(courses))),
         Section(heading="How courses ended", blocks=tuple(_ends(courses))),
-        Section(heading="How it was counted", blocks=tuple(_method(found))),
+        Section(heading="How it was counted", blocks=tuple(_method(tuple(shown)))),
     )
 
 
@@ -96,33 +100,28 @@ def _scale(outcome: ScaleOutcome) -> Iterator[Block]:
     if not lines:
         yield Paragraph(text="The time for the first comparison is not over for any course.")
         return
+    rows = [
+        (_after(line), what, _share(count, line.due), _share(count + line.missing, line.due), *_measured(count, line))
+        for line in lines
+        for what, count in (("response", line.response), ("remission", line.remission), ("worse", line.worse))
+        if count is not None
+    ]
+    if rows:
+        yield table_of(
+            "Of all who are due: at least (who is missing counts as no) and at most (as yes)",
+            ("When", "What", "At least", "At most", "Missing", "Of those measured"),
+            rows,
+        )
     yield table_of(
-        "Response and remission: of all who are due (who is not measured counts as no), and of those measured",
-        ("After", "Due#", "Missing#", "Response, all due", "if measured", "Remission, all due", "if measured", "Worse"),
+        "Mean change of those measured, and what the model expects of the same people in a control arm, points",
+        ("When", "Change#", "Control arm#", "Missing", "Measured", "Of them with a forecast"),
         (
             (
                 _after(each),
-                str(each.due),
-                _share(each.missing, each.due),
-                _of_all(each.response, each),
-                _of_measured(each.response, each),
-                _of_all(each.remission, each),
-                _of_measured(each.remission, each),
-                "no rule" if each.worse is None else f"{each.worse} of {each.measured}",
-            )
-            for each in lines
-        ),
-    )
-    yield table_of(
-        "Change in points of those measured, beside what the model expects of them in a control arm",
-        ("After", "Missing#", "Measured#", "Mean change#", "Control arm, expected#", "With a forecast#"),
-        (
-            (
-                _after(each),
-                _share(each.missing, each.due),
-                str(each.measured),
                 _points(each.change),
                 _points(each.control),
+                _share(each.missing, each.due),
+                _share(each.measured, each.due),
                 f"{each.control_of} of {each.measured}",
             )
             for each in lines
@@ -131,8 +130,16 @@ def _scale(outcome: ScaleOutcome) -> Iterator[Block]:
     later = outcome.lines[0].later
     if later:
         yield Paragraph(
-            text=f"{count_words(later, 'course')} began too late to be counted yet, even {_after(outcome.lines[0])}."
+            text=f"{count_words(later, 'course')} began too late to be counted yet, even {_after(lines[0])}."
         )
+
+
+def _unseen(scales: Iterable[ScaleOutcome]) -> Iterator[Block]:
+    """Scales that were scored before the first dose and by nobody at any of these times."""
+    told = [f"{each.scale.short_name} ({each.lines[0].due})" for each in scales]
+    if told:
+        text = f"Scored before the first dose, and of nobody when it was due (courses due first): {', '.join(told)}."
+        yield Notice(text=text, kind="warning")
 
 
 def _control(arms: tuple[ControlArm, ...]) -> Iterator[Block]:
@@ -233,25 +240,21 @@ def _after(line: OutcomeLine) -> str:
 
 
 def _share(count: int, of: int) -> str:
-    return f"{count} of {of}, {format_number(100 * count / of)} %"
+    return f"{count} of {of}, {_percent(100 * count / of)}"
 
 
-def _of_all(count: int | None, line: OutcomeLine) -> str:
-    """At least those who are known to have it, at most those too who are not measured."""
-    if count is None:
-        return "not defined"
-    low = _share(count, line.due)
-    return low if not line.missing else f"{low} (to {format_number(100 * (count + line.missing) / line.due)} %)"
+def _percent(pct: float) -> str:
+    """Whole, but nothing that happened is 0 %."""
+    return "under 1 %" if 0 < pct < 1 else f"{format_number(pct)} %"
 
 
-def _of_measured(count: int | None, line: OutcomeLine) -> str:
-    if count is None:
-        return "not defined"
+def _measured(count: int, line: OutcomeLine) -> tuple[str, str]:
+    """Who is missing, and the share that leaves them out, with its 95 % interval."""
+    missing = _share(line.missing, line.due)
     if not line.measured:
-        return "nobody"
-    pct = 100 * count / line.measured
-    low, high = wilson_interval(pct, line.measured)
-    return f"{_share(count, line.measured)} ({format_number(low)} to {format_number(high)} %)"
+        return missing, "nobody"
+    low, high = wilson_interval(100 * count / line.measured, line.measured)
+    return missing, f"{_share(count, line.measured)} ({format_number(low)} to {format_number(high)} %)"
 
 
 def _points(value: float | None) -> str:

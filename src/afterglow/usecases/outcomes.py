@@ -24,8 +24,9 @@ from afterglow.usecases.measures import Measured
 from afterglow.usecases.worklists import main_scale
 
 # Assumption: our policy (docs/decisions/0038-documents.md). Four weeks are an induction with esketamine, and where the
-# phase 3 trials whose control arms stand beside have their endpoint.
-TIMES = ((28, 7), (84, 14), (182, 28))
+# phase 3 trials whose control arms stand beside have their endpoint. Two weeks to either side hold one score of every
+# four weeks, which is what the site's default cadence asks for in maintenance.
+TIMES = ((28, 14), (84, 14), (182, 14))
 """Days from the first dose at which courses are compared, each with how many days a score may be off."""
 BASELINE_DAYS = 28
 """How old the last score before the first dose may be. Assumption: our policy, as `TIMES`."""

@@ -136,9 +136,9 @@ def _scale(outcome: ScaleOutcome) -> Iterator[Block]:
 
 def _unseen(scales: Iterable[ScaleOutcome]) -> Iterator[Block]:
     """Scales that were scored before the first dose and by nobody at any of these times."""
-    told = [f"{each.scale.short_name} ({each.lines[0].due})" for each in scales]
+    told = [f"{each.scale.short_name} ({count_words(each.lines[0].due, 'course')})" for each in scales]
     if told:
-        text = f"Scored before the first dose, and of nobody when it was due (courses due first): {', '.join(told)}."
+        text = f"Scored before the first dose and never when it was due: {', '.join(told)}."
         yield Notice(text=text, kind="warning")
 
 

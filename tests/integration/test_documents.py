@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from datetime import date, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from pypdf import PdfReader
@@ -47,7 +48,9 @@ from afterglow.usecases import (
 )
 from afterglow.usecases.desk import Page
 from afterglow.usecases.intake import Referrer
+from afterglow.usecases.monitoring_sheet import read_monitoring
 from afterglow.usecases.policies import HelpLines
+from afterglow.usecases.wording import Wording
 
 NAME = 'Anna #read("/etc/passwd") *Łucja* $y$ </script> {{ 7 * 7 }}'
 BEGIN = date(2026, 1, 1)
@@ -190,6 +193,8 @@ def test_a_course_without_scores_or_sessions_says_that_nothing_can_be_said(north
     assert "No scale was scored" in text
     assert "No dose has been given in this course." in text
     assert "Medicines tried before were not asked about." in text
+    measures.record(nurse, patient_id, "AUDIT-C", total=1)
+    assert "What counts on" not in text_of(documents.course_summary(nurse, course_id))
 
 
 def test_a_course_that_was_referred_decided_upon_and_stopped_tells_all_of_it(north: Store) -> None:
@@ -212,6 +217,7 @@ def test_a_course_that_was_referred_decided_upon_and_stopped_tells_all_of_it(nor
     patients.reconcile_medicines(prescriber, patient_id, (Medicine(ingredient="sertraline"),), visit="intake")
     measures.record(desk(north, Role.NURSE), patient_id, "PHQ-9", answers=[2, 2, 3, 2, 2, 2, 2, 2, 3])
     measures.record(desk(north, Role.NURSE), patient_id, "GAD-7", answers=[1] * 6 + [None])
+    measures.record(desk(north, Role.NURSE), patient_id, "AUDIT-C", total=2)
     intake.decide_candidacy(prescriber, asked.id, decision=Decision.DECLINE, reason="pregnant", version=2)
     policies.set_help_lines(
         desk(north, Role.MEDICAL_DIRECTOR),
@@ -226,6 +232,7 @@ def test_a_course_that_was_referred_decided_upon_and_stopped_tells_all_of_it(nor
         "Not suitable pregnant (prescriber-1, 5 Jan 2026)",
         "lithium LITHIUM not known not known not known intolerant",
         "Course stopped not a candidate",
+        "Other scales Scale Day Score Band Change AUDIT-C 5 Jan 2026 2 negative –",
         "Allergies latex",
         "Medicines sertraline",
         "Safety plan none was made",
@@ -268,7 +275,8 @@ def test_reviews_decisions_and_missed_sessions_stand_in_the_summary(north: Store
 
 
 def test_outcomes_count_everybody_and_print_what_is_missing(north: Store) -> None:
-    first, _, _ = treated(north)
+    first, course_id, _ = treated(north)
+    care.book(north, course_id, minutes=300)  # nothing given yet
     treated(north, "Jonas Weber")
     nurse, director = desk(north, Role.NURSE), desk(north, Role.MEDICAL_DIRECTOR)
     early = text_of(documents.outcomes(director, since=BEGIN, until=now(north).date()))
@@ -298,6 +306,8 @@ def test_outcomes_count_everybody_and_print_what_is_missing(north: Store) -> Non
         assert said in text, said
     assert "Anna" not in text
     assert "Jonas" not in text
+    today = now(north).date()
+    assert "No first dose was given" in text_of(documents.outcomes(director, since=today, until=today))
 
 
 def test_a_period_without_patients_says_so_and_an_odd_one_is_refused(north: Store) -> None:
@@ -384,6 +394,15 @@ def test_the_monitoring_data_are_the_records_and_no_form(north: Store) -> None:
         "Session not closed",
     ):
         assert said in text, said
+    say = Wording(zone=ZoneInfo("UTC"), people={})
+    assert (documents._whose(None, say), say.day(None)) == ("Erased patient", "–")
+    event = room.note_event(nurse, session_id, term="Vomiting", intervention="antiemetic").also[0]
+    room.stop_early(nurse, session_id, reason="vomits")
+    room.grade(nurse, session_id, event, grade=3, serious=True, ended_at=now(north))
+    found = dict(read_monitoring(nurse, session_id).shown.fields)
+    assert found["Dose"] == "28 mg, stopped early"
+    assert found["Events"].startswith("Vomiting, ")
+    assert found["Events"].endswith(", antiemetic, serious")
 
 
 def test_each_document_is_told_in_the_trail_once_and_is_no_other_clinics(north: Store) -> None:

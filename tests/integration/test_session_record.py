@@ -135,6 +135,20 @@ def test_a_dose_that_went_otherwise_says_how(north: Store) -> None:
     assert "Ordered | by rates over 30 min" in told(steps)
 
 
+def test_a_session_that_ended_before_any_drug_was_drawn_says_no_more_than_that(north: Store) -> None:
+    _, course_id = in_induction(north)
+    session_id = care.book(north, course_id, minutes=1)
+    care.screened(north, session_id)
+    ordered = told(sheet(north, session_id))
+    assert "Ordered | 0.5 mg/kg over 40 min" in ordered
+    assert "Every movement of drug" not in ordered
+    sessions.call_off(desk(north, Role.NURSE), session_id, reason="fever")
+    text = told(sheet(north, session_id))
+    assert "Not closed: cancelled" in text
+    assert "Gates as they stand" not in text
+    assert "Every gate was closed" not in text
+
+
 def test_decisions_emergencies_and_leaving_without_a_check_stand_in_it(north: Store) -> None:
     patient_id, course_id = in_induction(north)
     session_id = care.book(north, course_id, minutes=1)
@@ -214,12 +228,16 @@ def test_a_reading_entered_in_error_and_signs_seen_stand_in_it(north: Store) -> 
     room.correct_vitals(nurse, session_id, last.id, vitals=None, reason="the next room's patient")
     slip = sheet(north, session_id).session.readings[-3]
     room.correct_vitals(nurse, session_id, slip.id, vitals=care.quiet(dissociated=True, moaas=4), reason="seen late")
+    first = sheet(north, session_id).session.readings[0]
+    earlier = first.taken_at - timedelta(minutes=5)
+    room.correct_vitals(nurse, session_id, first.id, vitals=care.quiet(), taken_at=earlier, reason="the clock")
     text = told(sheet(north, session_id))
     assert (
         "MOAA/S 5, Dissociation none, Seen: Vomiting | MOAA/S 4, Dissociation present, Seen: nothing | seen late"
         in text
     )
     assert "| nothing: entered in error | the next room's patient | Nora Osei" in text
+    assert f"Taken at {SAY.clock(first.taken_at)} | Taken at {SAY.clock(earlier)} | the clock" in text
     assert "Holds corrections" in text
 
 

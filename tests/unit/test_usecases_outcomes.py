@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import cast
 
+import numpy as np
 import pytest
 
 from afterglow.clinic import (
@@ -19,8 +22,20 @@ from afterglow.clinic import (
 )
 from afterglow.provenance import Verified
 from afterglow.quantities import DrugForm
+from afterglow.render.chart import Table
+from afterglow.render.report import KeyFigures, Notice, Paragraph
+from afterglow.scales import instrument
+from afterglow.usecases.forecasting import ForecastAnswer
 from afterglow.usecases.measures import Measured
-from afterglow.usecases.outcomes import Followed, control_arms, scale_outcomes
+from afterglow.usecases.outcome_report import outcome_sections
+from afterglow.usecases.outcomes import (
+    Followed,
+    OutcomeLine,
+    ScaleOutcome,
+    _control_change,
+    control_arms,
+    scale_outcomes,
+)
 
 BEGAN = datetime(2026, 1, 5, 9, tzinfo=UTC)
 COURSE = TreatmentCourse(
@@ -143,3 +158,84 @@ def test_control_arms_are_those_that_were_read_at_a_page_four_weeks_after_the_fi
         figures = [f for f in each.trial.figures if f.arm == each.arm.id and f.t_days == 28]
         assert any(f.provenance.verified is Verified.PAGE for f in figures), kept
     assert control_arms((Indication.PTSD, Indication.PAIN)) == ()
+
+
+LINE = OutcomeLine(
+    instrument="phq9",
+    day=28,
+    within=14,
+    due=10,
+    later=0,
+    measured=0,
+    response=0,
+    remission=0,
+    worse=None,
+    change=None,
+    control=None,
+    control_of=0,
+)
+
+
+def told(*scales: ScaleOutcome, indication: Indication = Indication.PTSD, closed: int = 0) -> str:
+    """What a report of one course says of some scales."""
+    courses = (followed(indication=indication),)
+    said = []
+    for section in outcome_sections(courses, scales, control_arms([indication]), closed=closed):
+        said.append(section.heading)
+        for block in section.blocks:
+            if isinstance(block, Paragraph | Notice):
+                said.append(block.text)
+            elif isinstance(block, KeyFigures):
+                said += [f"{each.label}: {each.value}, {each.note}" for each in block.figures]
+            elif isinstance(block, Table):
+                said += [block.caption, *(" | ".join(row) for row in block.rows)]
+    return "\n".join(said)
+
+
+def test_nobody_measured_is_told_as_all_missing() -> None:
+    text = told(ScaleOutcome(scale=instrument("phq9"), main=True, lines=(LINE,)))
+    assert "after 4 weeks | response | 0 of 10, 0 % | 10 of 10, 100 % | 10 of 10, 100 % | nobody" in text
+    assert "| worse |" not in text  # no published error
+    assert "after 4 weeks | – | – | 10 of 10, 100 % | 0 of 10, 0 % | 0 of 0" in text
+    assert "Response after 4 weeks: 0 %, of all 10; up to 100 % if all missing responded" in text
+    assert "No control arm four weeks after the first dose was read for what is treated here." in text
+    assert "No adverse event was recorded in them." in text
+
+
+def test_a_scale_without_a_rule_has_no_share_and_one_never_scored_again_is_named_once() -> None:
+    without = ScaleOutcome(scale=instrument("pain_nrs"), main=True, lines=(replace(LINE, response=None),))
+    unseen = ScaleOutcome(scale=instrument("gad7"), main=False, lines=(LINE,))
+    text = told(without, unseen, closed=2)
+    assert "Response after" not in text
+    assert "Scored before the first dose and never when it was due: GAD-7 (10 courses)." in text
+    assert "GAD-7, where it was scored" not in text
+    assert "2 patients not counted: a chart that is open to its team alone." in text
+
+
+def test_who_began_too_late_is_said_and_small_shares_are_not_nothing() -> None:
+    text = told(
+        ScaleOutcome(
+            scale=instrument("phq9"), main=True, lines=(replace(LINE, due=1000, later=3, measured=1000, response=4),)
+        ),
+        indication=Indication.TRD,
+    )
+    assert "3 courses began too late to be counted yet, even after 4 weeks." in text
+    assert "4 of 1000, under 1 %" in text
+    assert "Popova V 2019" in text
+
+
+def test_the_control_arm_is_that_of_the_same_scale_and_inside_the_forecasts_days() -> None:
+    days = SimpleNamespace(times_h=np.array([0.0, 240.0, 480.0]), control=np.array([20.0, 18.0, 16.0]))
+
+    def change(when: float = 15, trajectory: object = days, **given: object) -> float | None:
+        told = {"scale": "PHQ-9", "unit": "points", "baseline": 20.0, "given": SimpleNamespace(origin_at=BEGAN)} | given
+        answer = SimpleNamespace(forecast=SimpleNamespace(trajectory=trajectory, **told))
+        return _control_change(cast(ForecastAnswer, answer), "phq9", at(when))
+
+    assert change() == pytest.approx(17.0 - 20.0)  # halfway from 18 to 16
+    assert change(scale="MADRS") is None
+    assert change(unit="% of baseline") is None
+    assert change(baseline=None) is None
+    assert change(trajectory=None) is None
+    assert change(when=21) is None
+    assert change(when=-1) is None

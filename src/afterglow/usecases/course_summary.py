@@ -286,10 +286,9 @@ def _decided(of: CourseFacts, say: Wording) -> Iterator[Block]:
         (each.at, f"Review, {each.kind.replace('_', ' ')}", each.decision.replace("_", " "), each.reason, each.by)
         for each in course.reviews
     ]
-    for each in of.chart.decisions:
-        if each.course_id == course.id:
-            until = "" if each.by_day is None else f", {say.day(each.by_day)}"
-            rows.append((each.at, "Next session", f"{each.step.words}{until}", each.reason, each.by))
+    for each in (made for made in of.chart.decisions if made.course_id == course.id):
+        until = "" if each.by_day is None else f", {say.day(each.by_day)}"
+        rows.append((each.at, "Next session", f"{each.step.words}{until}", each.reason, each.by))
     if course.stop_reason is not None and course.moved_at is not None:
         rows.append((course.moved_at, "Course", "stopped", course.stop_reason.replace("_", " "), ""))
     if rows:

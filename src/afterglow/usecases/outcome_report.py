@@ -106,12 +106,11 @@ def _scale(outcome: ScaleOutcome) -> Iterator[Block]:
         for what, count in (("response", line.response), ("remission", line.remission), ("worse", line.worse))
         if count is not None
     ]
-    if rows:
-        yield table_of(
-            "Of all who are due: at least (who is missing counts as no) and at most (as yes)",
-            ("When", "What", "At least", "At most", "Missing", "Of those measured"),
-            rows,
-        )
+    yield table_of(
+        "Of all who are due: at least (who is missing counts as no) and at most (as yes)",
+        ("When", "What", "At least", "At most", "Missing", "Of those measured"),
+        rows,
+    )
     yield table_of(
         "Mean change of those measured, and what the model expects of the same people in a control arm, points",
         ("When", "Change#", "Control arm#", "Missing", "Measured", "Of them with a forecast"),
@@ -231,8 +230,7 @@ def _method(scales: tuple[ScaleOutcome, ...]) -> Iterator[Block]:
             *definition_rows("Remission", each.scale.remission),
         )
     ]
-    if rows:
-        yield table_of("Definitions", ("Scale", "What", "Definition", "Source"), rows)
+    yield table_of("Definitions", ("Scale", "What", "Definition", "Source"), rows)
 
 
 def _after(line: OutcomeLine) -> str:

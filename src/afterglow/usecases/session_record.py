@@ -233,11 +233,10 @@ def _dose(sheet: SessionSheet, say: Wording) -> Iterator[Block]:
 def _readings(sheet: SessionSheet, say: Wording) -> Iterator[Block]:
     session = sheet.session
     sets = standing_readings(session.readings)
-    if not sets:
+    if not sets or sheet.sheet is None:
         yield Paragraph(text="No reading was entered.")
         return
-    if sheet.sheet is not None:
-        yield sheet.sheet
+    yield sheet.sheet
     corrects = {each.id: each.supersedes for each in session.readings}
     yield table_of(
         "Every set as it stands",

@@ -77,3 +77,23 @@ def test_who_sees_no_patient_makes_no_document(served: Served, opened: Open) -> 
     log_in(page, served, "ada")
     page.wait_for_url(lambda address: "/login" not in address)
     assert page.goto("/documents").status == 403
+
+
+def test_paper_keeps_what_is_said_and_leaves_out_what_is_typed(served: Served, opened: Open) -> None:
+    page = opened(viewport={"width": 700, "height": 1000})
+    log_in(page, served, "petra")
+    page.wait_for_url("**/today")
+    page.goto(f"/patients/{anna_of(served)}")
+    form, passing = page.locator(".decide form"), page.locator(".body .notice[role=status]")
+    assert form.is_visible()
+    assert passing.is_visible()  # a newer forecast is being made
+    page.emulate_media(media="print")
+    assert not form.is_visible()
+    assert not passing.is_visible()
+    assert not page.locator(".progress-link").is_visible()
+    page.goto("/worklist")
+    assert page.locator(".work thead").first.is_visible()  # a table, not the phone's cards
+    assert page.locator(".work tr").first.evaluate("each => getComputedStyle(each).display") == "table-row"
+    assert not page.locator(".head .button").first.is_visible()
+    page.goto("/evidence")
+    assert page.locator(".notice").first.is_visible()  # what the numbers are worth

@@ -96,4 +96,4 @@ def test_paper_keeps_what_is_said_and_leaves_out_what_is_typed(served: Served, o
     assert page.locator(".work tr").first.evaluate("each => getComputedStyle(each).display") == "table-row"
     assert not page.locator(".head .button").first.is_visible()
     page.goto("/evidence")
-    assert page.locator(".notice").first.is_visible()  # what the numbers are worth
+    assert page.locator(".report .notice").first.is_visible()  # what the numbers are worth

@@ -37,6 +37,11 @@ NO_PAGES = {  # what a GET answers that nobody looks at by itself
     "/room/events": "a stream",
     "/sessions/{session_id}/board": "a part of the session's page",
     "/diary/week.ics": "a file",
+    "/documents/outcomes.pdf": "a file",
+    "/documents/drugs.pdf": "a file",
+    "/sessions/{session_id}/record.pdf": "a file",
+    "/sessions/{session_id}/form.pdf": "a file",
+    "/courses/{course_id}/summary.pdf": "a file",
     "/offline/key": "a key",
     "/service-worker.js": "a script",
 }
@@ -151,7 +156,7 @@ def at_work(page: Any, served: Served, seen: Seen, anna: str) -> None:
     room.use_device(desk(store, Role.NURSE), sprayed, "d1", green_dots_checked=True, primed=False)
     log_in(page, served, "nora")
     page.wait_for_url("**/today")
-    for route in ("/today", "/diary", "/diary/week", "/diary/book", "/find", "/worklist", "/drugs"):
+    for route in ("/today", "/diary", "/diary/week", "/diary/book", "/find", "/worklist", "/drugs", "/documents"):
         seen.open(page, route)
     page.goto("/diary")
     seen.open(page, "/diary/bookings/{booking_id}", booking_id=running(served))

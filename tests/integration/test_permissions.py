@@ -103,6 +103,11 @@ TABLE = (
     ("diary.stay", "CPN", WRITES),
     ("diary.undo_no_show", "CN", WRITES),
     ("diary.warnings", "CPN", READS),
+    ("documents.course_summary", "PNTD", READS),
+    ("documents.drug_log", "PNTDQ", READS),
+    ("documents.monitoring_sheet", "PNTD", READS),
+    ("documents.outcomes", "PD", READS),
+    ("documents.session_record", "PNTD", READS),
     ("drugs.count", "PND", SIGNS),
     ("drugs.explain", "DQ", SIGNS),
     ("drugs.lot", "PNTDQ", READS),
@@ -201,6 +206,7 @@ TABLE = (
     ("sessions.go", "P", SIGNS),
     ("sessions.grade_event", "PN", WRITES),
     ("sessions.hold", "PN", WRITES),
+    ("sessions.monitoring", "PNTD", READS),
     ("sessions.no_go", "P", SIGNS),
     ("sessions.order", "P", SIGNS),
     ("sessions.order_rate", "P", SIGNS),
@@ -294,6 +300,7 @@ def test_who_sees_no_patient(letter: str) -> None:
         "today",
         "worklist",
         "drugs",
+        "documents",
     }
     reached = {name for name, letters, _ in TABLE if letter in letters}
     assert not [name for name in reached if name.split(".")[0] in groups]

@@ -52,12 +52,16 @@ TABLE = {
     ("GET", "/admin/records"): "DQA",
     ("GET", "/admin/tokens"): "QA",
     ("GET", "/clinic"): "CPNTDQA",
+    ("GET", "/courses/{course_id}/summary.pdf"): "PNTD",
     ("GET", "/diary"): "CPNTD",
     ("GET", "/diary/book"): "CPN",
     ("GET", "/diary/bookings/{booking_id}"): "CPNTD",
     ("GET", "/diary/week"): "CPNTD",
     ("GET", "/diary/week.ics"): "CPNTD",
     ("GET", "/drugs"): "PNTDQ",
+    ("GET", "/documents"): "PNTDQ",
+    ("GET", "/documents/drugs.pdf"): "PNTDQ",
+    ("GET", "/documents/outcomes.pdf"): "PD",
     ("GET", "/evidence"): EVERYBODY,
     ("GET", "/evidence/pooled"): EVERYBODY,
     ("GET", "/evidence/pooled/{name}"): EVERYBODY,
@@ -91,6 +95,8 @@ TABLE = {
     ("GET", "/sessions/{session_id}"): "PNTD",
     ("GET", "/sessions/{session_id}/board"): "PNTD",
     ("GET", "/sessions/{session_id}/form"): "PNTD",
+    ("GET", "/sessions/{session_id}/form.pdf"): "PNTD",
+    ("GET", "/sessions/{session_id}/record.pdf"): "PNTD",
     ("GET", "/set-up"): OPEN,
     ("GET", "/static/{name}"): OPEN,
     ("GET", "/today"): "CPNTD",
@@ -245,6 +251,7 @@ def test_before_a_login_there_is_nothing(clinic: Filled, method: str, route: str
 @pytest.mark.parametrize(("method", "route"), CLOSED)
 def test_nobody_of_another_clinic_sees_or_changes_anything(clinic: Filled, method: str, route: str) -> None:
     named = any(f"{{{name}}}" in route for name in ("patient_id", "booking_id", "session_id", "design_id"))
+    named = any(f"{{{name}}}" in route for name in ("patient_id", "booking_id", "session_id", "course_id"))
     for role, session in people_of(clinic.store, "south"):
         if route in ENDLESS:
             continue
@@ -259,8 +266,8 @@ def test_nobody_of_another_clinic_sees_or_changes_anything(clinic: Filled, metho
 
 def test_an_id_of_another_clinic_is_answered_as_one_that_never_was(clinic: Filled) -> None:
     with browsing(clinic.store, begin(clinic.store, "s-nurse", clinic="south")) as client:
-        for place in ("/patients/{}", "/sessions/{}", "/diary/bookings/{}"):
-            name = {"p": "patient_id", "s": "session_id", "d": "booking_id"}[place[1]]
+        for place in ("/patients/{}", "/sessions/{}", "/diary/bookings/{}", "/courses/{}/summary.pdf"):
+            name = {"p": "patient_id", "s": "session_id", "d": "booking_id", "c": "course_id"}[place[1]]
             told = [
                 (answer.status_code, answer.text.replace(each, "ID"))
                 for each in (clinic.ids[name], "0" * 32)

@@ -13,9 +13,9 @@ from afterglow.errors import InputError, MissingValue, OutOfRange
 from afterglow.predicates import facts_of
 from afterglow.usecases import patients, room, sessions, worklists
 from afterglow.usecases.desk import CATALOGUE
+from afterglow.usecases.words import LEAVING, PHASES, QUESTIONS, SEEN, questions, source_words
 from afterglow.web.acts import ACTS, leave_points, vitals_of
 from afterglow.web.typed import Typed
-from afterglow.web.words import LEAVING, PHASES, QUESTIONS, SEEN, questions, source_words
 
 NOW = datetime(2026, 3, 2, 14, 5, tzinfo=UTC)
 

@@ -153,9 +153,9 @@ def read_score(
     has_total = score.instrument.range is not None
     response: Truth = None
     remission: Truth = None
-    if has_total and baseline is not None and _has_rule(score.instrument.response):
+    if has_total and baseline is not None and has_rule(score.instrument.response):
         response = is_response(baseline, score)
-    if has_total and _has_rule(score.instrument.remission):
+    if has_total and has_rule(score.instrument.remission):
         remission = is_remission(score)
     return ScoreReading(
         instrument=score.instrument.id,
@@ -172,8 +172,13 @@ def read_score(
     )
 
 
-def _has_rule(definitions: tuple[Definition, ...]) -> bool:
-    """Whether the usual definition has a single cut-off."""
+def has_rule(definitions: tuple[Definition, ...]) -> bool:
+    """Whether the usual definition of response or remission has a single cut-off.
+
+    >>> from afterglow.scales import instrument
+    >>> has_rule(instrument("PHQ-9").response)
+    True
+    """
     return any(each.name == "usual" and each.rule is not None for each in definitions)
 
 

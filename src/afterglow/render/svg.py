@@ -34,10 +34,20 @@ def escape(text: str) -> Markup:
         >>> escape('<b> & "c"')
         '&lt;b&gt; &amp; &quot;c&quot;'
     """
-    clean = _ILLEGAL.sub("\ufffd", text)
+    shown = clean(text)
     for raw, safe in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&quot;"), ("'", "&#39;")):
-        clean = clean.replace(raw, safe)
-    return Markup(clean)
+        shown = shown.replace(raw, safe)
+    return Markup(shown)
+
+
+def clean(text: str) -> str:
+    r"""Text without the characters that no document may hold; each leaves a mark in its place.
+
+    Examples:
+        >>> clean("a\x00b")
+        'a\ufffdb'
+    """
+    return _ILLEGAL.sub("\ufffd", text)
 
 
 def join(*pieces: Markup) -> Markup:

@@ -51,6 +51,11 @@ class ChartPage:
 @view("chart.read", roles=CARE)
 def read_chart(work: Work, patient_id: str) -> ChartPage:
     """A patient's chart."""
+    return chart_page(work, patient_id)
+
+
+def chart_page(work: Work, patient_id: str) -> ChartPage:
+    """As `read_chart`, within another use case."""
     work.open_patient(patient_id)
     patient = patients.load(work.tx, patient_id)
     medicines, allergies = work.find(MedicineList, patient_id), work.find(Allergies, patient_id)

@@ -68,7 +68,7 @@ def _scale_course(
 
     doses = sorted(
         (
-            DoseMark(time_h=hours(each.dose_started_at), label=each.delivery.words)
+            DoseMark(time_h=hours(each.dose_started_at), label=each.delivery.words.removeprefix("intranasal "))
             for each in sessions
             if each.dose_started_at is not None and each.dose_started_at >= lines[0].at - timedelta(days=1)
         ),

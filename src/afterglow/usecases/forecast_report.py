@@ -161,8 +161,8 @@ def _definitions(found: Forecast) -> Section:
     """Response, remission and relapse with their sources."""
     known = instrument(found.scale)
     rows = [
-        *_definition("Response", known.response),
-        *_definition("Remission", known.remission),
+        *definition_rows("Response", known.response),
+        *definition_rows("Remission", known.remission),
         *([("Relapse", found.relapse.definition, found.relapse.source)] if found.relapse else []),
         ("Early non-response", "under 20 % improvement by the third or fourth session", found.early_nonresponse.source),
     ]
@@ -174,7 +174,8 @@ def _definitions(found: Forecast) -> Section:
     return Section(heading="Definitions", blocks=(table,))
 
 
-def _definition(what: str, definitions: tuple[Definition, ...]) -> Iterator[tuple[str, str, str]]:
+def definition_rows(what: str, definitions: tuple[Definition, ...]) -> Iterator[tuple[str, str, str]]:
+    """What counts as a response or a remission on a scale, with its source; nothing where no cut-off is published."""
     used = definition_used(definitions)
     if used is not None:
         cited = [sources()[key].citation for key in used.provenance.source]

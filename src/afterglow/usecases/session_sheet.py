@@ -227,6 +227,11 @@ def read_sheet(work: Work, session_id: str, *, zone: str) -> SessionSheet:
 
     `zone` is the IANA name of the clinic's time zone, for the charts.
     """
+    return sheet_of(work, session_id, zone=zone)
+
+
+def sheet_of(work: Work, session_id: str, *, zone: str, model: bool = True) -> SessionSheet:
+    """As `read_sheet`, within another use case; without the model, the charts show what was recorded alone."""
     loaded = work.load(TreatmentSession, session_id)
     session = loaded.now
     policy = work.policy_or_defaults() if session.policy_version is None else policy_of(work, session)
@@ -240,7 +245,7 @@ def read_sheet(work: Work, session_id: str, *, zone: str) -> SessionSheet:
     watched = _watched(work, session, policy)
     monitoring = tuple(each for each in watched if each.verdict is Verdict.HIT)
     leaving = _leaving(work, session, policy)
-    sheet, ready = _charts(work, session, policy, zone, chart.age_years)
+    sheet, ready = _charts(work, session, policy, zone, chart.age_years, model=model)
     work.subject = session_id
     return SessionSheet(
         at=work.now,
@@ -464,11 +469,11 @@ def _workup(chart: Chart) -> tuple[WorkupItem, ...]:
 
 
 def _charts(
-    work: Work, session: TreatmentSession, policy: SitePolicy, zone: str, age_years: float | None
+    work: Work, session: TreatmentSession, policy: SitePolicy, zone: str, age_years: float | None, *, model: bool
 ) -> tuple[Picture | None, Picture | None]:
     if session.prepared is None and not session.readings:
         return None, None
-    outlook = session_outlook(session, at=work.now, age_years=age_years)
+    outlook = session_outlook(session, at=work.now, age_years=age_years) if model else None
     sheet = flow_sheet_chart(flow_sheet(session, at=work.now, policy=policy, zone=zone, outlook=outlook))
     watched = session.dose_started_at is not None and session.left_at is None
     if outlook is None or not watched:

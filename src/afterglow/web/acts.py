@@ -16,11 +16,11 @@ from afterglow.usecases import patients, room, sessions
 from afterglow.usecases.desk import Desk
 from afterglow.usecases.room import Vitals
 from afterglow.usecases.titration import order_new_rate, set_new_rate
+from afterglow.usecases.words import LEAVING, READINGS, SEEN, questions
 from afterglow.usecases.work import Actor
 from afterglow.usecases.worklists import note_form_sent
 from afterglow.web.pages import clinic_of, second_person
 from afterglow.web.typed import Typed, as_typed
-from afterglow.web.words import LEAVING, READINGS, SEEN, questions
 
 _AHEAD = timedelta(seconds=10)  # a device's guess of the server's time is not better than that
 STEPS = 3  # rows of an order in steps

@@ -45,6 +45,7 @@ from afterglow.usecases.intake import (
     try_candidacy,
 )
 from afterglow.usecases.patients import age_years
+from afterglow.usecases.words import source_words, tidy
 from afterglow.usecases.work import SIGN_WITHIN
 from afterglow.web.intake_acts import (
     ACTS,
@@ -59,7 +60,6 @@ from afterglow.web.intake_acts import (
 from afterglow.web.interview import SHOWN, answers_of, interview
 from afterglow.web.pages import PageRoute, check_role, desk_of, may, page, status_of
 from afterglow.web.typed import Typed, typed_of
-from afterglow.web.words import source_words, tidy
 
 router = APIRouter(route_class=PageRoute)
 Form = Annotated[Typed, Depends(typed_of)]

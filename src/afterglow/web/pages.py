@@ -12,12 +12,11 @@ from collections.abc import Callable, Coroutine
 from copy import copy
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from importlib.resources import files
 from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.exception_handlers import http_exception_handler
 from fastapi.exceptions import RequestValidationError
@@ -28,16 +27,14 @@ from starlette.exceptions import HTTPException
 
 from afterglow.errors import AfterglowError, LoginRefused, NotPermitted, SignAgain, TooManyTries
 from afterglow.logs import say_fault
-from afterglow.render.report import block_rules
-from afterglow.render.tokens import css_variables
 from afterglow.store.records import Clinic, Store
 from afterglow.usecases.desk import CATALOGUE, Desk, check_permitted
 from afterglow.usecases.login import IDLE, LoggedIn, Proof, countersign, log_in, resume, sign_again
 from afterglow.usecases.passes import SEPARATOR
+from afterglow.usecases.words import shortcut_keys, tidy
 from afterglow.usecases.work import Actor
 from afterglow.web.typed import Typed as Fields
 from afterglow.web.typed import check_size
-from afterglow.web.words import shortcut_keys, tidy
 
 SESSION_COOKIE, DEVICE_COOKIE, THEME_COOKIE = "afterglow_session", "afterglow_device", "afterglow_theme"
 THEMES = ("light", "dark")
@@ -72,25 +69,6 @@ HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "Cache-Control": "no-store",
 }
-_STATIC = {
-    "page.css": "text/css",
-    "chart.css": "text/css",
-    "mark.svg": "image/svg+xml",
-    "live.js": "text/javascript",
-    "shell.js": "text/javascript",
-    "session.css": "text/css",
-    "room.css": "text/css",
-    "session.js": "text/javascript",
-    "intake.css": "text/css",
-    "intake.js": "text/javascript",
-    "offline.js": "text/javascript",
-    "place.js": "text/javascript",
-    "kept.js": "text/javascript",
-    "locked.js": "text/javascript",
-    "patient.css": "text/css",
-    "link.js": "text/javascript",
-}
-_FONT = "inter-latin-wght-normal.woff2"
 _NAVIGATION = (
     ("/today", "Today", "today.read"),
     ("/diary", "Diary", "diary.show"),
@@ -176,9 +154,11 @@ def add_pages(app: FastAPI, store: Store) -> None:
     """Mount the pages on an application: log in at `/login`, work at `/today`."""
     from afterglow.web import (  # noqa: PLC0415  each needs what is above
         admin,
+        assets,
         chart,
         clinic,
         diary,
+        documents,
         drugs,
         entering,
         evidence,
@@ -199,11 +179,12 @@ def add_pages(app: FastAPI, store: Store) -> None:
     app.state.pulse = live.Pulse(store)
     app.add_exception_handler(HTTPException, _no_such_page)
     pages = (
-        entering, today, finding, diary, work, drugs, intake, planning,
-        chart, evidence, explore, clinic, patient, session, offline, wall, admin,
+        assets, entering, today, finding, diary, work, drugs, intake, planning,
+        chart, evidence, explore, clinic, patient, session,
+        documents, offline, wall, admin,
     )  # fmt: skip
-    for router in (_files(), *(each.router for each in pages)):
-        app.include_router(router, include_in_schema=False)
+    for each in pages:
+        app.include_router(each.router, include_in_schema=False)
 
 
 def store_of(request: Request) -> Store:
@@ -474,32 +455,3 @@ def _check_same_site(request: Request) -> None:
     origin = urlsplit(request.headers.get("origin", "")).netloc
     if said != "same-origin" and not (said is None and origin and origin == request.headers.get("host")):
         raise NotPermitted("The form came from another site", next_step="Open Afterglow itself and send it from there")
-
-
-def _files() -> APIRouter:
-    router = APIRouter(route_class=PageRoute, prefix="/static")
-    kept = {"Cache-Control": "public, max-age=3600"}
-
-    @router.get("/{name}")
-    def static(request: Request, name: str) -> Response:
-        if name == _FONT:
-            return Response(files("afterglow.render").joinpath("data", name).read_bytes(), 200, kept, "font/woff2")
-        if name == "tokens.css":
-            return Response(_tokens_css(), 200, kept, "text/css")
-        if name == "report.css":
-            return Response(block_rules(), 200, kept, "text/css")
-        if name not in _STATIC:
-            return error_page(request, 404, "There is no such file", "Check the address.")
-        return Response(files("afterglow.web").joinpath("static", name).read_bytes(), 200, kept, _STATIC[name])
-
-    return router
-
-
-def _tokens_css() -> str:
-    """The colours of `render.tokens`: light, dark where the system or the person says so, and light on paper."""
-    light, dark = css_variables("light"), f"color-scheme: dark; {css_variables('dark')}"
-    return (
-        f":root {{ color-scheme: light; {light} }}\n"
-        f"@media screen and (prefers-color-scheme: dark) {{ :root:not([data-theme]) {{ {dark} }} }}\n"
-        f"@media screen {{ :root[data-theme=dark] {{ {dark} }} }}\n"
-    )

@@ -15,10 +15,10 @@ from afterglow.usecases import courses
 from afterglow.usecases.desk import Desk
 from afterglow.usecases.forecast_report import notices
 from afterglow.usecases.planning import JudgedPlan, PlanDraft, WhatIfs, compare, read_plan, try_plan
+from afterglow.usecases.words import source_words, tidy
 from afterglow.web.intake import age_shown, signing, treatment_words
 from afterglow.web.pages import PageRoute, check_role, desk_of, page, status_of
 from afterglow.web.typed import Typed, typed_of
-from afterglow.web.words import source_words, tidy
 
 router = APIRouter(route_class=PageRoute, prefix="/patients/{patient_id}/plan")
 Form = Annotated[Typed, Depends(typed_of)]

@@ -25,12 +25,9 @@ from afterglow.clinic import (
 from afterglow.errors import AfterglowError, NotFound, NotPermitted, RuleRefused, SignAgain
 from afterglow.scales import instrument
 from afterglow.usecases.desk import CATALOGUE, Desk
+from afterglow.usecases.monitoring_sheet import read_monitoring
 from afterglow.usecases.session_sheet import SessionSheet, one_cause, read_sheet, try_reading
-from afterglow.usecases.work import SIGN_WITHIN
-from afterglow.web.acts import ACTS, Asked, vitals_of
-from afterglow.web.pages import PageRoute, clinic_of, desk_of, may, page, status_of
-from afterglow.web.typed import Typed, as_typed, typed_of
-from afterglow.web.words import (
+from afterglow.usecases.words import (
     GATES,
     LEAVE_RULES,
     LEAVING,
@@ -43,6 +40,10 @@ from afterglow.web.words import (
     source_words,
     tidy,
 )
+from afterglow.usecases.work import SIGN_WITHIN
+from afterglow.web.acts import ACTS, Asked, vitals_of
+from afterglow.web.pages import PageRoute, clinic_of, desk_of, may, page, status_of
+from afterglow.web.typed import Typed, as_typed, typed_of
 
 router = APIRouter(route_class=PageRoute)
 Form = Annotated[Typed, Depends(typed_of)]
@@ -65,10 +66,8 @@ def show_again(request: Request, session_id: str) -> Response:
 def show_form(request: Request, session_id: str) -> Response:
     """What goes into the risk programme's official form, from the record."""
     desk = desk_of(request)
-    told = read_sheet(desk, session_id, zone=_zone(desk))
-    if told.shown.session.rems_due_at is None:
-        raise NotFound("No monitoring form is due for this session")
-    return page(request, "rems_form.html", desk=desk, form=monitoring_form(), **_context(desk, told.shown))
+    told = read_monitoring(desk, session_id).shown
+    return page(request, "rems_form.html", desk=desk, form=monitoring_form(), data=told, session_id=session_id)
 
 
 @router.post("/sessions/{session_id}/try")

@@ -13,10 +13,10 @@ from afterglow.usecases.desk import Desk
 from afterglow.usecases.measures import act_upon, close, mark_read
 from afterglow.usecases.sessions import check_in
 from afterglow.usecases.today import read_today
+from afterglow.usecases.words import GATES, PHASES, STEPS, short_name
 from afterglow.usecases.worklists import read_worklist
 from afterglow.web.live import followed
 from afterglow.web.pages import PageRoute, day_of, desk_of, page, status_of
-from afterglow.web.words import GATES, PHASES, STEPS, short_name
 
 router = APIRouter(route_class=PageRoute)
 _ELSEWHERE = {WorkKind.ALERT, WorkKind.SESSION_OPEN}  # alerts and chairs have their own places on the page

@@ -13,9 +13,9 @@ from afterglow.usecases.desk import Desk
 from afterglow.usecases.login import open_token
 from afterglow.usecases.passes import PassKind, issue_room, list_devices, revoke_device
 from afterglow.usecases.wall import read_board
+from afterglow.usecases.words import PHASES, STEPS
 from afterglow.web.live import followed
 from afterglow.web.pages import ADMIN, PageRoute, clinic_of, day_of, desk_of, page, status_of, store_of
-from afterglow.web.words import PHASES, STEPS
 
 router = APIRouter(route_class=PageRoute)
 ROOM_COOKIE = "afterglow_room"

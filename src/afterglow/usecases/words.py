@@ -1,4 +1,4 @@
-"""How pages say what the rules call by name: gates, questions at screening, points of the leave check, readings."""
+"""How pages and documents say what the rules call by name: gates, questions, points of the leave check, readings."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from afterglow.clinic import Delivery, Group, Rule, SessionState, SitePolicy, fact_kinds, rules_of, sources
-from afterglow.predicates import facts_of
+from afterglow.predicates import Fact, facts_of
 
 STEPS = ("Arrive", "Screen", "Go or no-go", "Dose", "Monitor", "Leave", "Close")
 PHASES = {
@@ -152,6 +152,19 @@ def questions(delivery: Delivery) -> tuple[tuple[str, tuple[Question, ...]], ...
         if names:
             found.append((heading, tuple(_question(name) for name in names)))
     return tuple(found)
+
+
+def fact_words(value: Fact | None) -> str:
+    """What was answered; an answer that nobody gave is told as such.
+
+    >>> fact_words(True), fact_words(6.0), fact_words(None)
+    ('yes', '6', 'not known')
+    """
+    if value is None:
+        return "not known"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, int | float) else str(value).replace("_", " ")
 
 
 def source_words(of: Rule, policy: SitePolicy | None = None) -> str:

@@ -30,6 +30,7 @@ __all__ = ["staffed"]
 
 NO_PAGES = {  # what a GET answers that nobody looks at by itself
     "/": "leads on",
+    "/static/{name}": "a file",
     "/admin": "leads on",
     "/today/board": "a part of /today",
     "/today/events": "a stream",

@@ -49,12 +49,17 @@ class FlowEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlowDose:
-    """Drug given, or still planned: "39 mg in 40 min"; `end_h` equals `start_h` for what is given at once."""
+    """Drug given, or still planned: "39 mg in 40 min"; `end_h` equals `start_h` for what is given at once.
+
+    Attributes:
+        held: no drug ran in this stretch.
+    """
 
     start_h: float
     end_h: float
     label: str
     planned: bool = False
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +102,7 @@ class FlowSheet:
     Attributes:
         now_h: None on paper and once the session is over.
         missed_h: planned sets that were not taken: lines break there.
+        rests_on: what the prediction rests on, in a sentence without its stop; empty for the plan.
     """
 
     title: str
@@ -112,6 +118,7 @@ class FlowSheet:
     limits: tuple[SiteLimit, ...]
     predicted: PredictedSession | None
     missed_h: tuple[float, ...] = ()
+    rests_on: str = ""
 
 
 def saved(sheet: FlowSheet) -> list[FlowReading]:
@@ -122,6 +129,11 @@ def saved(sheet: FlowSheet) -> list[FlowReading]:
 def last_with(sheet: FlowSheet, has: Callable[[FlowReading], bool]) -> FlowReading | None:
     """The last saved set that holds something."""
     return next((each for each in reversed(saved(sheet)) if has(each)), None)
+
+
+def rests_on(words: str) -> str:
+    """What a prediction rests on, as one more sentence of a picture's words."""
+    return f" {words}." if words else ""
 
 
 def pressure_text(reading: FlowReading) -> str:
@@ -449,19 +461,28 @@ def _dissociation_lane(on: Sheet, y: float) -> Drawing:
 def _event_lane(on: Sheet, y: float) -> Drawing:
     head, room = _named(on, y, "Events", "", "", "")
     top, pieces = y + room, [head]
+    labelled = [each for each in on.sheet.doses if each.label]
+    told = len(labelled) > 1  # a dose that was held: its stretches are told in a line of their own
     for dose in on.sheet.doses:
         x, end = on.times(dose.start_h), on.times(max(dose.end_h, dose.start_h))
         width = max(end - x, 3.2)
-        fits = text_width(dose.label, AXIS_PX, bold=True) + 12 <= width
-        if dose.planned:
+        fits = not dose.held and text_width(dose.label, AXIS_PX, bold=True) + 12 <= width
+        if dose.held:
+            pieces.append(rectangle(x, top + 6, width, 8, colour("surface"), edge="drug", edge_px=1.0, dash="2 2"))
+        elif dose.planned:
             pieces.append(rectangle(x, top, width, 20, "none", edge="drug", edge_px=1.0, dash="3 2"))
         else:
             pieces.append(rectangle(x, top, width, 20, colour("drug")))
+        if told:
+            continue
         tone = "drug" if dose.planned or not fits else "surface"
         where, anchor = ((x + width / 2), "middle") if fits else (x + width + 5, None)
         if not fits and where + text_width(dose.label, AXIS_PX) > on.canvas.width_px:
             where, anchor = x - 5, "end"
         pieces.append(text(dose.label, where, top + 14.5, tone=tone, bold=fits, anchor=anchor))
+    if told:
+        pieces.append(_told(on, top + 34.5, ", ".join(each.label for each in labelled), on.times(labelled[0].start_h)))
+        top += 20
     rows: list[float] = []
     for event in on.sheet.events:
         x, label = on.times(event.time_h), f"{on.sheet.clock.clock(event.time_h)} {event.label}"
@@ -474,7 +495,13 @@ def _event_lane(on: Sheet, y: float) -> Drawing:
         pieces.append(element("path", d=f"M{x - 5:.1f} {at:.1f}l5 -5l5 5l-5 5Z", fill=colour("ink")))
         beside, anchor = (x + 10, None) if right else (x - 10, "end")
         pieces.append(text(label, beside, at + 4.5, tone="ink", anchor=anchor, halo=True))
-    return join(*pieces), room + 26.0 + 20 * len(rows) + 6
+    return join(*pieces), room + 26.0 + 20 * (len(rows) + told) + 6
+
+
+def _told(on: Sheet, y: float, words: str, start_px: float) -> Markup:
+    """Words about the drug under its bars, from their start or as far left as they need."""
+    x = max(min(start_px, on.canvas.width_px - text_width(words, AXIS_PX)), 0.0)
+    return text(words, x, y, tone="drug", halo=True)
 
 
 LANES: Final = (_pressure_lane, _heart_lane, _oxygen_lane, _alertness_lane, _dissociation_lane, _event_lane)

@@ -11,7 +11,8 @@ from typing import Final
 from afterglow.errors import InvalidData
 from afterglow.render.axes import Scale, draw_clock_axis, spread_labels
 from afterglow.render.chart import Canvas, Chart, Column, Drawing, Table, check_series, finish_chart
-from afterglow.render.lanes import LANES, FlowSheet, Sheet, last_with, pressure_text, rests_on, saved
+from afterglow.render.flow import FlowSheet, last_with, pressure_text, rests_on, saved
+from afterglow.render.lanes import LANES, Sheet
 from afterglow.render.marks import Mark, draw_key
 from afterglow.render.svg import AXIS_PX, Markup, join, line, text
 from afterglow.render.text import text_width
@@ -118,7 +119,7 @@ def _draw(sheet: FlowSheet, canvas: Canvas) -> Drawing:
     if sheet.doses:
         entries.append(("dose", "Drug"))
     key, key_px = draw_key(canvas, entries, 0, y + 34)
-    return join(*pieces, _moments(on, y), axis, key), y + 34 + key_px
+    return join(*pieces, _moments(on, y), *on.over, axis, key), y + 34 + key_px
 
 
 def _moments(on: Sheet, bottom: float) -> Markup:

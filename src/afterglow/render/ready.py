@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from afterglow.errors import InvalidData
 from afterglow.render.axes import Box, Calendar, Scale, draw_clock_axis
 from afterglow.render.chart import Canvas, Chart, Column, Drawing, Table, check_finite, finish_chart
+from afterglow.render.flow import rests_on
 from afterglow.render.flowsheet import TABLET_PX
-from afterglow.render.lanes import rests_on
 from afterglow.render.marks import Series, rectangle
 from afterglow.render.svg import AXIS_PX, Markup, element, join, line, text
 from afterglow.render.text import format_number, format_percent, text_width

@@ -32,7 +32,7 @@ from afterglow.clinic.titration import rates_by_run, rates_of
 from afterglow.errors import NoModel, OutOfRange
 from afterglow.quantities import HOURS_PER_MINUTE, Dose, Rate
 from afterglow.render.axes import Calendar
-from afterglow.render.lanes import (
+from afterglow.render.flow import (
     FlowDose,
     FlowEvent,
     FlowReading,
@@ -301,7 +301,9 @@ def _doses(session: TreatmentSession, hours: Callable[[datetime], float], now_h:
     return _runs_and_holds(session, hours, now_h)
 
 
-def _runs_and_holds(session: TreatmentSession, hours: Callable[[datetime], float], now_h: float) -> tuple[FlowDose, ...]:
+def _runs_and_holds(
+    session: TreatmentSession, hours: Callable[[datetime], float], now_h: float
+) -> tuple[FlowDose, ...]:
     """Where an infusion ran, with what ran there, and where it was held."""
     amounts = [_ug(steps) for _, steps in _stretches(session, session.runs[0].since)]
     ended, whole = session.dose_ended_at is not None, session.prepared.amount_ug if session.prepared else 0

@@ -118,7 +118,7 @@ _SIX = """() => {
         const copy = taken.cloneNode(true);
         copy.className = i % 2 ? 'chair high' : 'chair medium';
         const [words, when] = copy.querySelectorAll('footer > span, footer > strong');
-        words.textContent = 'Reading, ' + 'repeat for pressure and oxygen saturation, and alertness after it, '.repeat(3);
+        words.textContent = 'Reading, ' + 'repeat for pressure and oxygen, and alertness after it, '.repeat(3);
         when.textContent = '125 min overdue';
         return copy;
     }));
@@ -138,7 +138,9 @@ def test_six_chairs_with_long_strips_fit_a_wall_screen(opened: Open, served: Ser
     page.evaluate(_SIX)
     assert page.evaluate("document.documentElement.scrollHeight") <= size[1]
     assert page.evaluate(_CUT) == []
-    assert page.evaluate("parseFloat(getComputedStyle(document.querySelector('.clocks .main')).fontSize)") >= size[1] / 11
+    assert (
+        page.evaluate("parseFloat(getComputedStyle(document.querySelector('.clocks .main')).fontSize)") >= size[1] / 11
+    )
     assert page.locator("body > footer").is_visible()  # the bedside monitor alarms
     if SHOTS:
         page.screenshot(path=Path(SHOTS) / f"room-six-{size[0]}.png")

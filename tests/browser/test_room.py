@@ -110,3 +110,37 @@ def test_today_names_gates_people_and_leads_to_the_session(opened: Open, staffed
     page.click(".chair a")
     page.wait_for_url("**/sessions/*")
     assert page.text_content(".patient h1") == "Anna Berger"
+
+
+_SIX = """() => {
+    const rooms = document.querySelector('.wall-chairs'), taken = rooms.querySelector('.chair:not(.free)');
+    rooms.replaceChildren(...Array.from({length: 6}, (_, i) => {
+        const copy = taken.cloneNode(true);
+        copy.className = i % 2 ? 'chair high' : 'chair medium';
+        const [words, when] = copy.querySelectorAll('footer > span, footer > strong');
+        words.textContent = 'Reading, ' + 'repeat for pressure and oxygen, and alertness after it, '.repeat(3);
+        when.textContent = '125 min overdue';
+        return copy;
+    }));
+}"""
+_CUT = """() => [...document.querySelectorAll('.wall .chair > *')].filter((part) => {
+    const chair = part.parentElement.getBoundingClientRect(), box = part.getBoundingClientRect();
+    return box.bottom > chair.bottom + 0.5 || box.bottom > innerHeight;
+}).map((part) => part.tagName + ' ' + part.className)"""
+
+
+@pytest.mark.parametrize("size", [(1920, 1080), (1280, 720), (1366, 768)])
+def test_six_chairs_with_long_strips_fit_a_wall_screen(opened: Open, served: Served, size: tuple[int, int]) -> None:
+    issued = passes.issue_room(desk(served.store, Role.ADMINISTRATOR), "Corridor")
+    page = opened(viewport={"width": size[0], "height": size[1]})
+    screen(page, issued.token)
+    page.wait_for_selector(".wall .chair")
+    page.evaluate(_SIX)
+    assert page.evaluate("document.documentElement.scrollHeight") <= size[1]
+    assert page.evaluate(_CUT) == []
+    assert (
+        page.evaluate("parseFloat(getComputedStyle(document.querySelector('.clocks .main')).fontSize)") >= size[1] / 11
+    )
+    assert page.locator("body > footer").is_visible()  # the bedside monitor alarms
+    if SHOTS:
+        page.screenshot(path=Path(SHOTS) / f"room-six-{size[0]}.png")

@@ -146,12 +146,15 @@ def test_every_alert_of_a_scale_is_a_sentence_and_its_source_stands_apart(name: 
         assert not [sign for sign in CODE if sign in each.says], each.says
     form = scale_answers("PHQ-9", {str(n): 2 for n in range(1, 10)})
     found = alerts_from_score(read_score(score(form)).alerts, score_id="q", patient_id="p1", at=at(0), policy=POLICY)
-    texts = {each.about: (each.text, each.source) for each in found}
-    assert texts["phq9_item9"] == (
-        "PHQ-9: thoughts of death or self-harm on several days or more.",
-        "PHQ-9, item 9 >= 1; page",
-    )
-    assert texts["phq9_item9_high"][1].endswith("site default to be signed (recalled)")
+    (alert,) = found  # one answer, two rules: the more pressing one's, which names both and tells both owners
+    assert alert.about == "phq9_item9_high, phq9_item9"
+    assert (alert.priority, alert.owner, alert.informs) == (Priority.HIGH, Role.PRESCRIBER, (Role.NURSE,))
+    high, low = alert.text.split(" Also: ")
+    assert high.endswith("more than half of the days, or more than last time.")
+    assert low == "PHQ-9: thoughts of death or self-harm on several days or more."
+    high, low = alert.source.split("; also ")
+    assert high.endswith("site default to be signed (recalled)")
+    assert low == "PHQ-9, item 9 >= 1; page"
 
 
 def test_what_cannot_be_told_asks_to_find_out() -> None:

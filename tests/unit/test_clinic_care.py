@@ -958,8 +958,7 @@ def test_a_critical_answer_raises_an_alert_before_there_is_a_total() -> None:
     assert (found.total, found.band, found.response) == (None, None, None)
     raised = alerts_from_score(found.alerts, score_id="q1", patient_id="p1", at=at(0), policy=POLICY)
     assert [(each.about, each.priority, each.unknown) for each in raised] == [
-        ("phq9_item9", Priority.MEDIUM, False),
-        ("phq9_item9_high", Priority.HIGH, True),  # nobody knows, so somebody finds out now,
+        ("phq9_item9_high, phq9_item9", Priority.HIGH, True),  # nobody knows the worse, so somebody finds out now,
     ]
     high = read_score(score(scale_answers("C-SSRS", {"4": True})))
     (alert,) = alerts_from_score(high.alerts, score_id="q2", patient_id="p1", at=at(0), policy=POLICY)[:1]

@@ -11,8 +11,7 @@ import pytest
 
 from afterglow.errors import InvalidData
 from afterglow.render.axes import Box, Calendar, Scale, draw_clock_axis
-from afterglow.render.flowsheet import flow_sheet_chart
-from afterglow.render.lanes import (
+from afterglow.render.flow import (
     FlowDose,
     FlowEvent,
     FlowReading,
@@ -21,7 +20,10 @@ from afterglow.render.lanes import (
     PredictedSession,
     SiteLimit,
 )
+from afterglow.render.flowsheet import flow_sheet_chart
 from afterglow.render.ready import ReadyData, ready_chart
+from afterglow.render.svg import AXIS_PX
+from afterglow.render.text import text_width
 
 CLOCK = Calendar(origin_at=datetime(2026, 11, 23, 12, tzinfo=UTC), zone="Europe/Zurich")  # 13:00 at the clinic
 SETS = tuple(
@@ -62,6 +64,20 @@ def sheet(**changes: object) -> FlowSheet:
         "predicted": None,
     }
     return FlowSheet(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+def test_words_stand_clear_of_the_lines_through_all_lanes_or_over_them() -> None:
+    """Now at 1.1 h and the next set at 1.25 h: what is told beside them stands before them, where there is room."""
+    limit = SiteLimit(lane="pressure", value=160.0, label="S041 160, signed 21 May")
+    event = FlowEvent(time_h=1.05, label="anxiety, moderate")
+    drawn = str(flow_sheet_chart(sheet(limits=(limit,), events=(event,), now_h=1.1, next_reading_h=1.25)).svg)
+    lines = [float(x) for x, y in re.findall(r'<line x1="([\d.]+)" y1="26" x2="\1" y2="([\d.]+)"', drawn)]
+    assert len(lines) == 3
+    for words in (limit.label, f"14:03 {event.label}"):
+        start = float(re.search(rf'<text x="([\d.]+)"[^>]*>{words}<', drawn)[1])  # type: ignore[index]
+        end = start + text_width(words, AXIS_PX)
+        assert not [x for x in lines if start <= x <= end], words
+        assert drawn.index(words) > drawn.rindex(f'x1="{lines[0]:g}"')  # painted after the lines
 
 
 def test_the_sentence_says_what_was_read_last_and_what_was_missed() -> None:

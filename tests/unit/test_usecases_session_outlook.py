@@ -10,7 +10,17 @@ import pytest
 from tests import clinic_cases as cases
 from tests.clinic_cases import POLICY, at
 
-from afterglow.clinic import AdverseEvent, Delivery, RateStep, SessionState, give_device, sign_policy
+from afterglow.clinic import (
+    AdverseEvent,
+    Delivery,
+    RateStep,
+    SessionState,
+    finish_dose,
+    give_device,
+    hold,
+    resume,
+    sign_policy,
+)
 from afterglow.clinic.acting import Role
 from afterglow.render.flowsheet import flow_sheet_chart
 from afterglow.render.ready import ready_chart
@@ -38,6 +48,7 @@ def test_the_dose_as_given_replaces_the_plan() -> None:
     assert stopped.dose_started_at is not None
     half = replace(
         stopped,
+        runs=(replace(stopped.runs[0], until=stopped.dose_started_at + timedelta(minutes=20)),),
         dose_ended_at=stopped.dose_started_at + timedelta(minutes=20),
         drug_uses=tuple(replace(use, amount_ug=20_000) if use.kind == "given" else use for use in stopped.drug_uses),
     )
@@ -75,6 +86,40 @@ def test_rates_of_a_long_infusion_are_kept() -> None:
     found = session_outlook(long, at=at(10))
     assert found is not None
     assert found.regimen.administrations[0].duration_h == 4.0
+
+
+def test_a_held_infusion_counts_what_ran_and_goes_on_after_it() -> None:
+    running = cases.dosing(Delivery.IV)  # 40 mg in 40 min from minute 15 on
+    held = hold(running, cases.nurse(25, reason="drowsy")).now
+    whole, cut = session_outlook(running, at=at(30)), session_outlook(held, at=at(30))
+    assert whole is not None
+    assert cut is not None
+    assert [str(each) for each in cut.regimen.administrations] == ["racemic ketamine 10 mg iv over 10 min"]
+    assert max(cut.acute.dissociation) < max(whole.acute.dissociation)
+    assert cut.ready_h[-1] < whole.ready_h[-1]  # likely ready earlier, from the same exposure
+    sheet = flow_sheet(held, at=at(30), policy=POLICY, zone=ZONE, outlook=cut)
+    assert [(round(each.start_h * 60), round(each.end_h * 60), each.held, each.label) for each in sheet.doses] == [
+        (0, 10, False, "10 of 40 mg in 10 min"),
+        (10, 15, True, "held now"),
+    ]
+    drawn = flow_sheet_chart(sheet)
+    assert "The dose is held: predicted from what ran so far" in drawn.summary
+    assert {"10 of 40 mg in 10 min", "held now"} <= {row[-1] for row in drawn.table.rows}
+    assert "The dose is held" in ready_chart(ready_data(held, cut, at=at(30), policy=POLICY, zone=ZONE)).summary
+
+
+def test_after_a_hold_the_rest_follows_as_planned() -> None:
+    held = hold(cases.dosing(Delivery.IV), cases.nurse(25, reason="drowsy")).now
+    on = resume(held, cases.prescriber(45), chart=cases.chart(Delivery.IV), policy=POLICY).now
+    found = session_outlook(on, at=at(50))
+    assert found is not None
+    second = found.regimen.administrations[1]
+    assert (round(second.at_h * 60), str(second)) == (30, "racemic ketamine 30 mg iv over 30 min")
+    sheet = flow_sheet(on, at=at(50), policy=POLICY, zone=ZONE, outlook=found)
+    assert [each.label for each in sheet.doses] == ["10 of 40 mg in 10 min", "held 20 min", "goes on, 40 mg in all"]
+    ended = finish_dose(on, cases.nurse(75), policy=POLICY, amounts_ug=(("v1", 40_000),)).now
+    after = flow_sheet(ended, at=at(80), policy=POLICY, zone=ZONE, outlook=session_outlook(ended, at=at(80)))
+    assert [each.label for each in after.doses] == ["10 mg in 10 min", "held 20 min", "30 mg in 30 min"]
 
 
 def test_without_dose_or_model_there_is_no_outlook() -> None:

@@ -20,6 +20,7 @@ from afterglow.clinic.ruling import Finding, Priority, Verdict, priority_of
 from afterglow.clinic.session import Leaving, TreatmentSession
 from afterglow.clinic.typed import as_word, typed
 from afterglow.errors import GateClosed, InputError, MissingValue, TooEarly, WrongState
+from afterglow.predicates import facts_of
 from afterglow.scales import AlertSeverity, AlertState, AlertStatus
 
 _REACH = (Role.NURSE, Role.PRESCRIBER, Role.MEDICAL_DIRECTOR)  # who an alert goes to next, in this order
@@ -78,6 +79,7 @@ class ClinicAlert:
         source: the rule or item, its limit, and how far it was checked.
         action: what the rule asks for.
         owner: role that must respond by `respond_by`, and once it was acted upon close it by then.
+        informs: roles that are told as well: owners of what the same cause met besides.
         unknown: nobody knows whether the condition holds, and somebody must find out.
         escalations: roles it went to before.
         read_by, acted_by, closed_by: logins; None until then.
@@ -97,6 +99,7 @@ class ClinicAlert:
     respond_by: datetime
     stage: AlertStage = AlertStage.OPEN
     unknown: bool = False
+    informs: tuple[Role, ...] = ()
     escalations: tuple[Role, ...] = ()
     read_by: str | None = None
     acted_by: str | None = None
@@ -132,10 +135,33 @@ def alert_from_finding(
     )
 
 
+def alerts_from_findings(
+    findings: Iterable[Finding], *, reading_id: str, patient_id: str, at: datetime, policy: SitePolicy
+) -> tuple[ClinicAlert, ...]:
+    """The alerts of the rules that one set of readings meets: one for each value that was read.
+
+    Raises: InputError for a rule that is not met.
+
+    >>> from afterglow.clinic.examples import POLICY, at
+    >>> from afterglow.clinic.ruling import judge
+    >>> facts = {"bp.systolic": 165, "bp.diastolic": 88, "bp.systolic_rise": 43, "bp.diastolic_rise": 8}
+    >>> met = [judge(rule(name), facts, POLICY) for name in ("S040", "S041")]
+    >>> [each.about for each in alerts_from_findings(met, reading_id="r1", patient_id="p1", at=at(0), policy=POLICY)]
+    ['S040, S041']
+    """
+    raised = []
+    for each in findings:
+        name = f"{reading_id}.{each.rule}"
+        action = rule(each.rule).action
+        alert = alert_from_finding(each, alert_id=name, patient_id=patient_id, action=action, at=at, policy=policy)
+        raised.append((_measures(fact for fact, _ in each.observed), alert))
+    return _one_of_each_cause(raised)
+
+
 def alerts_from_score(
     states: tuple[AlertState, ...], *, score_id: str, patient_id: str, at: datetime, policy: SitePolicy
 ) -> tuple[ClinicAlert, ...]:
-    """An alert for each state that is triggered, and for each unknown one of an urgent kind.
+    """An alert of each answer with a state that is triggered, or with an unknown one of an urgent kind.
 
     Args:
         states: of `ScoreReading.alerts`.
@@ -152,21 +178,47 @@ def alerts_from_score(
     for state in states:
         unknown = state.status is AlertStatus.UNKNOWN
         if state.status is AlertStatus.TRIGGERED or (unknown and state.alert.urgent):
-            raised.append(
-                raise_alert(
-                    alert_id=f"{score_id}.{state.alert.id}",
-                    patient_id=patient_id,
-                    about=state.alert.id,
-                    text=sentence_of(state),
-                    source=source_of(state),
-                    action=state.alert.action,
-                    priority=_score_priority(state.alert.severity, urgent=state.alert.urgent),
-                    unknown=unknown,
-                    at=at,
-                    policy=policy,
-                )
+            alert = raise_alert(
+                alert_id=f"{score_id}.{state.alert.id}",
+                patient_id=patient_id,
+                about=state.alert.id,
+                text=sentence_of(state),
+                source=source_of(state),
+                action=state.alert.action,
+                priority=_score_priority(state.alert.severity, urgent=state.alert.urgent),
+                unknown=unknown,
+                at=at,
+                policy=policy,
             )
-    return tuple(raised)
+            raised.append((_measures(facts_of(state.alert.when)), alert))
+    return _one_of_each_cause(raised)
+
+
+def _measures(facts: Iterable[str]) -> frozenset[str]:
+    """What was read or answered, whatever is derived of it: a rise of the pressure is of the pressure."""
+    return frozenset("bp" if name.startswith("bp.") else name.removesuffix("_rise_since_last") for name in facts)
+
+
+def _one_of_each_cause(raised: Iterable[tuple[frozenset[str], ClinicAlert]]) -> tuple[ClinicAlert, ...]:
+    """Alerts of one cause as one: the most pressing with its owner and clock; it names all rules and tells all owners."""
+    causes: dict[frozenset[str], list[ClinicAlert]] = {}
+    for measures, alert in raised:
+        causes.setdefault(measures, []).append(alert)
+    made = []
+    for alerts in causes.values():
+        first, *others = sorted(alerts, key=lambda each: list(Priority).index(each.priority))
+        told = dict.fromkeys(each.action for each in (first, *others) if each.action)
+        made.append(
+            replace(
+                first,
+                about=", ".join(each.about for each in (first, *others)),
+                text=" Also: ".join(each.text for each in (first, *others)),
+                source="; also ".join(each.source for each in (first, *others)),
+                action="; ".join(told) or None,
+                informs=tuple(dict.fromkeys(each.owner for each in others if each.owner is not first.owner)),
+            )
+        )
+    return tuple(made)
 
 
 def read_alert(alert: ClinicAlert, act: Act, *, patient_id: str) -> Outcome[ClinicAlert]:

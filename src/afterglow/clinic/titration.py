@@ -6,11 +6,12 @@ the dose follow from one order; the session goes on.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
-from afterglow.clinic.acting import Act, Outcome, Role, check_witness
+from afterglow.clinic.acting import Act, Outcome, Role, check_witness, minutes_between
 from afterglow.clinic.dosing import DoseOrder, PreparedDose, RateChange, RateStep, SecondCheck, prepare_dose
 from afterglow.clinic.gates import Chart, chart_facts, check_fresh, check_treated
 from afterglow.clinic.giving import ran_minutes
@@ -24,6 +25,7 @@ from afterglow.errors import GateClosed, SecondPerson, Unbalanced
 from afterglow.predicates import facts_of
 from afterglow.quantities import HOURS_PER_MINUTE, format_mg
 
+_NO_TIME_H = 1e-9  # what is left of hours that were taken from each other
 _ABOUT_THE_DOSE = ("dose.", "order.", "infusion.", "drug.", "weight.")
 
 
@@ -161,6 +163,27 @@ def rates_of(order: DoseOrder, prepared: PreparedDose) -> tuple[RateStep, ...]:
     return (RateStep(mg_per_h=prepared.mg / hours, hours=hours),)
 
 
+def rates_by_run(session: TreatmentSession) -> tuple[tuple[RateStep, ...], ...]:
+    """What ran in each stretch of an infusion, by the ordered rates; the last, while it runs, goes on to their end.
+
+    >>> from afterglow.clinic.examples import infusion_of_hours, nurse
+    >>> from afterglow.clinic.giving import hold
+    >>> [step.hours for step in rates_by_run(infusion_of_hours())[0]]
+    [4.0]
+    >>> [step.hours for step in rates_by_run(hold(infusion_of_hours(), nurse(60, reason="drowsy")).now)[0]]
+    [1.0]
+    """
+    if session.order is None or session.prepared is None:
+        return ()
+    left, found = rates_of(session.order, session.prepared), []
+    for run in session.runs:
+        ran_h = math.inf if run.until is None else minutes_between(run.since, run.until) * HOURS_PER_MINUTE
+        done = _until(left, ran_h)
+        found.append(done)
+        left = _after(left, sum(each.hours for each in done))
+    return tuple(found)
+
+
 def _titrated(
     session: TreatmentSession, change: RateChange, act: Act, *, ran_h: float, policy: SitePolicy
 ) -> tuple[DoseOrder, PreparedDose]:
@@ -208,6 +231,17 @@ def _until(steps: Iterable[RateStep], ran_h: float) -> tuple[RateStep, ...]:
             done.append(replace(each, hours=hours))
         left -= hours
     return tuple(done)
+
+
+def _after(steps: Iterable[RateStep], ran_h: float) -> tuple[RateStep, ...]:
+    """What of the rates is left."""
+    rest, gone = [], ran_h
+    for each in steps:
+        hours = each.hours - max(gone, 0.0)
+        if hours > _NO_TIME_H:
+            rest.append(replace(each, hours=hours))
+        gone -= each.hours
+    return tuple(rest)
 
 
 def _judged(

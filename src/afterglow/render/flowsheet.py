@@ -11,7 +11,8 @@ from typing import Final
 from afterglow.errors import InvalidData
 from afterglow.render.axes import Scale, draw_clock_axis, spread_labels
 from afterglow.render.chart import Canvas, Chart, Column, Drawing, Table, check_series, finish_chart
-from afterglow.render.lanes import LANES, FlowSheet, Sheet, last_with, pressure_text, saved
+from afterglow.render.flow import FlowSheet, last_with, pressure_text, rests_on, saved
+from afterglow.render.lanes import LANES, Sheet
 from afterglow.render.marks import Mark, draw_key
 from afterglow.render.svg import AXIS_PX, Markup, join, line, text
 from afterglow.render.text import text_width
@@ -43,7 +44,7 @@ def flow_sheet_chart(sheet: FlowSheet) -> Chart:
 def _sentence(sheet: FlowSheet) -> str:
     found = saved(sheet)
     if not found:
-        return "No reading was entered yet."
+        return f"No reading was entered yet.{rests_on(sheet.rests_on)}"
     count = f"{len(found)} {'set' if len(found) == 1 else 'sets'} of readings from {sheet.clock.clock(found[0].time_h)}"
     told = []
     pressure = last_with(sheet, lambda each: each.systolic_mmhg is not None)
@@ -54,7 +55,7 @@ def _sentence(sheet: FlowSheet) -> str:
         told.append(f"last SpO2 {oxygen.spo2_pct} % at {sheet.clock.clock(oxygen.time_h)}")
     if sheet.missed_h:
         told.append(f"{len(sheet.missed_h)} planned {'set' if len(sheet.missed_h) == 1 else 'sets'} not taken")
-    return "; ".join([count, *told]) + "."
+    return "; ".join([count, *told]) + "." + rests_on(sheet.rests_on)
 
 
 def _known(value: int | None) -> str:
@@ -118,7 +119,7 @@ def _draw(sheet: FlowSheet, canvas: Canvas) -> Drawing:
     if sheet.doses:
         entries.append(("dose", "Drug"))
     key, key_px = draw_key(canvas, entries, 0, y + 34)
-    return join(*pieces, _moments(on, y), axis, key), y + 34 + key_px
+    return join(*pieces, _moments(on, y), *on.over, axis, key), y + 34 + key_px
 
 
 def _moments(on: Sheet, bottom: float) -> Markup:

@@ -2,140 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from math import inf
 from statistics import NormalDist
-from typing import Final, Literal
+from typing import Final
 
-from afterglow.render.axes import Box, Calendar, Scale, nice_ticks, tick_labels
+from afterglow.render.axes import Box, Scale, nice_ticks, tick_labels
 from afterglow.render.chart import Canvas, Drawing
-from afterglow.render.marks import Series, measured_point, rectangle, square
+from afterglow.render.flow import FlowReading, FlowSheet, Lane, PredictedBand, last_with, pressure_text
+from afterglow.render.marks import measured_point, rectangle, square
 from afterglow.render.svg import AXIS_PX, Markup, Point, area, curve, element, join, line, text
 from afterglow.render.text import text_width
 from afterglow.render.tokens import colour
-
-Lane = Literal["pressure", "heart rate", "oxygen"]
 
 _Z50, _Z90 = NormalDist().inv_cdf(0.75), NormalDist().inv_cdf(0.95)
 _LOWEST_MMHG, _HIGHEST_MMHG = 60.0, 160.0  # the axis holds at least this; more where a reading asks for it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FlowReading:
-    """One set as entered; what was not read is None. A draft is typed but not saved yet.
-
-    Attributes:
-        moaas: sedation, 5 (awake) to 0.
-    """
-
-    time_h: float
-    systolic_mmhg: int | None = None
-    diastolic_mmhg: int | None = None
-    heart_rate_per_min: int | None = None
-    spo2_pct: int | None = None
-    moaas: int | None = None
-    dissociated: bool | None = None
-    draft: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FlowEvent:
-    """Something that happened: "nausea, mild"."""
-
-    time_h: float
-    label: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FlowDose:
-    """Drug given, or still planned: "39 mg in 40 min"; `end_h` equals `start_h` for what is given at once."""
-
-    start_h: float
-    end_h: float
-    label: str
-    planned: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SiteLimit:
-    """A site's limit in a lane: its value, and rule and status in words ("S041 160, signed 2 Sep")."""
-
-    lane: Lane
-    value: float
-    label: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PredictedBand:
-    """Mean and standard deviation between people of a predicted value."""
-
-    mean: Series
-    sd: Series
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PredictedSession:
-    """What the model expects; a value whose start is not known has no band.
-
-    Attributes:
-        time_h: increasing, h on the sheet's clock.
-        dissociation: chance of being dissociated, fractions.
-    """
-
-    time_h: Series
-    systolic_mmhg: PredictedBand | None
-    diastolic_mmhg: PredictedBand | None
-    heart_rate_per_min: PredictedBand | None
-    dissociation: Series
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FlowSheet:
-    """A session on one time axis; times are h since `clock.origin_at`.
-
-    Attributes:
-        now_h: None on paper and once the session is over.
-        missed_h: planned sets that were not taken: lines break there.
-    """
-
-    title: str
-    clock: Calendar
-    start_h: float
-    end_h: float
-    now_h: float | None
-    next_reading_h: float | None
-    leave_h: float | None
-    readings: tuple[FlowReading, ...]
-    doses: tuple[FlowDose, ...]
-    events: tuple[FlowEvent, ...]
-    limits: tuple[SiteLimit, ...]
-    predicted: PredictedSession | None
-    missed_h: tuple[float, ...] = ()
-
-
-def saved(sheet: FlowSheet) -> list[FlowReading]:
-    """The sets that were saved."""
-    return [each for each in sheet.readings if not each.draft]
-
-
-def last_with(sheet: FlowSheet, has: Callable[[FlowReading], bool]) -> FlowReading | None:
-    """The last saved set that holds something."""
-    return next((each for each in reversed(saved(sheet)) if has(each)), None)
-
-
-def pressure_text(reading: FlowReading) -> str:
-    """A pressure as people write it."""
-    return f"{reading.systolic_mmhg}/{reading.diastolic_mmhg}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Sheet:
-    """A flow sheet being drawn: its time scale, and where names and last values stand."""
+    """A flow sheet being drawn: its time scale, and words that stand over the lines through all lanes."""
 
     sheet: FlowSheet
     canvas: Canvas
     times: Scale
+    over: list[Markup] = field(default_factory=list)
 
     @property
     def left(self) -> float:
@@ -146,6 +38,19 @@ class Sheet:
     def right(self) -> float:
         """Where it ends, px."""
         return self.times.end_px
+
+    @property
+    def lines_px(self) -> list[float]:
+        """Where lines cross all lanes: now, the next reading, leaving."""
+        sheet = self.sheet
+        told = (sheet.now_h, sheet.next_reading_h, sheet.leave_h)
+        return [self.times(at_h) for at_h in told if at_h is not None and sheet.start_h <= at_h <= sheet.end_h]
+
+    def place(self, width_px: float, lefts: Iterable[float]) -> float:
+        """The first place for words of a width that is on the sheet and that no line crosses, else the first of all."""
+        found = [left for left in lefts if 0.0 <= left <= self.canvas.width_px - width_px]
+        clear = (e for e in found if not any(e - 3 < x < e + width_px + 3 for x in self.lines_px))
+        return next(clear, found[0] if found else max(self.canvas.width_px - width_px, 0.0))
 
     def box(self, top: float, height: float) -> Box:
         """The plotting area of a lane."""
@@ -181,7 +86,10 @@ def _limits(on: Sheet, lane: Lane, values: Scale, box: Box) -> Markup:
         if limit.lane == lane and values.low <= limit.value <= values.high:
             y = values(limit.value)
             pieces.append(line((box.left, y), (box.right, y), "medium-edge", 1.25, "5 3"))
-            pieces.append(text(limit.label, box.right, y - 5, tone="ink2", anchor="end", halo=True))
+            width = text_width(limit.label, AXIS_PX)
+            ends = [box.right, *sorted((x - 6 for x in on.lines_px), reverse=True)]
+            left = on.place(width, [end - width for end in ends if end - width >= box.left])
+            on.over.append(text(limit.label, left, y - 5, tone="ink2", halo=True))
     return join(*pieces)
 
 
@@ -449,32 +357,48 @@ def _dissociation_lane(on: Sheet, y: float) -> Drawing:
 def _event_lane(on: Sheet, y: float) -> Drawing:
     head, room = _named(on, y, "Events", "", "", "")
     top, pieces = y + room, [head]
+    labelled = [each for each in on.sheet.doses if each.label]
+    told = len(labelled) > 1  # a dose that was held: its stretches are told in a line of their own
     for dose in on.sheet.doses:
         x, end = on.times(dose.start_h), on.times(max(dose.end_h, dose.start_h))
         width = max(end - x, 3.2)
-        fits = text_width(dose.label, AXIS_PX, bold=True) + 12 <= width
-        if dose.planned:
+        fits = not dose.held and text_width(dose.label, AXIS_PX, bold=True) + 12 <= width
+        if dose.held:
+            pieces.append(rectangle(x, top + 6, width, 8, colour("surface"), edge="drug", edge_px=1.0, dash="2 2"))
+        elif dose.planned:
             pieces.append(rectangle(x, top, width, 20, "none", edge="drug", edge_px=1.0, dash="3 2"))
         else:
             pieces.append(rectangle(x, top, width, 20, colour("drug")))
+        if told:
+            continue
         tone = "drug" if dose.planned or not fits else "surface"
-        where, anchor = ((x + width / 2), "middle") if fits else (x + width + 5, None)
-        if not fits and where + text_width(dose.label, AXIS_PX) > on.canvas.width_px:
-            where, anchor = x - 5, "end"
-        pieces.append(text(dose.label, where, top + 14.5, tone=tone, bold=fits, anchor=anchor))
+        words = text_width(dose.label, AXIS_PX)
+        where = x + width / 2 if fits else on.place(words, (x + width + 5, x - 5 - words))
+        on.over.append(
+            text(dose.label, where, top + 14.5, tone=tone, bold=fits, anchor="middle" if fits else None, halo=not fits)
+        )
+    if told:
+        on.over.append(_told(on, top + 34.5, ", ".join(each.label for each in labelled), on.times(labelled[0].start_h)))
+        top += 20
     rows: list[float] = []
     for event in on.sheet.events:
         x, label = on.times(event.time_h), f"{on.sheet.clock.clock(event.time_h)} {event.label}"
-        width = 16 + text_width(label, AXIS_PX)
-        right = x + width <= on.canvas.width_px
-        left = x - 6 if right else x - width
+        words = text_width(label, AXIS_PX)
+        beside = on.place(words, (x + 10, x - 10 - words))
+        left, width = min(beside, x - 6), words + 16
         row = next((i for i, used in enumerate(rows) if used <= left), len(rows))
         rows[row : row + 1] = [left + width + 10]
         at = top + 34 + 20 * row
         pieces.append(element("path", d=f"M{x - 5:.1f} {at:.1f}l5 -5l5 5l-5 5Z", fill=colour("ink")))
-        beside, anchor = (x + 10, None) if right else (x - 10, "end")
-        pieces.append(text(label, beside, at + 4.5, tone="ink", anchor=anchor, halo=True))
-    return join(*pieces), room + 26.0 + 20 * len(rows) + 6
+        on.over.append(text(label, beside, at + 4.5, tone="ink", halo=True))
+    return join(*pieces), room + 26.0 + 20 * (len(rows) + told) + 6
+
+
+def _told(on: Sheet, y: float, words: str, start_px: float) -> Markup:
+    """Words about the drug under its bars, from their start or as far left as they need."""
+    width = text_width(words, AXIS_PX)
+    x = on.place(width, (start_px, *sorted((x - 6 - width for x in on.lines_px), reverse=True)))
+    return text(words, x, y, tone="drug", halo=True)
 
 
 LANES: Final = (_pressure_lane, _heart_lane, _oxygen_lane, _alertness_lane, _dissociation_lane, _event_lane)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from afterglow.errors import InvalidData
 from afterglow.render.axes import Box, Calendar, Scale, draw_clock_axis
 from afterglow.render.chart import Canvas, Chart, Column, Drawing, Table, check_finite, finish_chart
+from afterglow.render.flow import rests_on
 from afterglow.render.flowsheet import TABLET_PX
 from afterglow.render.marks import Series, rectangle
 from afterglow.render.svg import AXIS_PX, Markup, element, join, line, text
@@ -23,6 +24,7 @@ class ReadyData:
         ready_h: equally likely times, increasing, h on the clock; infinite where later than the model looks.
         rule_h: the earliest time at which the rule lets anybody leave; None while that cannot be told.
         rule: which one, "rule S061".
+        rests_on: what the times rest on, in a sentence without its stop; empty for the plan.
     """
 
     title: str
@@ -31,6 +33,7 @@ class ReadyData:
     ready_h: Series
     rule_h: float | None
     rule: str
+    rests_on: str = ""
 
 
 def ready_chart(data: ReadyData) -> Chart:
@@ -63,7 +66,7 @@ def _ready_sentence(data: ReadyData) -> str:
         at_h = _quantile(data, share)
         told.append(f"{name} by {data.clock.clock(at_h)}" if math.isfinite(at_h) else f"{name} later than shown")
     rule = "" if data.rule_h is None else f" Not before {data.clock.clock(data.rule_h)} ({data.rule})."
-    return f"{each}: {', '.join(told)}.{rule} The rule decides, not the model."
+    return f"{each}: {', '.join(told)}.{rule}{rests_on(data.rests_on)} The rule decides, not the model."
 
 
 def _ready_table(data: ReadyData) -> Table:

@@ -284,17 +284,22 @@ def _route_line(role: Role, route: Route | None) -> RouteLine:
 
 
 def tell_owner(work: Work, alert: ClinicAlert) -> None:
-    """Queue the message to the owner of an alert, in the transaction that raised or escalated it."""
-    known = work.find(Route, alert.owner)
-    if known is None or known.now.confirmed_at is None:
-        return
-    text = (
-        f"An alert of priority {alert.priority} waits for the role {alert.owner}.\n"
-        f"Respond by {alert.respond_by:%Y-%m-%d %H:%M} UTC. Open Afterglow to read it."
-    )
-    subject = f"Afterglow: alert, priority {alert.priority}"
-    message_id = _alert_message(alert.id, len(alert.escalations))
-    _queue(work, message_id, known.now, subject, text, patient_id=alert.patient_id)
+    """Queue the message to the owner of an alert, in the transaction that raised or escalated it.
+
+    As it is raised, the roles that it informs are told as well.
+    """
+    for role in (alert.owner, *(() if alert.escalations else alert.informs)):
+        known = work.find(Route, role)
+        if known is None or known.now.confirmed_at is None:
+            continue
+        text = (
+            f"An alert of priority {alert.priority} waits for the role {alert.owner}.\n"
+            f"Respond by {alert.respond_by:%Y-%m-%d %H:%M} UTC. Open Afterglow to read it."
+        )
+        subject = f"Afterglow: alert, priority {alert.priority}"
+        step = _alert_message(alert.id, len(alert.escalations))
+        message_id = step if role is alert.owner else f"{step}.{role}"
+        _queue(work, message_id, known.now, subject, text, patient_id=alert.patient_id)
 
 
 @use_case("messages.claim", roles=(Role.SYSTEM,))

@@ -20,7 +20,6 @@ from afterglow.clinic import (
     SitePolicy,
     TreatmentCourse,
     TreatmentSession,
-    alert_from_finding,
     assess_emergency,
     clear_to_leave,
     close,
@@ -33,7 +32,6 @@ from afterglow.clinic import (
     hold,
     record_event,
     resume,
-    rule,
     sign_note,
     start_dose,
     stop,
@@ -45,6 +43,7 @@ from afterglow.clinic import (
     walk_out_alert,
     waste,
 )
+from afterglow.clinic.alerts import alerts_from_findings
 from afterglow.errors import NotFound, echo
 from afterglow.predicates import Fact
 from afterglow.store.records import new_id
@@ -430,23 +429,13 @@ def _watched(
     reading: Reading,
     policy: SitePolicy,
 ) -> Written:
-    """The session with its reading, and an alert for each escalation rule that the reading meets."""
+    """The session with its reading, and an alert of each value of the reading that meets escalation rules."""
     patient_id = loaded.now.patient_id
     hits = [fact for fact in outcome.written if isinstance(fact, Finding) and fact.severity is not Severity.CAUTION]
     raised = raise_alerts(
         work,
         patient_id,
-        tuple(
-            alert_from_finding(
-                each,
-                alert_id=f"{reading.id[:40]}.{each.rule}",
-                patient_id=patient_id,
-                action=rule(each.rule).action,
-                at=work.now,
-                policy=policy,
-            )
-            for each in hits
-        ),
+        alerts_from_findings(hits, reading_id=reading.id[:40], patient_id=patient_id, at=work.now, policy=policy),
     )
     return keep_session(work, loaded, outcome, also=(reading.id, *raised))
 

@@ -5,8 +5,8 @@ The model unlocks nothing: leaving is a rule's matter, and the bedside monitor a
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 
@@ -15,7 +15,9 @@ import numpy as np
 from afterglow.clinic import (
     Delivery,
     DueState,
+    RateStep,
     Reading,
+    SessionState,
     SitePolicy,
     TreatmentSession,
     baseline,
@@ -26,10 +28,11 @@ from afterglow.clinic import (
 from afterglow.clinic.monitoring import is_infusion
 from afterglow.clinic.rulebook import rule
 from afterglow.clinic.thresholds import comparisons, with_values
+from afterglow.clinic.titration import rates_by_run, rates_of
 from afterglow.errors import NoModel, OutOfRange
 from afterglow.quantities import HOURS_PER_MINUTE, Dose, Rate
 from afterglow.render.axes import Calendar
-from afterglow.render.lanes import (
+from afterglow.render.flow import (
     FlowDose,
     FlowEvent,
     FlowReading,
@@ -86,7 +89,8 @@ def session_outlook(
 ) -> SessionOutlook | None:
     """What the model expects of the dose that was prepared, or given so far.
 
-    Devices that are still to come are assumed five minutes apart; a stopped infusion counts as what was given.
+    An infusion counts where it ran, at its rates: while it runs the rest goes on as planned, while it is held nothing
+    more comes, and at its end the amount is the stated one. Devices to come are assumed five minutes apart.
     None where nothing is prepared or no model exists for the drug by this route.
 
     Args:
@@ -157,6 +161,7 @@ def flow_sheet(
         limits=_site_limits(policy),
         predicted=None if outlook is None else _predicted(session, outlook),
         missed_h=tuple(hours(each.due_at) for each in due if each.state is DueState.MISSED),
+        rests_on="" if outlook is None else _rests_on(session),
     )
 
 
@@ -173,6 +178,7 @@ def ready_data(
         ready_h=outlook.ready_h,
         rule_h=None if leave_at is None else (leave_at - outlook.origin_at) / timedelta(hours=1),
         rule=f"rule {label}",
+        rests_on=_rests_on(session),
     )
 
 
@@ -196,21 +202,45 @@ def _regimen(session: TreatmentSession, origin_at: datetime) -> Regimen:
         at = [(each.at - origin_at) / timedelta(hours=1) for each in session.given]
         doses = [given(at_h, each.amount_ug) for at_h, each in zip(at, session.given, strict=True)]
         each_ug = prepared.amount_ug // max(prepared.devices, 1)
-        coming = 0 if session.dose_ended_at else prepared.devices - len(doses)
+        coming = 0 if session.dose_ended_at or session.state is SessionState.HELD else prepared.devices - len(doses)
         first = (at[-1] + _DEVICE_GAP_MIN * HOURS_PER_MINUTE) if at else 0.0
         doses += [given(first + i * _DEVICE_GAP_MIN * HOURS_PER_MINUTE, each_ug) for i in range(coming)]
         return Regimen(tuple(doses))
-    ended = session.dose_ended_at
-    if ended is None and session.order is not None and session.order.steps:
-        steps = tuple(
-            InfusionStep(rate=Rate(mg_per_h=each.mg_per_h), duration_h=each.hours) for each in session.order.steps
-        )
-        return Regimen((DoseAdministration(at_h=0.0, drug=session.drug, route=route, steps=steps),))
-    hours = prepared.minutes * HOURS_PER_MINUTE
-    if ended is not None and is_infusion(session):
-        hours = max((ended - origin_at) / timedelta(hours=1), HOURS_PER_MINUTE)
-    amount = session.given_ug if ended is not None else prepared.amount_ug
-    return Regimen((given(0.0, amount, hours),))
+    if not is_infusion(session):
+        return Regimen((given(0.0, prepared.amount_ug if session.dose_ended_at is None else session.given_ug),))
+    if session.order is None:
+        return Regimen((given(0.0, prepared.amount_ug, prepared.minutes * HOURS_PER_MINUTE),))
+    doses = []
+    for at_h, steps in _stretches(session, origin_at):
+        if not steps:
+            continue  # held at once, or the ordered rates were over
+        if len(steps) == 1 and steps[0].mg_per_h:
+            doses.append(given(at_h, round(steps[0].mg_per_h * steps[0].hours * _UG_PER_MG), steps[0].hours))
+            continue
+        rates = tuple(InfusionStep(rate=Rate(mg_per_h=each.mg_per_h), duration_h=each.hours) for each in steps)
+        doses.append(DoseAdministration(at_h=at_h, drug=session.drug, route=route, steps=rates))
+    return Regimen(tuple(doses))
+
+
+def _stretches(session: TreatmentSession, origin_at: datetime) -> list[tuple[float, tuple[RateStep, ...]]]:
+    """When drug of an infusion runs, h since the origin, and at what rates; once ended they give the stated amount."""
+    assert session.order is not None  # noqa: S101  the caller looked
+    assert session.prepared is not None  # noqa: S101
+    if not session.runs:
+        return [(0.0, rates_of(session.order, session.prepared))]
+    ran = [
+        ((run.since - origin_at) / timedelta(hours=1), steps)
+        for run, steps in zip(session.runs, rates_by_run(session), strict=True)
+    ]
+    by_rate_ug = sum(_ug(steps) for _, steps in ran)
+    if session.dose_ended_at is None or not by_rate_ug:
+        return ran
+    stated = session.given_ug / by_rate_ug
+    return [(at_h, tuple(replace(each, mg_per_h=stated * each.mg_per_h) for each in steps)) for at_h, steps in ran]
+
+
+def _ug(steps: Iterable[RateStep]) -> float:
+    return sum(each.mg_per_h * each.hours for each in steps) * _UG_PER_MG
 
 
 @lru_cache(maxsize=64)
@@ -218,6 +248,8 @@ def _effects(
     regimen: Regimen, weight_kg: float | None, age_years: float | None, seed: int
 ) -> tuple[AcuteEffects, tuple[float, ...]]:
     """Effects and when they are over, in h since the first of the drug: the same whenever the dose starts."""
+    if not regimen.administrations:
+        raise NoModel("No drug ran")
     last = regimen.administrations[-1]
     times = np.arange(0.0, last.at_h + last.duration_h + _LOOK_AHEAD_H, _STEP_H)
     acute = simulate_acute(regimen, _people(weight_kg, seed), times, age_years=age_years)
@@ -259,16 +291,48 @@ def _doses(session: TreatmentSession, hours: Callable[[datetime], float], now_h:
             FlowDose(start_h=hours(use.at), end_h=hours(use.at), label=words if i == count else "")
             for i, use in enumerate(session.given, start=1)
         )
-    planned_h = prepared.minutes * HOURS_PER_MINUTE
+    planned = _dose_label(prepared.amount_ug, prepared.minutes)
     if session.dose_started_at is None:
-        label = _dose_label(prepared.amount_ug, prepared.minutes)
-        return (FlowDose(start_h=0.0, end_h=planned_h, label=label, planned=True),)
-    ended = session.dose_ended_at
-    if ended is None:
-        until = min(now_h, planned_h)
-        return (FlowDose(start_h=0.0, end_h=until, label=_dose_label(prepared.amount_ug, prepared.minutes)),)
-    end_h = hours(ended) if is_infusion(session) else 0.0
-    return (FlowDose(start_h=0.0, end_h=end_h, label=_dose_label(session.given_ug, end_h / HOURS_PER_MINUTE)),)
+        return (FlowDose(start_h=0.0, end_h=prepared.minutes * HOURS_PER_MINUTE, label=planned, planned=True),)
+    if not is_infusion(session):
+        return (FlowDose(start_h=0.0, end_h=0.0, label=_mg(session.given_ug or prepared.amount_ug)),)
+    if len(session.runs) == 1 and session.runs[0].until is None:
+        return (FlowDose(start_h=0.0, end_h=min(now_h, prepared.minutes * HOURS_PER_MINUTE), label=planned),)
+    return _runs_and_holds(session, hours, now_h)
+
+
+def _runs_and_holds(
+    session: TreatmentSession, hours: Callable[[datetime], float], now_h: float
+) -> tuple[FlowDose, ...]:
+    """Where an infusion ran, with what ran there, and where it was held."""
+    amounts = [_ug(steps) for _, steps in _stretches(session, session.runs[0].since)]
+    ended, whole = session.dose_ended_at is not None, session.prepared.amount_ug if session.prepared else 0
+    found: list[FlowDose] = []
+    for i, run in enumerate(session.runs):
+        start_h, end_h = hours(run.since), now_h if run.until is None else hours(run.until)
+        if found:
+            minutes = (start_h - found[-1].end_h) / HOURS_PER_MINUTE
+            found.append(FlowDose(start_h=found[-1].end_h, end_h=start_h, label=f"held {minutes:.0f} min", held=True))
+        mg = f"{amounts[i] / _UG_PER_MG:.3g}"
+        if run.until is None:
+            label = f"goes on, {_mg(whole)} in all"
+        else:
+            of = "" if ended else f" of {whole / _UG_PER_MG:g}"
+            label = f"{mg}{of} mg in {(end_h - start_h) / HOURS_PER_MINUTE:.0f} min"
+        found.append(FlowDose(start_h=start_h, end_h=end_h, label=label))
+    if session.state is SessionState.HELD:
+        found.append(FlowDose(start_h=found[-1].end_h, end_h=max(now_h, found[-1].end_h), label="held now", held=True))
+    return tuple(found)
+
+
+def _rests_on(session: TreatmentSession) -> str:
+    """What a prediction rests on where that is not the plan; empty where it is."""
+    if session.state is SessionState.HELD:
+        return "The dose is held: predicted from what ran so far, as if no more came"
+    if len(session.runs) > 1 and is_infusion(session):
+        rest = "" if session.dose_ended_at else ", and the rest as planned"
+        return f"The dose was held: predicted from what ran{rest}"
+    return ""
 
 
 def _dose_label(ug: int, minutes: float) -> str:

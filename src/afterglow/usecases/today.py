@@ -90,12 +90,14 @@ class Expected:
 class NamedAlert:
     """An alert that stands, with who it is about; `mine` where whoever looks owns it or stands above its owner.
 
-    `session_id` is of the session in which the patient sits now; None where they sit in no chair.
+    `own` where it waits for whoever looks: they own it, or its cause asks for them besides. `session_id` is of the
+    session in which the patient sits now; None where they sit in no chair.
     """
 
     alert: Loaded[ClinicAlert]
     name: str
     mine: bool = False
+    own: bool = False
     session_id: str | None = None
 
 
@@ -140,6 +142,7 @@ def read_today(work: Work, *, since: datetime, until: datetime) -> Today:
             alert=each,
             name=about[each.now.patient_id],
             mine=owns_alert(each.now, work.actor.roles),
+            own=any(work.actor.has(role) for role in (each.now.owner, *each.now.informs)),
             session_id=seated.get(each.now.patient_id),
         )
         for each in raised

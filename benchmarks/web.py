@@ -27,6 +27,7 @@ import pyotp
 import uvicorn
 from benchmarks.store import figures, preface
 from fastapi import FastAPI, Request, Response
+from playwright.sync_api import sync_playwright
 from tests.integration import care
 from tests.integration.desks import at_work, desk
 from tests.integration.stores import POSTGRES, RunningClock, new_store, new_url
@@ -40,6 +41,7 @@ from afterglow.usecases.login import Proof, begin_set_up, finish_set_up, log_in
 from afterglow.web.pages import SESSION_COOKIE, error_page
 from afterglow.web.serving import make_app
 
+CHROMIUM = "/usr/bin/chromium"
 ROOMS, PEOPLE = 20, 50
 SECONDS, QUICK_SECONDS = 600, 20
 VISITS, QUICK_VISITS = 20, 4  # of each page, by each person
@@ -68,6 +70,7 @@ def measured(backend: str, *, quick: bool) -> Iterator[str]:
     with _served(backend) as served:
         yield _rooms(served, QUICK_SECONDS if quick else SECONDS)
         yield _pages(served, QUICK_VISITS if quick else VISITS)
+        yield _hands(served, QUICK_VISITS if quick else VISITS)
 
 
 def _rooms(served: Served, seconds: int) -> str:
@@ -156,6 +159,48 @@ def _pages(served: Served, visits: int) -> str:
         rows.append([*cells, f"{size:.0f}"])
     heads = ["page", "1: p50, ms", "p95", "ratio", "50: p50, ms", "p95", "ratio", "KiB (limit 150)"]
     return "\n".join(table(heads, rows))
+
+
+def _hands(served: Served, times: int) -> str:
+    """What a person waits for in a browser: a session that opens, a set of vitals by keyboard, a form that is sent."""
+    begin = time.perf_counter()
+
+    def lap() -> float:
+        nonlocal begin
+        took, begin = time.perf_counter() - begin, time.perf_counter()
+        return took
+
+    took: dict[str, list[float]] = {"a bare page": [], "opening a session": [], "a set of vitals": [], "a form": []}
+    with sync_playwright() as tools, tools.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"]) as browser:
+        for place in range(times):
+            context = browser.new_context(base_url=served.address)
+            value = served.cookies[place % len(served.cookies)]
+            context.add_cookies([{"name": SESSION_COOKIE, "value": value, "url": served.address}])
+            page = context.new_page()
+            page.goto("/bare")
+            lap()
+            page.goto("/bare")
+            took["a bare page"].append(lap())
+            page.goto(f"/sessions/{served.sessions[place % ROOMS]}")
+            page.wait_for_selector("html[data-ready]")
+            took["opening a session"].append(lap())
+            page.focus("#reading-systolic_mmhg")
+            for keys in ("124", "78", "71", "98"):
+                page.keyboard.type(keys)
+                page.keyboard.press("Enter")
+            for key in ("5", "n", "Enter"):
+                page.keyboard.press(key)
+            page.wait_for_selector("#said:has-text('Saved')", state="attached")
+            took["a set of vitals"].append(lap())
+            page.goto("/find")
+            lap()
+            page.fill("#part", "Patient 1")
+            page.keyboard.press("Enter")
+            page.wait_for_selector("main a:has-text('Patient 1')")
+            took["a form"].append(lap())
+            context.close()
+    rows = [[what, *(figures(1000 * percentile(each, q)) for q in (50, 95))] for what, each in took.items()]
+    return "\n".join(table(["in Chromium, by a script", "p50, ms", "p95, ms"], rows))
 
 
 def _times(served: Served, path: str, visits: int, people_at_once: int) -> list[float]:

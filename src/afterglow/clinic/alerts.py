@@ -200,7 +200,7 @@ def _measures(facts: Iterable[str]) -> frozenset[str]:
 
 
 def _one_of_each_cause(raised: Iterable[tuple[frozenset[str], ClinicAlert]]) -> tuple[ClinicAlert, ...]:
-    """Alerts of one cause as one: the most pressing with its owner and clock; it names all rules and tells all owners."""
+    """Alerts of one cause as one: the most pressing with owner and clock; it names all rules and tells all owners."""
     causes: dict[frozenset[str], list[ClinicAlert]] = {}
     for measures, alert in raised:
         causes.setdefault(measures, []).append(alert)

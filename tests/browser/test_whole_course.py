@@ -167,7 +167,11 @@ def inquire(team: Team) -> str:
     unfold(page, "Correct name or contact")
     assert page.input_value("#identify-phone") == "555 0100"
     page.fill("#identify-phone", "555 0199")
+    page.fill("#identify-email", "mara@example.org")
     submit(page, "identify")
+    unfold(page, "Ask about messages by mail")
+    submit(page, "write_to")
+    assert "Agreed to" in words(page, "#inquiry")
     unfold(page, "Correct the referral")
     page.fill("#refer-referrer", "Dr Aho, Hill Street")
     page.locator("#form-refer button").click()

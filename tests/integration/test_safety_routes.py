@@ -248,6 +248,13 @@ def test_before_a_login_there_is_nothing(clinic: Filled, method: str, route: str
         assert last_seq(clinic.store) == seq
 
 
+@pytest.mark.parametrize("route", ENDLESS)
+def test_a_live_page_whose_login_has_ended_is_told_to_stop_asking(clinic: Filled, route: str) -> None:
+    with browsing(clinic.store, "north~n-nurse~" + "x" * 43) as client:
+        answer = client.get(route, headers={"Accept": "text/event-stream"})
+    assert (answer.status_code, answer.content) == (204, b"")  # a browser asks again after anything else
+
+
 @pytest.mark.parametrize(("method", "route"), CLOSED)
 def test_nobody_of_another_clinic_sees_or_changes_anything(clinic: Filled, method: str, route: str) -> None:
     named = any(f"{{{name}}}" in route for name in ("patient_id", "booking_id", "session_id", "design_id"))

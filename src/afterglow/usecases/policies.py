@@ -334,7 +334,12 @@ def consent_version(work: Work, delivery: Delivery) -> str:
 
 
 def in_force(versions: Iterable[SitePolicy], at: datetime) -> int | None:
-    """The version under which a session would begin at a time; None where nobody signed any."""
+    """The version under which a session would begin at a time; None where nobody signed any.
+
+    >>> from datetime import UTC
+    >>> in_force((), datetime(2026, 1, 5, tzinfo=UTC)) is None
+    True
+    """
     try:
         return policy_at(versions, at).version
     except PolicyUnsigned:

@@ -43,8 +43,11 @@ REFUSED: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "nora": (("/admin/people", "/admin/audit"), (*DECISIONS, f"{SESSION}/decide", "/admin/policy/draft")),
     "mira": (("/admin/people", "/admin/audit"), (*DECISIONS, f"{SESSION}/take")),
     "quinn": ((*CLINICAL, "/admin/people"), (*DECISIONS, f"{PATIENT}/candidacy/interview", "/links")),
-    "ada": ((*CLINICAL, "/drugs", "/admin/audit", "/admin/policy"), (*DECISIONS, "/drugs/receive", "/links")),
-    "rosa": ((*CLINICAL, "/drugs", "/admin/people", "/admin/audit", "/clinic"), (*DECISIONS, "/links")),
+    "ada": (
+        (*CLINICAL, "/drugs", "/documents", "/admin/audit", "/admin/policy"),
+        (*DECISIONS, "/drugs/receive", "/links"),
+    ),
+    "rosa": ((*CLINICAL, "/drugs", "/documents", "/admin/people", "/admin/audit", "/clinic"), (*DECISIONS, "/links")),
 }
 """What is not theirs, by login: pages, and forms that are refused where they are sent all the same."""
 
@@ -435,6 +438,10 @@ def look_back(team: Team, patient: str, session: str) -> None:
     assert "Continue, end of induction, petra" in words(page, "aside.beside")
     assert page.locator("#decide form").count() == 0
     assert "Version 1" in words(team("mira", "/admin/policy"), "main")
+    page = team("mira", "/documents")
+    with page.expect_download() as made:
+        page.click("text=Make the outcome report")
+    assert Path(made.value.path()).read_bytes().startswith(b"%PDF")
     page = team("quinn", f"/admin/audit?patient={patient}")
     told = words(page, "table")
     for action in ("courses.inquire", "courses.correct_inquiry", "courses.decide_candidacy", "courses.maintain"):

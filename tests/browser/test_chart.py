@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -51,3 +52,44 @@ def test_a_prescriber_decides_and_changes_it(opened: Open, served: Served) -> No
     page.fill("#by_day", "2026-01-20")
     page.click("text=Record decision")
     assert "Book a session by a date: 20 Jan 2026. Fading" in " ".join(page.text_content("#decide").split())
+    assert "Waits for the next score" in page.text_content("#decide details")
+
+
+def test_of_two_windows_the_second_is_told_of_the_first(opened: Open, served: Served) -> None:
+    run_jobs(served.store)
+    page: Any = opened(java_script_enabled=False)
+    log_in(page, served, "petra")
+    page.goto(chart_of(served))
+    stale = page.context.new_page()
+    stale.goto(chart_of(served))
+    for each, reason in ((page, "First"), (stale, "Second")):
+        each.check("#step-wait")
+        each.fill("#reason", reason)
+        each.click("text=Record decision")
+    assert stale.text_content("#summary h2") == "Somebody decided meanwhile"
+    assert "wait for the next score, by petra" in stale.text_content("#summary")
+    assert stale.input_value("#reason") == "Second"
+    stale.click("text=Record decision")
+    assert "Wait for the next score. Second" in " ".join(stale.text_content("#decide").split())
+
+
+def test_files_stand_in_the_chart_with_who_looked(opened: Open, served: Served) -> None:
+    page: Any = opened()
+    log_in(page, served, "petra")
+    page.goto(chart_of(served))
+    page.click("text=Add the file")
+    assert page.text_content("#summary h2") == "No file was chosen"
+    page.set_input_files("#file", {"name": "Letter.html", "mimeType": "text/html", "buffer": b"<b>no</b>"})
+    page.click("text=Add the file")
+    assert page.text_content("#summary h2") == "A file of this type is refused"
+    letter = b"%PDF-1.7 a letter about Anna Berger " + b"x" * 1_500_000
+    page.set_input_files("#file", {"name": "Letter of Dr Frei.pdf", "mimeType": "application/pdf", "buffer": letter})
+    page.click("text=Add the file")
+    page.wait_for_selector("a:has-text('Letter of Dr Frei.pdf')")
+    with page.expect_download() as taken:
+        page.click("a:has-text('Letter of Dr Frei.pdf')")
+    assert taken.value.path().read_bytes() == letter
+    assert re.fullmatch(r"file-[0-9a-f]{8}\.pdf", taken.value.suggested_filename)
+    page.reload()
+    seen = " ".join(page.text_content("section:has(#looks)").split())
+    assert re.search(r"petra last 5 Jan 2026, \d\d:\d\d; \d+ looks", seen)

@@ -31,6 +31,7 @@ __all__ = ["staffed"]
 NO_PAGES = {  # what a GET answers that nobody looks at by itself
     "/": "leads on",
     "/static/{name}": "a file",
+    "/patients/{patient_id}/files/{file_id}": "a file",
     "/admin": "leads on",
     "/today/board": "a part of /today",
     "/today/events": "a stream",

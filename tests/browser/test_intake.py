@@ -10,6 +10,7 @@ import pytest
 from tests.browser.conftest import PASSWORD, Open, Served, log_in, look
 from tests.integration import care
 from tests.integration.desks import desk
+from tests.integration.stores import RunningClock
 
 from afterglow.clinic import Allergies, AllergyStatus, Delivery, Role
 from afterglow.usecases import courses, measures, patients, policies
@@ -265,6 +266,36 @@ def test_a_long_list_of_medicines_tried_keeps_every_one(opened: Open, served: Se
     assert known_now is not None
     assert known_now.trials is not None
     assert [each.drug for each in known_now.trials.trials] == [each.drug for each in tried]
+
+
+def test_trying_a_plan_needs_no_signature_and_uses_none_up(opened: Open, served: Served) -> None:
+    patient = take(opened_as(opened, served, "carl"))
+    page = opened_as(opened, served, "petra")
+    clock = served.store.clock
+    assert isinstance(clock, RunningClock)
+    clock.now += timedelta(minutes=10)  # the login's proof is too old to sign with
+    page.goto(f"/patients/{patient}/plan")
+    page.fill("#plan-again_password", "not typed to the end")
+    for dose in ("2", "20", "200", "0.5"):
+        page.fill("#plan-dose_mg_per_kg", dose)
+        page.wait_for_timeout(500)
+    page.fill("#plan-weight_kg", "80")
+    page.fill("#plan-infusion_min", "40")
+    page.wait_for_selector("#verdict >> text=40 mg")
+    page.fill("#plan-induction_sessions", "6")
+    page.fill("#plan-interval_days", "3.5")
+    page.fill("#plan-endpoint", "PHQ-9 halved")
+    page.fill("#plan-again_password", "")
+    page.click("text=Sign the plan")
+    assert "This needs a signature of the last five minutes." in words(page, "main")
+    page.fill("#again_password", "wrong")
+    page.fill("#again_code", "000000")
+    page.click("button.action")
+    assert "30 minutes" not in words(page, "main")
+    page.fill("#again_password", PASSWORD)
+    page.fill("#again_code", served.code("petra"))
+    page.click("button.action")
+    assert "6 sessions, every 3.5 days" in words(page, "#plan")
 
 
 def test_a_plan_by_keyboard_alone(opened: Open, served: Served) -> None:

@@ -341,7 +341,7 @@ def test_a_date_that_is_due_stands_with_its_limit() -> None:
     due = found.forecast.next_due
     assert due is not None
     assert due.on_h is not None
-    assert figures(found)["Next due by"][2] == "at a limit of 30 %, unsigned"
+    assert figures(found)["Next due by"][2] == "at a limit of 30 %: our default, no clinic's"
     assert any(one.startswith("Next due by") for one in sentences(found))
 
 

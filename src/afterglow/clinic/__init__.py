@@ -58,7 +58,7 @@ _PUBLIC = {
         "measures": "Cadence DueMeasure ScoreReading cadences due_measures read_score",
         "alerts": "ALERT AlertStage ClinicAlert act_on alert_from_finding alerts_from_score close_alert closing_time "
         "escalate hand_over owns_alert raise_alert read_alert response_time walk_out_alert",
-        "worklist": "Standing WorkItem WorkKind list_work",
+        "worklist": "INDUCED Standing WorkItem WorkKind due_by_plan list_work",
         "reference": "clinic_markdown",
     }.items()
     for name in names.split()
@@ -66,7 +66,7 @@ _PUBLIC = {
 
 # fmt: off
 __all__ = [
-    "ALERT", "ASKED_LATER", "BOOKING", "CONTAINER", "COURSE", "SESSION", "Act", "AdverseEvent", "AlertStage",
+    "ALERT", "ASKED_LATER", "BOOKING", "CONTAINER", "COURSE", "INDUCED", "SESSION", "Act", "AdverseEvent", "AlertStage",
     "Allergies", "AllergyStatus", "Authorisation", "BenefitReview", "BodyWeight", "Booking", "BookingConflict",
     "BookingState", "Cadence", "Candidacy", "Chair", "Chart", "ClinicAlert", "Clocks", "Closure",
     "ConflictKind", "Consent", "ConsentMethod", "Container", "ContainerState", "CourseState", "Decision",
@@ -87,9 +87,9 @@ __all__ = [
     "check_second", "check_still_candidate", "check_witness", "clashes", "classes_of", "clear_to_leave",
     "clinic_markdown", "clocks", "close", "close_alert", "closing_time", "correct_reading", "count",
     "countersign_order", "demo_policy", "dose_facts", "dose_notes", "draft_policy", "drug_classes",
-    "drug_record_rule", "drug_record_rules", "due_measures", "due_readings", "earliest_leave", "end_booking",
-    "enrolment_duties", "enter_reading", "escalate", "escalations", "event_grades", "explain", "fact_kinds",
-    "fastest_rate", "find_conflicts", "finish_dose", "first_dose_at", "form_due_at", "give_back",
+    "drug_record_rule", "drug_record_rules", "due_by_plan", "due_measures", "due_readings", "earliest_leave",
+    "end_booking", "enrolment_duties", "enter_reading", "escalate", "escalations", "event_grades", "explain",
+    "fact_kinds", "fastest_rate", "find_conflicts", "finish_dose", "first_dose_at", "form_due_at", "give_back",
     "give_consent", "give_device", "go", "grade_event", "hand_over", "has_consent", "hold", "in_label_table",
     "is_falling", "is_overridable", "is_reconciled", "is_within_order", "judge_aftercare", "judge_gates",
     "judge_leaving", "judge_monitoring", "judge_planned", "judge_rate", "judge_reading", "judge_resistance",
@@ -431,9 +431,11 @@ if TYPE_CHECKING:
         set_rate,
     )
     from afterglow.clinic.worklist import (
+        INDUCED,
         Standing,
         WorkItem,
         WorkKind,
+        due_by_plan,
         list_work,
     )
 # fmt: on

@@ -22,6 +22,8 @@ from afterglow.errors import Conflict, echo
 from afterglow.predicates import Fact
 from afterglow.scales import Change, instrument
 
+INDUCED = frozenset({CourseState.INDUCTION, CourseState.REINDUCTION})
+"""States in which the plan says when the next session is, not the forecast."""
 _OPEN_COURSE = (CourseState.INDUCTION, CourseState.REINDUCTION, CourseState.MAINTENANCE)
 _STEPS = {
     CourseState.INQUIRY: ("inquiry waits for an answer: emergency asked first", Role.COORDINATOR),
@@ -228,16 +230,19 @@ def _schedule_items(standing: Standing, at: datetime, policy: SitePolicy) -> Ite
             text = f"treatment was started and no session given, {late}"
             yield _item(standing, WorkKind.LAPSED, text, Role.COORDINATOR, Priority.MEDIUM, due_at)
     wanted, source = standing.next_due_at, "forecast"
-    plan = standing.course.plan
-    if wanted is None and plan is not None and given:
-        wanted, source = (
-            max(given) + timedelta(days=plan.interval_days),
-            "plan's interval, for the forecast gives no date",
-        )
+    planned, induced = due_by_plan(standing.course, standing.sessions), standing.course.state in INDUCED
+    if planned is not None and (wanted is None or induced):
+        wanted, source = planned, "plan's interval" if induced else "plan's interval, for the forecast gives no date"
     if wanted is not None and wanted <= horizon and (booked is None or booked > max(wanted, at + _SOON)):
         text = f"next session by the {source}, and none booked before"
         item = _item(standing, WorkKind.SESSION_DUE, text, Role.COORDINATOR, Priority.MEDIUM, wanted)
         yield replace(item, between=standing.next_due_between)
+
+
+def due_by_plan(course: TreatmentCourse, sessions: Iterable[TreatmentSession]) -> datetime | None:
+    """When the plan's interval asks for the next session; None without a plan, or before the first dose."""
+    given = [each.dose_started_at for each in sessions if each.dose_started_at is not None]
+    return None if course.plan is None or not given else max(given) + timedelta(days=course.plan.interval_days)
 
 
 def _coming(standing: Standing, at: datetime, policy: SitePolicy) -> datetime | None:

@@ -90,6 +90,13 @@ def who(tx: Transaction, patient_id: str) -> tuple[AuditEvent, ...]:
     return tuple(map(_event_of, found))
 
 
+def looks_at(tx: Transaction, patient_id: str, *, most: int) -> tuple[AuditEvent, ...]:
+    """The latest events that tell of a look at a patient, newest first."""
+    events = tables.audit_events
+    about = (tx.mine(events), events.c.patient_id == patient_id, events.c.action.in_(LOOKS))
+    return tuple(map(_event_of, tx.rows(select(events).where(*about).order_by(events.c.seq.desc()).limit(most))))
+
+
 def last_seq(tx: Transaction) -> int:
     """The number of the last event; a live stream goes on from here."""
     heads = tables.audit_heads

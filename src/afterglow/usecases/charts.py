@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from afterglow.clinic import Allergies, ClinicAlert, CourseState, MedicineList, TreatmentCourse, TreatmentSession
-from afterglow.store import patients
+from afterglow.store import attachments, audit, patients
+from afterglow.store.attachments import AttachmentLine
 from afterglow.store.patients import Identifiers
 from afterglow.usecases.deciding import NextDecision
 from afterglow.usecases.desk import view
@@ -18,6 +19,16 @@ from afterglow.usecases.patients import KnownFact, TrialHistory
 from afterglow.usecases.work import CARE, Loaded, Work
 
 _BEFORE_ALL = datetime(1, 1, 1, tzinfo=UTC)
+_LOOKS = 300  # looks back in the trail for who opened a chart
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChartLook:
+    """Somebody who looked at a chart: `last_at` the latest time, `times` how often among the latest looks."""
+
+    by: str
+    last_at: datetime
+    times: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +38,8 @@ class ChartPage:
     Args:
         decisions: about the next session, oldest first.
         notes: that stand, newest first.
+        files: without their contents, newest first.
+        looks: who looked at this patient before, the latest first; this look is told after it.
         course: the one that the chart is about; None before the first.
         forecast: of that course; None without one.
     """
@@ -44,6 +57,8 @@ class ChartPage:
     known: tuple[KnownFact, ...]
     decisions: tuple[NextDecision, ...]
     notes: tuple[NoteLine, ...]
+    files: tuple[AttachmentLine, ...]
+    looks: tuple[ChartLook, ...]
     course: Loaded[TreatmentCourse] | None
     forecast: ForecastPage | None
 
@@ -77,9 +92,20 @@ def chart_page(work: Work, patient_id: str) -> ChartPage:
         known=tuple(sorted(latest.values(), key=lambda each: each.name)),
         decisions=tuple(each.fact for each in work.standing(NextDecision, patient_id=patient_id)),
         notes=note_lines(work, patient_id),
+        files=tuple(reversed(attachments.listed(work.tx, patient_id))),
+        looks=_looks(work, patient_id),
         course=shown,
         forecast=None if shown is None else forecast_of(work, shown.now),
     )
+
+
+def _looks(work: Work, patient_id: str) -> tuple[ChartLook, ...]:
+    found: dict[str, ChartLook] = {}
+    for each in audit.looks_at(work.tx, patient_id, most=_LOOKS):
+        known = found.get(each.by)
+        latest, times = (each.at, 0) if known is None else (known.last_at, known.times)
+        found[each.by] = ChartLook(by=each.by, last_at=latest, times=times + 1)
+    return tuple(found.values())
 
 
 def newest_course(courses: Iterable[Loaded[TreatmentCourse]]) -> Loaded[TreatmentCourse] | None:

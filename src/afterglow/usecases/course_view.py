@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
-from afterglow.clinic import Indication, TreatmentSession
+from afterglow.clinic import INDUCED, Indication, TreatmentSession, due_by_plan, sessions_in_induction
 from afterglow.render.axes import Calendar
 from afterglow.render.marks import DoseMark, ObservedPoint
 from afterglow.render.panels import Threshold
+from afterglow.render.report import KeyFigure
 from afterglow.render.scores import ScoresData
-from afterglow.render.text import format_number
+from afterglow.render.text import format_day, format_number
 from afterglow.scales import instrument
 from afterglow.usecases.charts import ChartPage
 from afterglow.usecases.forecast_view import severity_bands
@@ -47,6 +49,23 @@ def scale_courses(chart: ChartPage, *, now: datetime, zone: str) -> tuple[ScaleC
     sessions = [each.now for each in chart.sessions if each.now.dose_started_at is not None]
     names = sorted(by_scale, key=lambda name: (name != main, -len(by_scale[name]), name))
     return tuple(_scale_course(name, by_scale[name], sessions, now=now, zone=zone) for name in names)
+
+
+def planned_next(chart: ChartPage, *, zone: str) -> KeyFigure | None:
+    """The next session by the plan; None where the forecast says when it is due, or nothing was given yet."""
+    course = None if chart.course is None else chart.course.now
+    if course is None or course.plan is None or course.state not in INDUCED:
+        return None
+    mine = [each.now for each in chart.sessions if each.now.course_id == course.id]
+    due_at = due_by_plan(course, mine)
+    if due_at is None:
+        return None
+    count, days = sessions_in_induction(course, mine), format_number(course.plan.interval_days, 1)
+    return KeyFigure(
+        label="Next by the plan",
+        value=format_day(due_at.astimezone(ZoneInfo(zone)).date()),
+        note=f"{count} of {course.plan.induction_sessions} given, {days} days apart",
+    )
 
 
 def dose_words(session: TreatmentSession) -> str:

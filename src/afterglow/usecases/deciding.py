@@ -67,19 +67,29 @@ def decide_next(
     reason: str,
     by_day: date | None = None,
     digest: str = "",
+    known: int | None = None,
 ) -> Written:
     """Record what is decided about the next session; an earlier decision stays in the history.
 
-    `digest` is of the forecast that was looked at, so that nobody decides by one that another has replaced.
+    `digest` is of the forecast that was looked at, so that nobody decides by one that another has replaced; `known` how
+    many decisions about the course were looked at, None for whoever did not look.
 
-    Raises: NotFound; Outdated where a newer forecast stands; WrongState for a course that is not under treatment;
-        MissingValue without a reason or a day to book by; OutOfRange for a day that is past, or a reason over 500
-        characters.
+    Raises: NotFound; Outdated where a newer forecast or decision stands; WrongState for a course that is not under
+        treatment; MissingValue without a reason or a day to book by; OutOfRange for a day that is past, or a reason
+        over 500 characters.
     """
     course = work.load(TreatmentCourse, course_id).now
     told = forecast_of(work, course)
     if digest != told.digest:
         raise Outdated("A newer forecast stands", observed="another one", next_step="Look at it, then decide")
+    earlier = work.standing(NextDecision, patient_id=course.patient_id, subject=course_id)
+    if known not in {None, len(earlier)}:
+        last = earlier[-1].fact
+        raise Outdated(
+            "Somebody decided meanwhile",
+            observed=f"{last.step.words.lower()}, by {last.by}",
+            next_step="Look at it; send yours again if it still holds",
+        )
     if course.state not in _TREATED:
         raise WrongState(
             "Nothing is decided about a next session here",

@@ -21,6 +21,7 @@ from afterglow.scales import band_of, instrument, score_total
 from afterglow.usecases.forecasting import ForecastAnswer, cut_off
 
 _SHORTEST_AHEAD_H, _LONGEST_AHEAD_H, _LONGEST_BACK_H = (days * HOURS_PER_DAY for days in (42, 91, 280))
+DUE_LABELS = ("Next due", "Next due by")
 _ROOM_H = 3 * HOURS_PER_DAY  # after the last mark of the picture
 
 
@@ -90,10 +91,10 @@ def scores_shown(answer: ForecastAnswer) -> tuple[ObservedPoint, ...]:
 
 
 def measured_baseline(answer: ForecastAnswer) -> float | None:
-    """The one score before treatment, which people compare with; the model's level where there is none, or several."""
+    """The last score before treatment, which people compare with; the model's level where there is none."""
     first_session_h = min(answer.forecast.given.given.starts_h, default=math.inf)
     before = [score.value for score in scores_shown(answer) if score.time_h <= first_session_h]
-    return before[0] if len(before) == 1 and not is_percent(answer) else answer.forecast.baseline
+    return before[-1] if before and not is_percent(answer) else answer.forecast.baseline
 
 
 def is_percent(answer: ForecastAnswer) -> bool:
@@ -126,10 +127,11 @@ def severity_bands(scale: str) -> Iterator[SeverityBand]:
 def _thresholds(answer: ForecastAnswer) -> Iterator[Threshold]:
     """Response, remission and relapse as lines, each with the highest or lowest score that counts."""
     found = answer.forecast
-    if found.baseline is None or found.relapse is None:
+    baseline = measured_baseline(answer)
+    if baseline is None or found.relapse is None:
         return
     scale = link_scales(found.given)[-1]
-    response, remission = response_and_remission(scale, found.baseline)
+    response, remission = response_and_remission(scale, baseline)
     if response is not None:
         shown = math.floor(response) if scale.whole_numbers else response
         words = "half of baseline" if scale.percent else f"{format_number(shown)} or less"
@@ -306,10 +308,10 @@ def _since_last(answer: ForecastAnswer, scores: tuple[ObservedPoint, ...]) -> st
 
 
 def _reached(answer: ForecastAnswer, value: float) -> str:
-    """Response and remission in words, by the same cut-offs as the forecast."""
+    """Response and remission in words, against what was measured before treatment."""
     found = answer.forecast
     scale = link_scales(found.given)[-1]
-    cuts = response_and_remission(scale, found.baseline or 0.0)
+    cuts = response_and_remission(scale, measured_baseline(answer) or 0.0)
     response, remission = (None if cut is None else value <= cut for cut in cuts)
     if remission:
         return "remission"
@@ -321,10 +323,10 @@ def _reached(answer: ForecastAnswer, value: float) -> str:
 def _due_figure(answer: ForecastAnswer) -> KeyFigure:
     due = due_date(answer.forecast.next_due)
     if due.on_h is None:
-        return KeyFigure(label="Next due", value="No date", note=due.reason)
+        return KeyFigure(label=DUE_LABELS[0], value="No date", note=due.reason)
     return KeyFigure(
-        label="Next due by",
+        label=DUE_LABELS[1],
         value=format_day(answer.at(due.on_h).date()),
-        note=f"at a limit of {written(100 * due.limit)} %, unsigned",
+        note=f"at a limit of {written(100 * due.limit)} %: our default, no clinic's",
         predicted=True,
     )

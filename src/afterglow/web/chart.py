@@ -16,11 +16,18 @@ from afterglow.render.outlook import interval_chart, relapse_chart
 from afterglow.render.report import KeyFigure
 from afterglow.render.scores import scores_chart
 from afterglow.usecases.charts import ChartPage, read_chart
-from afterglow.usecases.course_view import dose_words, scale_courses
+from afterglow.usecases.course_view import dose_words, planned_next, scale_courses
 from afterglow.usecases.deciding import NextStep, decide_next
 from afterglow.usecases.desk import Desk
 from afterglow.usecases.forecast_report import notices, parts_table
-from afterglow.usecases.forecast_view import interval_data, key_figures, picture_data, relapse_data, sentences
+from afterglow.usecases.forecast_view import (
+    DUE_LABELS,
+    interval_data,
+    key_figures,
+    picture_data,
+    relapse_data,
+    sentences,
+)
 from afterglow.usecases.forecasting import ForecastAnswer
 from afterglow.usecases.jobs import ask_forecast
 from afterglow.usecases.papers import LONGEST_NOTE, add_note
@@ -29,12 +36,13 @@ from afterglow.web.pages import PageRoute, clinic_of, desk_of, page, status_of
 
 router = APIRouter(route_class=PageRoute, prefix="/patients")
 Text = Annotated[str, Form()]
+Number = Annotated[int, Form()]
 
 
 @router.get("/{patient_id}")
 def show(request: Request, patient_id: str) -> Response:
     """Everything of one patient on one page."""
-    return _page(request, desk_of(request), patient_id)
+    return chart_response(request, desk_of(request), patient_id)
 
 
 @router.post("/{patient_id}/decide")
@@ -46,6 +54,7 @@ def decide(
     reason: Text = "",
     by_day: Text = "",
     digest: Text = "",
+    known: Number = 0,
 ) -> Response:
     """What a prescriber decides about the next session; a refusal keeps what was typed."""
     desk = desk_of(request)
@@ -57,10 +66,11 @@ def decide(
             reason=reason,
             by_day=_day(by_day) if step == NextStep.BOOK_BY else None,
             digest=digest,
+            known=known,
         )
     except AfterglowError as refused:
         typed = {"step": step, "reason": reason, "by_day": by_day}
-        return _page(request, desk, patient_id, refused=refused, typed=typed)
+        return chart_response(request, desk, patient_id, refused=refused, typed=typed)
     return RedirectResponse(f"/patients/{patient_id}#decide", status_code=303)
 
 
@@ -71,7 +81,7 @@ def write_note(request: Request, patient_id: str, note: Text = "") -> Response:
     try:
         add_note(desk, patient_id, note)
     except AfterglowError as refused:
-        return _page(request, desk, patient_id, refused=refused, typed={"note": note})
+        return chart_response(request, desk, patient_id, refused=refused, typed={"note": note})
     return RedirectResponse(f"/patients/{patient_id}#notes", status_code=303)
 
 
@@ -82,7 +92,7 @@ def ask(request: Request, patient_id: str, course_id: Text) -> Response:
     return RedirectResponse(f"/patients/{patient_id}", status_code=303)
 
 
-def _page(
+def chart_response(
     request: Request,
     desk: Desk,
     patient_id: str,
@@ -90,11 +100,14 @@ def _page(
     refused: AfterglowError | None = None,
     typed: dict[str, str] | None = None,
 ) -> Response:
+    """The chart; with what was refused in one of its forms."""
     found = read_chart(desk, patient_id)
     chart, now = found.shown, desk.store.clock()
     zone = clinic_of(desk.store, desk.actor.clinic_id).time_zone
     scales = scale_courses(chart, now=now, zone=zone)
     told = _told(None if chart.forecast is None else chart.forecast.answer)
+    if (planned := planned_next(chart, zone=zone)) is not None:
+        told["figures"] = (*(each for each in told.get("figures", ()) if each.label not in DUE_LABELS), planned)
     drawn = [scores_chart(each.picture) for each in scales if each.name != told.get("scale")]
     return page(
         request,
@@ -104,6 +117,7 @@ def _page(
         chart=chart,
         behind=found.trail_behind,
         course=chart.course,
+        decisions=[each for each in chart.decisions if chart.course is not None and each.course_id == chart.course.id],
         age=_age(chart, now.date()),
         allergies=_allergies(chart),
         pictures=drawn,
@@ -111,6 +125,7 @@ def _page(
         dose_words=dose_words,
         steps=tuple(NextStep),
         longest_note=LONGEST_NOTE,
+        largest_mb=desk.store.attachment_limit_mb,
         today=now.date(),
         refused=refused,
         typed=typed or {},

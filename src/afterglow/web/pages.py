@@ -33,13 +33,14 @@ from afterglow.usecases.login import IDLE, LoggedIn, Proof, countersign, log_in,
 from afterglow.usecases.passes import SEPARATOR
 from afterglow.usecases.words import shortcut_keys, tidy
 from afterglow.usecases.work import Actor
+from afterglow.web.typed import LARGEST_FORM, check_size
 from afterglow.web.typed import Typed as Fields
-from afterglow.web.typed import check_size
 
 SESSION_COOKIE, DEVICE_COOKIE, THEME_COOKIE = "afterglow_session", "afterglow_device", "afterglow_theme"
 THEMES = ("light", "dark")
 AGAIN_PASSWORD, AGAIN_CODE = "again_password", "again_code"  # of a form that also proves who sends it
 AGAIN_LOGIN, AGAIN_CLINIC = "again_login", "again_clinic"
+_TRIED = ("/try", "/compare")  # what is only looked at while a form is filled in needs no proof, and uses up no code
 _CLINICS, _CLINICS_LAST_S = "clinics", 5.0
 _DEVICE_LASTS_S = 365 * 24 * 3600
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
@@ -112,9 +113,9 @@ class PageRoute(APIRoute):
             try:
                 if request.method == "POST":
                     _check_same_site(request)
-                    check_size(request)
+                    check_size(request, most=self.largest(request))
                     typed = await _typed(request)
-                    if AGAIN_PASSWORD in dict(typed):
+                    if dict(typed).get(AGAIN_PASSWORD) and not request.url.path.endswith(_TRIED):
                         await run_in_threadpool(_prove_again, request, typed)
                 response = await inner(request)
             except AfterglowError as refused:
@@ -133,6 +134,10 @@ class PageRoute(APIRoute):
             return response
 
         return handle
+
+    def largest(self, request: Request) -> int:  # noqa: ARG002
+        """Bytes of the largest form that is read."""
+        return LARGEST_FORM
 
     def refused(self, request: Request, refused: AfterglowError, typed: Typed) -> Response:
         """The page of a refusal."""
@@ -167,6 +172,7 @@ def add_pages(app: FastAPI, store: Store) -> None:
         intake,
         live,
         offline,
+        papers,
         patient,
         planning,
         session,
@@ -181,7 +187,7 @@ def add_pages(app: FastAPI, store: Store) -> None:
     pages = (
         assets, entering, today, finding, diary, work, drugs, intake, planning,
         chart, evidence, explore, clinic, patient, session,
-        documents, offline, wall, admin,
+        documents, papers, offline, wall, admin,
     )  # fmt: skip
     for each in pages:
         app.include_router(each.router, include_in_schema=False)
@@ -321,7 +327,11 @@ def refusal(request: Request, refused: AfterglowError, typed: Typed) -> Response
     if isinstance(refused, LoginRefused) and request.method == "GET":
         return RedirectResponse("/login?ended=1" if known else "/login", status_code=303)
     ended = isinstance(refused, LoginRefused) and known
-    if ended or isinstance(refused, SignAgain) or (isinstance(refused, TooManyTries) and AGAIN_PASSWORD in dict(typed)):
+    if (
+        ended
+        or isinstance(refused, SignAgain)
+        or (isinstance(refused, TooManyTries) and dict(typed).get(AGAIN_PASSWORD))
+    ):
         return _again_page(request, refused, typed)
     return error_page(request, status_of(refused), refused.message, "Nothing was changed.")
 
@@ -372,12 +382,21 @@ def _again_page(request: Request, refused: AfterglowError, typed: Typed) -> HTML
         request,
         "again.html",
         status=status_of(refused),
-        refused=refused if AGAIN_PASSWORD in dict(typed) else None,
-        signing=isinstance(refused, SignAgain),
+        refused=refused if dict(typed).get(AGAIN_PASSWORD) else None,
+        signing=isinstance(refused, SignAgain) or _goes_on(request),
         to=request.url.path,
         login=_login_of(request),
         kept=kept,
     )
+
+
+def _goes_on(request: Request) -> bool:
+    """Whether the request's session holds: then it is the proof that was refused, not the login."""
+    try:
+        resume(store_of(request), request.cookies.get(SESSION_COOKIE, ""), at_work=False)
+    except LoginRefused:
+        return False
+    return True
 
 
 async def _typed(request: Request) -> Typed:

@@ -14,7 +14,7 @@ from afterglow.errors import InputError, MissingValue, OutOfRange, echo
 from afterglow.predicates import Fact
 
 _LONGEST = 2000  # characters of one field
-_LARGEST_FORM = 2**20  # bytes, with its files
+LARGEST_FORM = 2**20  # bytes, with its files
 _UG_PER_MG = 1000
 
 
@@ -256,17 +256,17 @@ def _is_day(text: str) -> bool:
     return True
 
 
-def check_size(request: Request) -> None:
-    """Refuse a form that is larger than any page sends, before it is read.
+def check_size(request: Request, *, most: int) -> None:
+    """Refuse a form of more bytes than its page sends, before it is read.
 
     Raises: OutOfRange, also where it does not say how large it is.
     """
     told, in_parts = request.headers.get("content-length", "0"), "transfer-encoding" in request.headers
-    if in_parts or not told.isdigit() or int(told) > _LARGEST_FORM:
+    if in_parts or not told.isdigit() or int(told) > most:
         raise OutOfRange(
             "The form is too large",
             observed="a size that is not told" if in_parts else f"{told} bytes",
-            allowed=f"up to {_LARGEST_FORM:,} bytes",
+            allowed=f"up to {most:,} bytes",
             next_step="Send less",
         )
 

@@ -399,6 +399,7 @@ def test_a_late_answer_leaves_the_others_as_they_are(opened: Open, staffed: Serv
         "arrival.acute_illness": True,
     }
     assert now.screened_at == before.screened_at
+    assert ", changed " in page.text_content("summary:has(#screen-title)")
 
 
 @pytest.mark.parametrize("script", [True, False])

@@ -56,7 +56,7 @@ def test_book_conflict_next_free_move_cancel_and_undo(opened: Open, served: Serv
     assert "10:00 to 12:10" in page.text_content("td.held")
     page.goto("/diary/book")
     fill(page, who="Anna", at="11:00")
-    assert "Chair c1 is taken 2026-01-07 10:00 to 12:10 CET" in page.text_content("#summary")
+    assert "Chair c1 is taken Wed 7 Jan, 10:00 to 12:10" in page.text_content("#summary")
     assert page.input_value("#time") == "11:00"  # what was typed is kept
     assert "Next free: Wed 7 Jan, 11:00 to 13:10, chair c2" in page.text_content(".offer")
     page.click("text=Book that instead")
@@ -93,7 +93,9 @@ def test_what_is_typed_wrong_is_said_beside_the_field(opened: Open, served: Serv
     assert "not a number" in page.text_content("#summary h2")
     assert page.get_attribute("#summary a", "href") == "#minutes"
     fill(page, minutes="")
-    assert "length of the infusion is refused" in page.text_content("#summary h2")
+    assert "length of the infusion is missing" in page.text_content("#summary h2")
+    assert "up to 14 days" in page.text_content("#summary")
+    assert "20160" not in page.text_content("#summary")
     fill(page, chair="c3")
     assert "Chair c3 is not for IV ketamine" in page.text_content("#summary")
     fill(page, day="2026-01-05", at="08:00")

@@ -152,6 +152,12 @@ def at_work(page: Any, served: Served, seen: Seen, anna: str) -> None:
     care.device(store, "d1")
     care.device(store, "d2")
     care.screened(store, sprayed, Delivery.ESK)
+    room.read_vitals(desk(store, Role.NURSE), sprayed, care.quiet(systolic_mmhg=152))
+    log_in(page, served, "nora")
+    page.wait_for_selector(".chair.medium footer a[href$='#decisions']")  # a decision waits: S010, the pressure
+    seen.check(page)
+    assert page.locator(".chair.medium footer a").bounding_box()["height"] >= 24
+    room.read_vitals(desk(store, Role.NURSE), sprayed, care.quiet())
     sessions.say_go(desk(store, Role.PRESCRIBER), sprayed, version=care.version_of(store, sprayed))
     room.take(desk(store, Role.NURSE), sprayed, "d1", amount_ug=28_000)
     room.start(desk(store, Role.NURSE), sprayed, version=care.version_of(store, sprayed))

@@ -123,6 +123,8 @@ def test_a_scale_one_question_at_a_time(
     assert "may not be seen at once" in page.text_content("main")  # nobody has confirmed an address
     assert page.get_attribute("a.go", "href") == "tel:988"
     shot("help")
+    wrong, foot = page.locator("text=I tapped the wrong answer").bounding_box(), page.locator("footer").bounding_box()
+    assert wrong["y"] + wrong["height"] + 12 <= foot["y"]  # apart from the crisis foot, without scrolling
     page.click("text=Go on and finish")
     assert page.url.endswith("/my/check")
     shot("check")
@@ -308,5 +310,9 @@ def test_staff_make_a_link_to_own_progress_from_the_chart(opened: Open, served: 
     page.goto(f"/patients/{anna}")
     page.click(".progress-link button")
     assert page.text_content("h1") == "A link for the patient's phone"
+    assert page.text_content(".whose") == "Anna Berger: own progress"
+    assert "can read the patient's progress" in page.text_content(".slip")
+    assert "answer for the patient" not in page.text_content(".slip")
     page.emulate_media(media="print")
+    assert not page.locator(".whose").is_visible()
     assert page.locator(".for-hand").is_visible()  # a line for the name: the page itself names nobody

@@ -399,6 +399,7 @@ def test_a_late_answer_leaves_the_others_as_they_are(opened: Open, staffed: Serv
         "arrival.acute_illness": True,
     }
     assert now.screened_at == before.screened_at
+    assert ", changed " in page.text_content("summary:has(#screen-title)")
 
 
 @pytest.mark.parametrize("script", [True, False])
@@ -451,6 +452,27 @@ def test_a_closed_session_tells_what_was_signed(opened: Open, staffed: Served) -
     answer = gates.locator("tr:has-text('Suicidal behaviour') td")
     assert (answer.text_content(), answer.is_visible()) == ("no", True)
     assert left.is_visible()
+
+
+def test_a_closed_session_takes_an_event_with_its_time_and_grade_alone(opened: Open, staffed: Served) -> None:
+    session_id = running(staffed)
+    care.left(staffed.store, session_id)
+    care.closed(staffed.store, session_id)
+    later(staffed, 20)
+    page = opened(java_script_enabled=False)
+    enter(page, staffed, session_id)
+    assert page.locator(".taps").count() == 0
+    page.click("text=An event told later")
+    page.fill("#event-other-term", "Anxiety")
+    press(page, "event-other")
+    assert "needs its grade" in page.text_content("#summary")
+    choose(page, "event-other", "grade", "2")
+    choose(page, "event-other", "serious", "no")
+    press(page, "event-other")
+    assert "when the event began" in page.text_content("#summary")
+    page.fill("#event-other-started", staffed.store.clock().strftime("%H:%M"))
+    press(page, "event-other")
+    assert "grade 2" in page.text_content("#told-events")
 
 
 def test_a_patient_who_walks_out_leaves_a_reason(opened: Open, staffed: Served) -> None:

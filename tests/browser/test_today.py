@@ -11,7 +11,7 @@ from tests.integration.desks import desk
 from tests.integration.stores import RunningClock
 
 from afterglow.clinic import Role
-from afterglow.usecases import room
+from afterglow.usecases import measures, patients, room
 from afterglow.usecases.login import IDLE
 
 
@@ -76,6 +76,8 @@ def test_arrival_and_alert_without_script(opened: Open, served: Served) -> None:
     assert page.locator(".chair").nth(1).locator("h2").text_content().split() == ["c2", "Free"]
     page.click("text=Is here")
     assert page.locator(".chair").nth(1).locator("h2").text_content().split() == ["c2", "Screen"]
+    room.read_vitals(desk(served.store, Role.NURSE), _sessions(served)[0], care.quiet(systolic_mmhg=166))
+    page.reload()
     before = page.locator(".alerts .row").count()
     rows = (page.locator(".alerts .row").nth(1), page.locator(".alerts .row").nth(0))  # a nurse's, a prescriber's
     for row, done in zip(rows, ("Done: Spoke", "Done, as cover for the prescriber, who closes it: Spoke"), strict=True):
@@ -210,6 +212,9 @@ def test_alerts_fold_after_three_and_no_high_one_is_folded(opened: Open, served:
     room.read_vitals(nurse, session_id, care.quiet(spo2_pct=86))
     page = opened(viewport={"width": 1024, "height": 1366})
     log_in(page, served)
+    page.wait_for_selector(".alerts .row")
+    assert page.locator("#more-alerts").count() == 0  # those are the nurse's own, and own ones are never folded
+    log_in(page, served, "petra")
     page.wait_for_selector("#more-alerts")
     seen = page.locator(".alerts > .row").count()
     assert seen >= 3
@@ -222,3 +227,45 @@ def test_alerts_fold_after_three_and_no_high_one_is_folded(opened: Open, served:
     assert page.locator("#more-alerts[open]").count() == 1  # a live refresh leaves it open
     page.set_viewport_size({"width": 390, "height": 844})
     assert page.locator(".chairs").bounding_box()["y"] > page.locator(".alerts").bounding_box()["y"]
+
+
+def test_an_overdue_reading_stands_first_among_the_alerts(opened: Open, served: Served) -> None:
+    clock = served.store.clock
+    assert isinstance(clock, RunningClock)
+    clock.now += timedelta(minutes=11)
+    page = opened(java_script_enabled=False)
+    log_in(page, served)
+    first = page.locator(".alerts > .row").first
+    assert "min overdue" in first.locator("h3").text_content()
+    assert "Anna B., chair c1" in first.text_content()
+    assert "1 reading overdue" in page.text_content(".alerts .title")
+    first.locator("a.button").click()
+    assert page.url.endswith("#reading-systolic_mmhg")
+
+
+def test_open_and_read_reads_the_alert_and_opens_the_chart(opened: Open, served: Served) -> None:
+    jonas = patients.find(desk(served.store, Role.NURSE), "Jonas").shown[0].id
+    measures.record(desk(served.store, Role.NURSE), jonas, "PHQ-9", answers=[2, 2, 3, 2, 2, 2, 2, 2, 2])
+    page = opened(java_script_enabled=False)
+    log_in(page, served)
+    page.locator(".alerts .row", has_text="Jonas").locator("text=Open and read").click()
+    assert page.url.endswith(f"/patients/{jonas}")
+    page.goto("/today")
+    row = page.locator(".alerts .row", has_text="Jonas")
+    assert "read by Nora" in row.text_content()
+    assert row.locator("text=Open chart").count() == 1
+    assert row.locator("text=Mark as read").count() == 0
+
+
+def test_on_a_tablet_every_target_is_44_px_high_and_a_cards_head_leads_on(opened: Open, served: Served) -> None:
+    page = opened(viewport={"width": 820, "height": 1180})
+    log_in(page, served)
+    page.wait_for_selector("#live .chair")
+    small = """() => [...document.querySelectorAll('.bar input, .bar button, summary, main button, main a.button')]
+        .filter((each) => each.checkVisibility() && each.getBoundingClientRect().height < 44)
+        .map((each) => each.outerHTML.slice(0, 90))"""
+    assert page.evaluate(small) == []
+    head = page.locator(".chair header").first.bounding_box()
+    page.mouse.click(head["x"] + 8, head["y"] + head["height"] - 4)
+    page.wait_for_url("**/sessions/*")
+    assert page.evaluate(small) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -81,6 +82,7 @@ def test_a_link_is_scanned_at_the_desk(opened: Open, busy: Served, theme: str) -
     page.goto("/worklist?group=scales")
     page.locator("section.work form button").first.click()
     assert page.text_content("h1") == "A link for the patient's phone"
+    assert re.fullmatch(r"(Anna Berger|Jonas Weber|Theo Lindqvist): \S+", page.text_content(".whose"))
     address = page.text_content(".secret code")
     assert "#" not in page.url
     assert page.locator(".qr svg").is_visible()

@@ -192,7 +192,7 @@ def test_a_pressure_that_asks_for_another_in_five_minutes_sets_the_next_reading(
     shown = sheet(clinic, session_id)
     soon = shown.clocks.next_reading
     assert soon is not None
-    assert soon.what in {"repeat for S040", "repeat for S041"}
+    assert soon.what in {"pressure again, rule S040", "pressure again, rule S041"}
     assert soon.due_at == shown.session.readings[-1].taken_at + timedelta(minutes=5)
     assert soon.state is DueState.UPCOMING
     later(clinic, 6)

@@ -570,3 +570,24 @@ def test_the_chair_follows_the_day(north: Store) -> None:
     assert shown.booking(first).state == "left"
     assert shown.booking(first).until <= now(north)
     assert diary.list_clashes(nurse, second).shown == ()
+
+
+def test_an_event_told_after_the_close_has_its_time_and_grade(north: Store, session: str) -> None:
+    dosing(north, session)
+    left(north, session)
+    closed(north, session)
+    shut = sessions.read_session(desk(north, NURSE), session).shown.session.closed_at
+    assert shut is not None
+    later(north, 30)
+    nurse = desk(north, NURSE)
+    with pytest.raises(MissingValue, match="needs its grade") as ungraded:
+        room.note_event(nurse, session, term="Anxiety", started_at=now(north) - timedelta(minutes=5))
+    assert ungraded.value.about == "grade"
+    with pytest.raises(MissingValue, match="when the event began"):
+        room.note_event(nurse, session, term="Anxiety", grade=1, serious=False)
+    at = now(north) - timedelta(minutes=5)
+    room.note_event(nurse, session, term="Anxiety", started_at=at, grade=1, serious=False)
+    before = shut - timedelta(minutes=2)  # taken by a tablet without a line, before the close
+    room.note_event(nurse, session, term="Nausea", started_at=before, id="late-1", tablet_at=before)
+    held = sessions.read_session(nurse, session).shown.session
+    assert [(each.term, each.grade) for each in held.adverse_events] == [("Anxiety", 1), ("Nausea", None)]

@@ -74,7 +74,7 @@ def test_a_chair_is_free_when_its_patient_has_left() -> None:
 
 def test_who_has_not_left_still_sits_there_past_the_booked_end() -> None:
     late = diary(booking("1", 0, state="arrived"))
-    with pytest.raises(BookingRefused, match="still taken by who came for 09:00 UTC and has not left"):
+    with pytest.raises(BookingRefused, match="still taken by who came for 09:00 and has not left"):
         booked(late, booking("2", 200), 195)
     assert booked(late, booking("2", 206), 195)  # ten minutes to turn around, and it is hoped that they leave
     assert booked(late, booking("2", 200, chair="B"), 195)
@@ -90,7 +90,7 @@ def test_a_longer_stay_holds_the_chair_and_says_whom_it_holds_up() -> None:
     assert outcome.now.booking("2") == plan.booking("2")  # nobody is moved
     (clash,) = clashes(outcome.now, "1", policy=POLICY)
     assert clash.booking_id == "2"
-    assert clash.text == "chair A is taken 2026-03-02 11:50 to 14:20 UTC, with 10 min to turn around"
+    assert clash.text == "chair A is taken Mon 2 Mar, 11:50 to 14:20 UTC, with 10 min to turn around"
     assert [each.booking_id for each in clashes(outcome.now, "2", policy=POLICY)] == ["1"]
 
 

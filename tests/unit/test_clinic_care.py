@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from tests import clinic_cases as cases
@@ -29,6 +30,7 @@ from afterglow.clinic import (
     Decision,
     Delivery,
     Diary,
+    DueMeasure,
     Finding,
     Group,
     Indication,
@@ -1305,7 +1307,7 @@ def test_the_worklist_names_what_presses_and_who_owns_it() -> None:
 )
 def test_a_course_that_waits_has_an_owner_and_a_day(state: CourseState, owner: Role) -> None:
     waiting = Standing(patient_id="p1", course=course(state=state, moved_at=at(0)))
-    for days, overdue in ((7, False), (7.01, True)):
+    for days, overdue in ((7.5, False), (8, True)):  # overdue once its day is over
         (item,) = list_work([waiting], at(days * 24 * 60), policy=POLICY)
         assert (item.kind, item.owner, item.overdue) == (WorkKind.COURSE_STEP, owner, overdue)
     fresh = Standing(patient_id="p1", course=course(state=state, opened_at=at(0)))
@@ -1604,3 +1606,31 @@ def test_who_sits_in_a_chair_or_comes_today_is_not_asked_to_be_booked() -> None:
     overdue: dict[str, Any] = {"next_due_at": at(190 * DAY)}
     assert found(given, next_session_at=at(200 * DAY + 300), **overdue) == set()
     assert found(given, next_session_at=at(203 * DAY), **overdue) == {WorkKind.SESSION_DUE}
+
+
+def test_a_day_without_a_time_is_overdue_once_it_is_over_by_the_clinics_clock() -> None:
+    due = at(0)  # a Monday, 09:00 UTC
+    measure = DueMeasure(instrument="phq9", due_at=due, overdue=False, reason="every 28 days")
+    one = Standing(patient_id="p1", course=course(), measures=(measure,))
+
+    def overdue(hours: float, zone: str = "UTC") -> bool:
+        found = list_work([one], due + timedelta(hours=hours), policy=POLICY, zone=ZoneInfo(zone))
+        return next(each.overdue for each in found if each.kind is WorkKind.MEASURE_DUE)
+
+    assert not overdue(3)  # noon of the same day
+    assert overdue(15.1)  # 00:06 of the next
+    assert not overdue(15.1, "America/Chicago")  # where it is evening yet
+
+
+def test_an_alert_of_a_reading_is_due_at_the_next_reading_while_its_patient_is_here() -> None:
+    session = cases.entered(cases.observing(Delivery.IM), 20, systolic_mmhg=165, diastolic_mmhg=88)
+    found = judge(rule("S041"), {"bp.systolic": 165, "bp.diastolic": 88}, POLICY)
+    alert = alert_from_finding(
+        found, alert_id=f"{session.readings[-1].id}.S041", patient_id="p1", action="repeat", at=at(20), policy=POLICY
+    )
+    here = Standing(patient_id="p1", course=course(), sessions=(session,), alerts=(alert,))
+    (item,) = (each for each in list_work([here], at(21), policy=POLICY) if each.kind is WorkKind.ALERT)
+    assert item.due_at == at(25)  # S041 asks for one in five minutes
+    gone = replace(here, sessions=(replace(session, left_at=at(22), state=SessionState.LEFT),))
+    (item,) = (each for each in list_work([gone], at(23), policy=POLICY) if each.kind is WorkKind.ALERT)
+    assert item.due_at == alert.respond_by

@@ -230,7 +230,7 @@ def test_tablets_have_no_volume_and_a_new_booking_is_not_over() -> None:
 
 
 def test_a_due_scale_is_on_the_worklist_with_its_owner() -> None:
-    due = DueMeasure(instrument="phq9", due_at=at(-60), overdue=False, reason="every 28 days")
+    due = DueMeasure(instrument="phq9", due_at=at(-24 * 60), overdue=False, reason="every 28 days")
     found = list_work([Standing(patient_id="p1", course=course(), measures=(due,))], at(0), policy=POLICY)
     (item,) = (each for each in found if each.kind is WorkKind.MEASURE_DUE)
     assert (item.kind, item.owner, item.overdue) == (WorkKind.MEASURE_DUE, Role.COORDINATOR, True)

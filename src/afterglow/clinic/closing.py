@@ -19,7 +19,7 @@ from afterglow.clinic.session import (
     admit,
     step,
 )
-from afterglow.errors import Conflict, GateClosed, NotFound, OutOfRange, Unbalanced, WrongOrder, echo
+from afterglow.errors import Conflict, GateClosed, MissingValue, NotFound, OutOfRange, Unbalanced, WrongOrder, echo
 from afterglow.quantities import format_mg
 
 _ONE_TAP = timedelta(seconds=10)  # Assumption: the same event by the same person within it was tapped twice
@@ -75,11 +75,16 @@ def give_back(
     return Outcome(now=(done.now, back.now), written=(*done.written, *back.written))
 
 
-def record_event(session: TreatmentSession, event: AdverseEvent, act: Act) -> Outcome[TreatmentSession]:
-    """An adverse event, graded or not yet; also when it is told after the session was closed.
+def record_event(
+    session: TreatmentSession, event: AdverseEvent, act: Act, *, typed_at: datetime | None = None
+) -> Outcome[TreatmentSession]:
+    """An adverse event, graded or not yet; one told after the session was closed has its grade, since no close asks.
 
-    Raises: WrongState, NotPermitted; Conflict for an id used already, another person, or the same event of seconds
-        before; OutOfRange for a grade that does not exist; WrongOrder for times that run backwards.
+    `typed_at` is when a device without a line took it; what it took before the close is not lost.
+
+    Raises: WrongState, NotPermitted; MissingValue for an event without a grade after the close; Conflict for an id used
+        already, another person, or the same event of seconds before; OutOfRange for a grade that does not exist;
+        WrongOrder for times that run backwards.
 
     >>> from afterglow.clinic.examples import at, injected, nurse
     >>> event = AdverseEvent(id="e1", term="Nausea", started_at=at(10), by="nurse1")
@@ -92,6 +97,13 @@ def record_event(session: TreatmentSession, event: AdverseEvent, act: Act) -> Ou
     if login(event.by) != act.by or event.graded_by is not None or event.voided_by is not None:
         raise Conflict("Who records an event is the act's", next_step="Take the login from the act")
     _check_grade(event.grade)
+    if session.closed_at is not None and event.grade is None and (typed_at is None or typed_at >= session.closed_at):
+        raise MissingValue(
+            "The session is closed: an event told now needs its grade",
+            allowed="a grade from 1 to 5, and when it began",
+            next_step="Enter it with its time and grade",
+            about="grade",
+        )
     _check_event_times(event, act)
     for each in session.adverse_events:
         same = (each.term, each.intervention, each.by) == (event.term, event.intervention, event.by)

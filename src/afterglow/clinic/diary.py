@@ -171,9 +171,10 @@ def block(delivery: Delivery, *, dose_minutes: float = 0.0, policy: SitePolicy) 
     too_long = not 0 <= dose_minutes <= LONGEST_MIN or (dose_minutes and delivery not in infused)
     if too_long or (delivery is Delivery.IV and not dose_minutes):
         raise OutOfRange(
-            "The length of the infusion is refused",
-            observed=f"{dose_minutes:g} min of {delivery.words}",
-            allowed=f"over 0 to {LONGEST_MIN:g} min for infusions, 0 for the others",
+            f"The length of the infusion is {'refused' if dose_minutes else 'missing'}",
+            observed=f"{dose_minutes:g} min of {delivery.words}" if dose_minutes else None,
+            allowed=f"the minutes it runs, up to {_LONGEST.days} days" if delivery in infused else "none: not infused",
+            about="minutes",
         )
     (nasal,) = comparisons(rule("S031").when)
     names = {Delivery.IV: "S061.iv_minutes", Delivery.IM: "S061.im_sc_minutes", Delivery.SC: "S061.im_sc_minutes"}
@@ -228,7 +229,7 @@ def find_conflicts(
         if each.chair_id == wanted.chair_id and _overlap(each, wanted, gap):
             text = f"chair {each.chair_id} is taken {_span(each, zone)}, with {gap.seconds // 60} min to turn around"
             if at is not None and diary.booking(each.id).until < at <= each.until:
-                came = f"{each.starts_at.astimezone(zone):%H:%M %Z}"
+                came = f"{each.starts_at.astimezone(zone):%H:%M}"
                 text = f"chair {each.chair_id} is still taken by who came for {came} and has not left"
             found.append(BookingConflict(kind=ConflictKind.CHAIR_TAKEN, text=text, booking_id=each.id))
         if each.patient_id == wanted.patient_id and _overlap(each, wanted, timedelta(0)):
@@ -237,7 +238,7 @@ def find_conflicts(
     for closure in diary.closures:
         here = closure.chair_id in {None, wanted.chair_id}
         if here and closure.starts_at < wanted.until and wanted.starts_at < closure.until:
-            text = f"closed until {closure.until.astimezone(zone):%Y-%m-%d %H:%M %Z}: {closure.reason}"
+            text = f"closed until {closure.until.astimezone(zone):%a %-d %b, %H:%M}: {closure.reason}"
             found.append(BookingConflict(kind=ConflictKind.CLOSED, text=text))
     most = _most_at_once(others, wanted)
     if most + 1 > diary.capacity:
@@ -338,7 +339,7 @@ def overstay(diary: Diary, booking_id: str, act: Act, *, until: datetime) -> Out
     >>> from afterglow.clinic.examples import POLICY, at, diary, nurse
     >>> late = overstay(diary("arrived"), "b1", nurse(150, reason="sedated"), until=at(240)).now
     >>> [each.text for each in clashes(late, "b1", policy=POLICY)]
-    ['chair A is taken 2026-01-05 12:00 to 14:30 UTC, with 10 min to turn around']
+    ['chair A is taken Mon 5 Jan, 12:00 to 14:30 UTC, with 10 min to turn around']
     """
     old = diary.booking(booking_id)
     step = BOOKING.step(old.state, "stay", act, subject=booking_id)
@@ -441,8 +442,8 @@ def _check_fits(
     if not (timedelta(0) < long <= _LONGEST and timedelta(0) <= ahead <= _AHEAD):
         raise OutOfRange(
             "The time of the booking is refused",
-            observed=f"{_span(wanted, zone)}, {long / timedelta(days=1):.3g} days long",
-            allowed=f"from now on, within {_AHEAD.days} days; over 0 to {_LONGEST.days} days long",
+            observed=f"{wanted.starts_at.astimezone(zone):%a %-d %b %Y, %H:%M}, {long / timedelta(hours=1):.3g} h long",
+            allowed=f"from now on, within {_AHEAD.days // 365} years; over 0 h, up to {_LONGEST.days} days long",
             about="starts_at",
         )
     _check_free(diary, wanted, act, policy, enrolled=enrolled, zone=zone)
@@ -496,4 +497,4 @@ def _most_at_once(others: list[Booking], wanted: Booking) -> int:
 
 def _span(booking: Booking, zone: tzinfo) -> str:
     begin, end = booking.starts_at.astimezone(zone), booking.until.astimezone(zone)
-    return f"{begin:%Y-%m-%d %H:%M} to {end:%H:%M %Z}"
+    return f"{begin:%a %-d %b, %H:%M} to {end:%H:%M}{' UTC' if zone is UTC else ''}"

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 
 from afterglow.clinic.acting import Act, Outcome, login
+from afterglow.clinic.factbook import say_clear
 from afterglow.clinic.monitoring import earliest_leave, is_falling, judge_monitoring, monitoring_facts
 from afterglow.clinic.policy import SitePolicy
 from afterglow.clinic.readings import check_over, latest_facts
 from afterglow.clinic.rulebook import Delivery, Group, rule, rules_of
 from afterglow.clinic.ruling import Finding, Verdict, check_open, judge_all, open_findings
 from afterglow.clinic.session import Leaving, TreatmentSession, admit, step
+from afterglow.clinic.thresholds import alone, with_values
 from afterglow.clinic.typed import typed
 from afterglow.errors import Conflict, GateClosed, OutOfRange, TooEarly, WrongOrder, echo
-from afterglow.predicates import Fact
+from afterglow.predicates import Fact, evaluate
 from afterglow.scales import instrument
 
 LOCKS = {Delivery.ESK: "S031", Delivery.SL: "S066", Delivery.PO: "S066"}
@@ -122,17 +124,35 @@ def clear_to_leave(
     for each in found:
         if each.verdict is Verdict.UNKNOWN or (each.verdict is Verdict.HIT and each.rule in unanswered):
             of = rule(each.rule)
+            held, wanted = _what_holds(each, policy)
             missing = f"not known: {', '.join(each.settles)}" if each.settles else ""
-            known = each.values if any(value is not None for _, value in each.observed) else ""
+            known = held.values if any(value is not None for _, value in held.observed) else ""
             raise GateClosed(
                 f"The patient cannot leave yet: {of.condition} ({of.id})",
                 rule=of.id,
                 observed="; ".join(filter(None, (known, missing))),
-                allowed=each.wanted,
+                allowed=wanted,
                 next_step="Fill in what is not known" if missing else "Go on watching, and check again",
             )
     facts = (check, *found)
     return step(session, "clear_to_leave", act, written=facts, left_at=act.at, left_how=Leaving.CLEARED)
+
+
+def _what_holds(finding: Finding, policy: SitePolicy) -> tuple[Finding, str]:
+    """Of a rule that any one of several points meets: those that do or are not known, and what must hold of them."""
+    of = rule(finding.rule)
+    when, known = with_values(of.when, of.settings, policy.own_values), dict(finding.observed)
+    points = [each for each in alone(when) if evaluate(each, known) is not False]
+    if not points:
+        return finding, finding.wanted
+    facts = {each.fact for each in points}
+    kept = [
+        (observed, unit)
+        for observed, unit in zip(finding.observed, finding.units, strict=True)
+        if observed[0] in facts and observed[1] is not None
+    ]
+    shown = replace(finding, observed=tuple(each for each, _ in kept), units=tuple(unit for _, unit in kept))
+    return shown, ", ".join(say_clear(each) for each in points)
 
 
 def walk_out(session: TreatmentSession, act: Act) -> Outcome[TreatmentSession]:

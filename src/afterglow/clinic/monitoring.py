@@ -339,7 +339,7 @@ def _repeats(session: TreatmentSession, at: datetime, policy: SitePolicy) -> Ite
     for each in escalations(session, policy):
         every = rule(each.rule).figures.get("repeat_minutes")
         if every is not None:  # due at its time, not before: the wait is short and is meant
-            yield _due_by(f"repeat for {each.rule}", pressures[-1] + timedelta(minutes=every), at, early=0.0)
+            yield _due_by(f"pressure again, rule {each.rule}", pressures[-1] + timedelta(minutes=every), at, early=0.0)
 
 
 def _due_by(what: str, due_at: datetime, at: datetime, *, early: float) -> DueReading:

@@ -55,7 +55,7 @@ def screen(session: TreatmentSession, act: Act, *, facts: Facts) -> Outcome[Trea
     _check_asked(facts)
     if not any(each.systolic_mmhg is not None for each in standing_readings(session.readings)):
         raise GateClosed("No pressure is entered", rule="S010", next_step="Enter the pressure before the dose")
-    return step(session, "screen", act, gate_facts=tuple(sorted(facts.items())), screened_at=act.at)
+    return step(session, "screen", act, gate_facts=tuple(sorted(facts.items())), screened_at=act.at, amended_at=None)
 
 
 def amend_screening(session: TreatmentSession, act: Act, *, facts: Facts) -> Outcome[TreatmentSession]:
@@ -72,7 +72,7 @@ def amend_screening(session: TreatmentSession, act: Act, *, facts: Facts) -> Out
     admit(session, "amend_screening", act)
     _check_asked(facts)
     known = dict(session.gate_facts) | dict(facts)
-    return step(session, "amend_screening", act, gate_facts=tuple(sorted(known.items())))
+    return step(session, "amend_screening", act, gate_facts=tuple(sorted(known.items())), amended_at=act.at)
 
 
 def order_dose(session: TreatmentSession, order: DoseOrder, act: Act) -> Outcome[TreatmentSession]:

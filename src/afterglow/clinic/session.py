@@ -307,7 +307,8 @@ class TreatmentSession:
         policy_version, policy_digest: the site policy it runs under, fixed at arrival; the digest tells two apart that
             share a number.
         last_at: time of the last act; none may be dated before it.
-        gate_facts: what was asked at arrival and screening, by name; screened_at: when all of it was asked last.
+        gate_facts: what was asked at arrival and screening, by name; screened_at: when all of it was asked last;
+            amended_at: when some of it was changed since.
         go_at: when the prescriber said go; None before, and when it was taken back.
         rate_changes: new rates that were ordered, in order; the last may wait for the pump to be set.
         drug_uses: every movement of drug in this session.
@@ -332,6 +333,7 @@ class TreatmentSession:
     last_at: datetime | None = None
     arrived_at: datetime | None = None
     screened_at: datetime | None = None
+    amended_at: datetime | None = None
     go_at: datetime | None = None
     order: DoseOrder | None = None
     prepared: PreparedDose | None = None

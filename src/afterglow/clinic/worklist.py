@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from enum import StrEnum
 
 from afterglow.clinic.acting import Role, days_between
@@ -13,6 +13,7 @@ from afterglow.clinic.alerts import AlertStage, ClinicAlert
 from afterglow.clinic.consent import units_left
 from afterglow.clinic.course import CourseState, ReviewKind, TreatmentCourse, says_stop
 from afterglow.clinic.measures import DueMeasure
+from afterglow.clinic.monitoring import clocks
 from afterglow.clinic.policy import SitePolicy
 from afterglow.clinic.rulebook import rule
 from afterglow.clinic.ruling import Priority, Verdict, priority_of
@@ -66,6 +67,11 @@ class WorkKind(StrEnum):
     FORECAST = "forecast"
     COURSE_STEP = "course_step"
     AFTERCARE = "aftercare"
+
+    @property
+    def by_clock(self) -> bool:
+        """Whether it is due at a time; the others are due on a day, and overdue once that is over."""
+        return self in {WorkKind.ALERT, WorkKind.CHECK_IN, WorkKind.SESSION_OPEN}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,8 +139,12 @@ class Standing:
                 )
 
 
-def list_work(standings: Iterable[Standing], at: datetime, *, policy: SitePolicy) -> tuple[WorkItem, ...]:
+def list_work(
+    standings: Iterable[Standing], at: datetime, *, policy: SitePolicy, zone: tzinfo = UTC
+) -> tuple[WorkItem, ...]:
     """Everything there is to do, most pressing first: priority, then overdue, then the time it is due.
+
+    Days are those of the clinic's `zone`.
 
     >>> from datetime import UTC
     >>> from afterglow.clinic.policy import demo_policy
@@ -143,22 +153,35 @@ def list_work(standings: Iterable[Standing], at: datetime, *, policy: SitePolicy
     """
     check_utc(at, what="The time of a worklist")
     items = [item for standing in standings for item in _items(standing, at, policy)]
-    items = [replace(item, overdue=item.overdue or (item.due_at is not None and item.due_at < at)) for item in items]
+    items = [replace(item, overdue=item.overdue or _is_late(item, at, zone)) for item in items]
     return tuple(sorted(items, key=lambda i: (_RANK[i.priority], not i.overdue, i.due_at or at, i.patient_id, i.kind)))
 
 
+def _is_late(item: WorkItem, at: datetime, zone: tzinfo) -> bool:
+    if item.due_at is None or item.kind.by_clock:
+        return item.due_at is not None and item.due_at < at
+    return item.due_at.astimezone(zone).date() < at.astimezone(zone).date()
+
+
 def _items(standing: Standing, at: datetime, policy: SitePolicy) -> Iterator[WorkItem]:
-    yield from _alert_items(standing)
+    yield from _alert_items(standing, at, policy)
     if standing.course.state is not CourseState.STOPPED:
         yield from _course_items(standing, at, policy)
     for session in standing.sessions:
         yield from _session_items(standing, session, at, policy)
 
 
-def _alert_items(standing: Standing) -> Iterator[WorkItem]:
+def _alert_items(standing: Standing, at: datetime, policy: SitePolicy) -> Iterator[WorkItem]:
+    """Alerts that stand; one of a reading whose patient sits in the chair is due at the next reading at the latest."""
     for each in standing.alerts:
-        if each.stage is not AlertStage.CLOSED:
-            yield _item(standing, WorkKind.ALERT, each.text, each.owner, each.priority, each.respond_by)
+        if each.stage is AlertStage.CLOSED:
+            continue
+        due_at = each.respond_by
+        for session in standing.sessions:
+            read_here = any(each.id.startswith(f"{reading.id[:40]}.") for reading in session.readings)
+            if read_here and session.left_at is None and (due := clocks(session, at, policy=policy).next_reading):
+                due_at = min(due_at, due.due_at)
+        yield _item(standing, WorkKind.ALERT, each.text, each.owner, each.priority, due_at)
 
 
 def _course_items(standing: Standing, at: datetime, policy: SitePolicy) -> Iterator[WorkItem]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from zoneinfo import ZoneInfo
 
 from afterglow.clinic import (
     BOOKING,
@@ -115,7 +114,7 @@ def book_session(
     plan, policy = _plan(work), work.policy_or_defaults()
     diary = _diary(work, plan, wanted.starts_at, wanted.until)
     enrolled = _enrolled(work, course.patient_id)
-    outcome = book(diary, wanted, work.act(), policy=policy, enrolled=enrolled, zone=_zone(work))
+    outcome = book(diary, wanted, work.act(), policy=policy, enrolled=enrolled, zone=work.zone)
     _keep(work, plan, None, outcome, wanted.id)
     others = _sessions(work, course)
     session = TreatmentSession(
@@ -152,7 +151,7 @@ def move(work: Work, booking_id: str, *, chair_id: str, starts_at: datetime, rea
         starts_at=starts_at,
         policy=policy,
         enrolled=enrolled,
-        zone=_zone(work),
+        zone=work.zone,
     )
     session = work.load(TreatmentSession, booking_id)
     work.change(session, replace(session.now, planned_at=starts_at), state=session.state, due_at=starts_at)
@@ -196,7 +195,7 @@ def list_conflicts(
     course, wanted = _wanted(work, course_id, "wanted", chair_id, starts_at, dose_minutes)
     diary, policy = _diary(work, _plan(work), wanted.starts_at, wanted.until), work.policy_or_defaults()
     enrolled = _enrolled(work, course.patient_id)
-    return find_conflicts(diary, wanted, policy=policy, enrolled=enrolled, at=work.now, zone=_zone(work))
+    return find_conflicts(diary, wanted, policy=policy, enrolled=enrolled, at=work.now, zone=work.zone)
 
 
 @view("diary.warnings", roles=_DESK)
@@ -222,7 +221,7 @@ def outside_hours(
     wanted = _wanted(work, course_id, "wanted", "", starts_at, dose_minutes)[1] if moving is None else None
     held = wanted or work.load(Booking, moving or "").now
     policy = work.policy_or_defaults()
-    if is_open(starts_at, starts_at + (held.until - held.starts_at), policy, _zone(work)):
+    if is_open(starts_at, starts_at + (held.until - held.starts_at), policy, work.zone):
         return None
     return f"{policy.number('diary.opens_hour'):02.0f}:00 to {policy.number('diary.closes_hour'):02.0f}:00"
 
@@ -254,7 +253,7 @@ def find_free(
         wanted = replace(held, chair_id=chair_id, starts_at=soonest, until=until)
     diary = _diary(work, _plan(work), soonest, soonest + _AHEAD)
     enrolled = _enrolled(work, wanted.patient_id)
-    return next_free(diary, wanted, policy=policy, enrolled=enrolled, zone=_zone(work))
+    return next_free(diary, wanted, policy=policy, enrolled=enrolled, zone=work.zone)
 
 
 @view("diary.show", roles=(*CARE, Role.COORDINATOR))
@@ -340,9 +339,7 @@ def undo_missed(work: Work, booking_id: str, *, reason: str, chair_id: str | Non
     policy, act = work.policy_or_defaults(), work.act(reason)
     diary = _diary(work, plan, loaded.now.starts_at, loaded.now.until, also=loaded.now)
     enrolled = _enrolled(work, loaded.now.patient_id)
-    outcome = undo_no_show(
-        diary, booking_id, act, policy=policy, enrolled=enrolled, chair_id=chair_id, zone=_zone(work)
-    )
+    outcome = undo_no_show(diary, booking_id, act, policy=policy, enrolled=enrolled, chair_id=chair_id, zone=work.zone)
     back = undo_miss(session.now, act)
     work.keep(session, back, state=back.now.state, due_at=back.now.planned_at)
     return _keep(work, plan, loaded, outcome, booking_id)
@@ -357,7 +354,7 @@ def stay_longer(work: Work, booking_id: str, *, until: datetime, reason: str) ->
     loaded, plan = work.load(Booking, booking_id), _plan(work)
     diary = _diary(work, plan, loaded.now.starts_at, until, also=loaded.now)
     outcome = overstay(diary, booking_id, work.act(reason), until=until)
-    held_up = clashes(outcome.now, booking_id, policy=work.policy_or_defaults(), zone=_zone(work))
+    held_up = clashes(outcome.now, booking_id, policy=work.policy_or_defaults(), zone=work.zone)
     written = _keep(work, plan, loaded, outcome, booking_id)
     ids = tuple(dict.fromkeys(each.booking_id for each in held_up if each.booking_id is not None))
     return Written(id=written.id, version=written.version, state=written.state, also=ids)
@@ -368,7 +365,7 @@ def list_clashes(work: Work, booking_id: str) -> tuple[BookingConflict, ...]:
     """Which bookings a booking as it stands holds up, in words; empty if none."""
     loaded = work.load(Booking, booking_id)
     diary = _diary(work, _plan(work), loaded.now.starts_at, loaded.now.until, also=loaded.now)
-    return clashes(diary, booking_id, policy=work.policy_or_defaults(), zone=_zone(work))
+    return clashes(diary, booking_id, policy=work.policy_or_defaults(), zone=work.zone)
 
 
 def vacated(work: Work, booking_id: str) -> None:
@@ -421,12 +418,6 @@ def _booked(work: Work, booking: Booking) -> Booked:
         course_id=None if session is None else session.now.course_id,
         number=None if session is None else session.now.number,
     )
-
-
-def _zone(work: Work) -> ZoneInfo:
-    """Of the clinic's clock."""
-    clinics = work.tx.store.clinics()
-    return ZoneInfo(next(each.time_zone for each in clinics if each.id == work.actor.clinic_id))
 
 
 def _enrolled(work: Work, patient_id: str) -> bool | None:

@@ -44,7 +44,7 @@ from afterglow.clinic import (
     waste,
 )
 from afterglow.clinic.alerts import alerts_from_findings
-from afterglow.errors import NotFound, echo
+from afterglow.errors import MissingValue, NotFound, echo
 from afterglow.predicates import Fact
 from afterglow.store.records import new_id
 from afterglow.usecases.desk import roles_of, use_case
@@ -243,12 +243,15 @@ def note_event(
     term: str,
     started_at: datetime | None = None,
     intervention: str | None = None,
+    grade: int | None = None,
+    serious: bool | None = None,
     id: str | None = None,  # noqa: A002  made by the device, where it works without a line
     tablet_at: datetime | None = None,
 ) -> Written:
     """An adverse event, to be graded before the session closes; `tablet_at` as in `read_vitals`.
 
-    Raises: WrongState; Conflict for an id used already, and for the same event of seconds before.
+    Raises: WrongState; MissingValue after the close for one without its time or grade; Conflict for an id used already,
+        and for the same event of seconds before.
     """
     loaded = work.load(TreatmentSession, session_id)
     _tell_tablet(work, tablet_at)
@@ -257,9 +260,14 @@ def note_event(
         term=term,
         started_at=started_at or work.now,
         intervention=intervention,
+        grade=grade,
+        serious=serious,
         by=work.actor.person_id,
     )
-    return keep_session(work, loaded, record_event(loaded.now, made, work.act()), also=(made.id,))
+    outcome = record_event(loaded.now, made, work.act(), typed_at=tablet_at)
+    if loaded.now.closed_at is not None and started_at is None and tablet_at is None:
+        raise MissingValue("The session is closed: say when the event began", about="started")
+    return keep_session(work, loaded, outcome, also=(made.id,))
 
 
 @use_case("sessions.grade_event", roles=roles_of(SESSION, "grade_event"))

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
+from zoneinfo import ZoneInfo
 
 from afterglow.clinic import Act, Outcome, Role, SitePolicy, policy_at
 from afterglow.errors import Conflict, NotFound, NotPermitted, Outdated, PolicyUnsigned, SignAgain, echo
@@ -177,6 +178,12 @@ class Work:
             )
         self.tx.patient_key(patient_id)  # kept for what is read next; nobody has the key of a patient who is not there
         self.patient_id = patient_id
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """Of the clinic's clock."""
+        clinics = self.tx.store.clinics()
+        return ZoneInfo(next(each.time_zone for each in clinics if each.id == self.actor.clinic_id))
 
     def load(self, kind: type[T], id: str, *, version: int | None = None) -> Loaded[T]:  # noqa: A002
         """A thing as it is now, if this person may see it.

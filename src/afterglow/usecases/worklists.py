@@ -106,7 +106,7 @@ def _items(work: Work) -> tuple[WorkItem, ...]:
     change, moment = audit.last_change(work.tx), int(work.now.timestamp() // _LIST_LASTS_S)
     found = lists.get(work.hidden)
     if found is None or (found.change, found.moment) != (change, moment):
-        items = list_work(_standings(work), work.now, policy=work.policy_or_defaults())
+        items = list_work(_standings(work), work.now, policy=work.policy_or_defaults(), zone=work.zone)
         found = _Listed(change=change, moment=moment, items=items)
         if len(lists) >= _LISTS:
             lists.clear()

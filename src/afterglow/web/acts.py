@@ -123,6 +123,8 @@ def _event(asked: Asked) -> None:
         term=asked.typed.needed("term", "What happened"),
         started_at=_moment(asked, "started"),
         intervention=asked.typed.text("intervention") or None,
+        grade=asked.typed.whole("grade", "The grade"),
+        serious=asked.typed.yes_no("serious"),
         id=asked.typed.text("id") or None,
         tablet_at=asked.typed.moment("tablet_at"),
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
@@ -30,15 +29,14 @@ from afterglow.usecases.diary import (
     read_booking,
     show_diary,
 )
+from afterglow.web.day_table import SHOWN, day_rows, next_slot
 from afterglow.web.icalendar import calendar_text
 from afterglow.web.pages import PageRoute, clinic_of, desk_of, page, status_of
 from afterglow.web.typed import local_time
 
 router = APIRouter(route_class=PageRoute)
-SLOT = timedelta(minutes=15)
 DONE_COOKIE = "afterglow_done"  # what was just done, for one page: no patient, only the booking's id and old place
 _DONE_LASTS_S = 120
-_SHOWN = (BookingState.BOOKED, BookingState.ARRIVED, BookingState.LEFT)
 REASONS = (
     "Patient asked",
     "Ill",
@@ -49,18 +47,6 @@ REASONS = (
     "Chair out of order",
 )
 Text = Annotated[str, Form()]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
-    """A stretch of one chair's day: a booking, a closure, or free time; as many rows as it has slots."""
-
-    chair: str
-    rows: int
-    starts_at: datetime
-    until: datetime
-    booked: Booked | None = None
-    closed: str | None = None
 
 
 @router.get("/diary")
@@ -82,9 +68,9 @@ def show_day(request: Request, day: str = "") -> Response:
         on=on,
         told=shown,
         behind=told.trail_behind,
-        rows=_table(shown, first, last, _opening(shown, on, zone), desk.store.clock()),
-        gone=[each for each in shown.booked if each.booking.state not in _SHOWN],
-        soon=_next_slot(desk.store.clock()),
+        rows=day_rows(shown, first, last, _opening(shown, on, zone), desk.store.clock()),
+        gone=[each for each in shown.booked if each.booking.state not in SHOWN],
+        soon=next_slot(desk.store.clock()),
         done=_done(request),
         **_around(on, desk, zone),
     )
@@ -106,7 +92,7 @@ def show_week(request: Request, day: str = "") -> Response:
         return page(request, "diary.html", desk=desk, on=on, told=None, **_around(on, desk, zone))
     places: dict[tuple[str, date], list[Booked]] = {}
     for each in told.shown.booked:
-        if each.booking.state in _SHOWN:
+        if each.booking.state in SHOWN:
             where = (each.booking.chair_id, each.booking.starts_at.astimezone(zone).date())
             places.setdefault(where, []).append(each)
     closed = {
@@ -238,57 +224,6 @@ def undo(request: Request, what: Text, booking_id: Text, chair: Text = "", at: T
     return _after(back, zone, {"what": "undone", "id": booking_id})
 
 
-def _free(chair: str, rows: int, starts_at: datetime, until: datetime, opening: tuple[datetime, datetime]) -> Cell:
-    """Time that nothing takes; what is offered ends at the opening hours."""
-    begin, end = max(starts_at, opening[0]), min(until, opening[1])
-    if begin >= end:
-        return Cell(chair=chair, rows=rows, starts_at=starts_at, until=until, closed="outside opening hours")
-    return Cell(chair=chair, rows=rows, starts_at=begin, until=end)
-
-
-def _table(
-    shown: DiaryPage, first: datetime, last: datetime, opening: tuple[datetime, datetime], now: datetime
-) -> list[tuple[datetime, list[Cell]]]:
-    """The day as rows of slots: each cell stands in the row in which it starts, and spans the rows that it takes.
-
-    The chair of a patient who has left is free from now on, and from where the next one sits.
-    """
-    count = max(1, round((last - first) / SLOT))
-    starting: list[list[Cell]] = [[] for _ in range(count)]
-    gap = timedelta(minutes=shown.turnaround_minutes)
-    for chair in shown.diary.chairs:
-        mine = [each for each in shown.booked if each.booking.chair_id == chair.id and each.booking.state in _SHOWN]
-        held = [(e.booking.starts_at, _frees(e.booking, mine, now), e, None) for e in mine]
-        shut = [
-            (max(each.starts_at, first), min(each.until, last), None, each.reason)
-            for each in shown.diary.closures
-            if each.chair_id in {None, chair.id} and each.starts_at < last and each.until > first
-        ]
-        row, free = 0, first
-        for starts, until, booked, closed in sorted([*held, *shut], key=lambda each: each[0]):
-            begin, end = (min(count, max(0, round((each - first) / SLOT))) for each in (starts, until))
-            begin = max(begin, row)
-            end = min(count, max(end, begin + 1))
-            if begin >= count or end <= row:
-                continue
-            if begin > row:
-                starting[row].append(_free(chair.id, begin - row, free, starts, opening))
-            cell = Cell(chair=chair.id, rows=end - begin, starts_at=starts, until=until, booked=booked, closed=closed)
-            starting[begin].append(cell)
-            row, free = end, until if booked is None else _next_slot(until + gap, timedelta(minutes=5))
-        if row < count:
-            starting[row].append(_free(chair.id, count - row, free, last, opening))
-    return [(first + n * SLOT, cells) for n, cells in enumerate(starting)]
-
-
-def _frees(booking: Booking, beside: list[Booked], now: datetime) -> datetime:
-    """When a chair is free again."""
-    if booking.state is not BookingState.LEFT:
-        return booking.until
-    later = (e.booking.starts_at for e in beside if e.booking.starts_at > booking.starts_at)
-    return min(booking.until, max(now, booking.starts_at), *later)
-
-
 def _opening(shown: DiaryPage, on: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
     first = datetime.combine(on, time(int(shown.opens_hour)), tzinfo=zone)
     return first, datetime.combine(on, time(), tzinfo=zone) + timedelta(hours=shown.closes_hour)
@@ -297,7 +232,7 @@ def _opening(shown: DiaryPage, on: date, zone: ZoneInfo) -> tuple[datetime, date
 def _hours(shown: DiaryPage, on: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
     """From opening to closing, and wider where a session is."""
     first, last = _opening(shown, on, zone)
-    held = [each.booking for each in shown.booked if each.booking.state in _SHOWN]
+    held = [each.booking for each in shown.booked if each.booking.state in SHOWN]
     first = min([first, *(each.starts_at.astimezone(zone).replace(minute=0, second=0, microsecond=0) for each in held)])
     midnight = datetime.combine(on + timedelta(days=1), time(), tzinfo=zone)
     ends = (min(each.until.astimezone(zone), midnight) for each in held)
@@ -440,16 +375,6 @@ def _around(on: date, desk: Desk, zone: ZoneInfo) -> dict[str, Any]:
         "week_after": on + timedelta(days=7),
         "today": desk.store.clock().astimezone(zone).date(),
     }
-
-
-def _next_slot(at: datetime, slot: timedelta = SLOT) -> datetime:
-    """The next whole slot of the hour, or the time itself where it is one.
-
-    >>> f"{_next_slot(datetime(2026, 1, 5, 9, 31, tzinfo=UTC)):%H:%M}"
-    '09:45'
-    """
-    hour = at.replace(minute=0, second=0, microsecond=0)
-    return hour + slot * -((hour - at) // slot)
 
 
 def _covers(closure: Any, on: date, zone: ZoneInfo) -> bool:

@@ -7,12 +7,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, Header, Request, Response
 from fastapi.responses import RedirectResponse
 
+from afterglow.clinic import DueState
 from afterglow.clinic.worklist import WorkKind
 from afterglow.errors import BookingRefused
 from afterglow.usecases.desk import Desk
 from afterglow.usecases.measures import act_upon, close, mark_read
 from afterglow.usecases.sessions import check_in
-from afterglow.usecases.today import read_today
+from afterglow.usecases.today import ChairNow, read_today
 from afterglow.usecases.words import GATES, PHASES, STEPS, short_name
 from afterglow.usecases.worklists import read_worklist
 from afterglow.web.live import followed
@@ -58,10 +59,10 @@ def arrive(request: Request, session_id: Text) -> Response:
 
 
 @router.post("/alerts/read")
-def read(request: Request, alert_id: Text, patient_id: Text, version: Number) -> Response:
-    """Somebody opened an alert and read it."""
+def read(request: Request, alert_id: Text, patient_id: Text, version: Number, chart: Text = "") -> Response:
+    """Somebody opened an alert and read it; `chart` leads on to the patient's own."""
     mark_read(desk_of(request), alert_id, patient_id=patient_id, version=version)
-    return _back()
+    return RedirectResponse(f"/patients/{patient_id}", status_code=303) if chart else _back()
 
 
 @router.post("/alerts/act")
@@ -89,6 +90,7 @@ def _shown(desk: Desk) -> dict[str, Any]:
         "today": told.shown,
         "seq": max(told.seq, work.seq) if not desk.refresh else told.seq,
         "behind": told.trail_behind or work.trail_behind,
+        "overdue": [each for each in told.shown.chairs if _is_overdue(each)],
         "due": due[:_SHOWN],
         "due_in_all": len(due),
         "due_own": own,
@@ -98,6 +100,11 @@ def _shown(desk: Desk) -> dict[str, Any]:
         "short": short_name,
         "who": lambda login: told.shown.people.get(login, login),
     }
+
+
+def _is_overdue(chair: ChairNow) -> bool:
+    told = None if chair.now is None else chair.now.clocks
+    return told is not None and told.next_reading is not None and told.next_reading.state is DueState.OVERDUE
 
 
 def _back() -> Response:

@@ -15,6 +15,7 @@ from afterglow.clinic import Priority, Role, WorkItem, WorkKind
 from afterglow.errors import InputError
 from afterglow.scales import instrument
 from afterglow.usecases.passes import Purpose, issue_link
+from afterglow.usecases.patients import read_identity
 from afterglow.usecases.worklists import WorkLine, read_worklist
 from afterglow.web.pages import PageRoute, desk_of, page
 
@@ -153,11 +154,14 @@ def make_link(request: Request, patient_id: Text, purpose: Text, about: Text = "
     drawn = segno.make(address, error="m", micro=False)
     drawn.save(squares, kind="svg", xmldecl=False, svgns=False, omitsize=True, border=4, svgclass=None, lineclass="qr")
     scale = instrument(about) if purpose == Purpose.ANSWER_SCALE else None
+    identity = read_identity(desk, patient_id).shown.identifiers
     shown: dict[str, Any] = {
         "address": address,
         "picture": squares.getvalue().decode(),
         "until": issued.expires_at,
         "scale": scale,
+        "reads": purpose == Purpose.SEE_PROGRESS,
+        "whose": "" if identity is None else identity.name,
     }
     return page(request, "link.html", desk=desk, **shown)
 

@@ -188,6 +188,13 @@ def test_error_pages_say_what_to_do_and_name_nobody(
     answer = page.goto("/diary/bookings/01a21b3943e500001d58a01e652e4b7d")
     assert answer.status == 404
     look(page, "not-found", "light")
+    ada = opened()
+    log_in(ada, served, "ada")
+    assert ada.goto("/today").status == 403
+    assert ada.text_content("[role=alert]").startswith("This is for ")
+    assert "you are here as administrator" in ada.text_content("[role=alert]")
+    ada.click("text=Go to your first page")  # never one that refuses her, too
+    assert ada.url.endswith("/clinic")
 
     def break_down(_desk: Any) -> None:
         raise RuntimeError("Anna Berger, born 1982")

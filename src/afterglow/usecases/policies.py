@@ -314,7 +314,7 @@ def prices_of(work: Work) -> Prices | None:
 
 
 def help_lines(store: Store, clinic_id: str) -> HelpLines:
-    """Whom the patients of a clinic can call: what it has set, else the numbers of its region where these are known."""
+    """Whom the patients of a clinic can call: what it has set, else the numbers of the region that its policy signs."""
     with store.read(clinic_id) as tx:
         kept = facts.load_all(tx, HelpLines)
         if kept and kept[0].now is not None:
@@ -323,7 +323,7 @@ def help_lines(store: Store, clinic_id: str) -> HelpLines:
         try:
             region = policy_at(versions, tx.now).region
         except PolicyUnsigned:
-            region = SitePolicy(version=0, drafted_by="program").region
+            region = ""  # nobody has said where the clinic is
     return _HELP.get(region, _NO_HELP)
 
 

@@ -249,7 +249,12 @@ def set_chairs(
         before it starts.
     """
     if not chairs or capacity < 1:
-        raise OutOfRange("A clinic has a chair and staff", observed=f"{len(chairs)} chairs, {capacity} patients")
+        raise OutOfRange(
+            "A clinic has a chair and staff",
+            observed=f"{len(chairs)} chairs, {capacity} patients at once",
+            allowed="1 or more of each",
+            about="capacity" if chairs else "chairs",
+        )
     if len({each.id for each in chairs}) != len(chairs):
         raise Conflict("Two chairs share a name")
     if any(each.until <= each.starts_at for each in closures):

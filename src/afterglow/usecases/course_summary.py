@@ -305,9 +305,7 @@ def _decided(of: CourseFacts, say: Wording) -> Iterator[Block]:
         yield Paragraph(text="Nothing was decided yet about going on or ending.")
 
 
-def _is_replaced(
-    made: NextDecision, decisions: Sequence[NextDecision], given: Sequence[TreatmentSession]
-) -> bool:
+def _is_replaced(made: NextDecision, decisions: Sequence[NextDecision], given: Sequence[TreatmentSession]) -> bool:
     """Whether a later decision was about the same session: no dose was given between the two."""
     later = min((each.at for each in decisions if each.at > made.at), default=None)
     return later is not None and not any(

@@ -185,16 +185,9 @@ def _why(of: CourseFacts, say: Wording) -> Iterator[Block]:
 def _given(of: CourseFacts, say: Wording) -> Iterator[Block]:
     plan = of.course.plan
     if plan is not None:
-        yield facts_table(
-            (
-                (
-                    "Planned",
-                    f"{count_words(plan.induction_sessions, 'session')}, one every {plan.interval_days:g} days; "
-                    f"{plan.endpoint}",
-                ),
-                ("Label", plan.label_statement),
-            )
-        )
+        sessions = count_words(plan.induction_sessions, "session")
+        planned = f"{sessions}, one every {plan.interval_days:g} days; {plan.endpoint}"
+        yield facts_table((("Planned", planned), ("Label", plan.label_statement)))
     if not of.given:
         yield Paragraph(text="No dose has been given in this course.")
         return

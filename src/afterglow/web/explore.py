@@ -106,7 +106,7 @@ _WHAT = {
     "leaving_unimproved": "The chance of leaving without improvement",
     "leaving_recovered": "The chance of leaving without symptoms",
 }
-_IN_FILE = re.compile(r"^\w+(?:\.\w+)+(?:\[\d+\])?")  # as a file names what a form calls by words
+_IN_FILE = re.compile(r"^(?:\w+\.)+(\w+)(?:\[\d+\])?")  # as a file names what a form calls by words
 _WORDS = {
     DesignState.WAITING: "waits",
     DesignState.RUNNING: "is computed",
@@ -374,7 +374,8 @@ def _on_form(refused: AfterglowError, default: str, *, by_text: bool = False) ->
         if refused.place is not None and refused.place.line is not None:
             told.refused = f"Line {refused.place.line}: {refused.refused}"
     else:
-        about = refused.about or default
+        named = _IN_FILE.match(refused.refused)
+        about = refused.about or (default if named is None else named[1])
         field = _FIELD_OF.get(about, about)
         told.about = field if field in _WHAT or field in _CHOSEN else default
         told.refused = _IN_FILE.sub(lambda found: _WHAT.get(field, found[0]), refused.refused)

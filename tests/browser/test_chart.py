@@ -30,6 +30,7 @@ def test_the_chart_is_accessible_and_is_seen(opened: Open, served: Served, theme
     width = "[...document.querySelectorAll('figure.picture')].map(each => each.getBoundingClientRect().width)[0]"
     assert page.locator("svg.wide").first.bounding_box()["width"] == page.evaluate(width)  # as wide as its place
     assert page.title() == "Chart – Afterglow"  # no name in a title
+    assert page.text_content(".facts > div:last-child dd") == "No risk, 5 Jan 2026"
     look(page, "chart", theme)
 
 

@@ -142,9 +142,14 @@ def test_the_rules_answer_as_one_types_and_the_same_without_scripts(opened: Open
     page.wait_for_selector("#rules >> text=C002")
     page.fill("[id='interview-hx.nyha_class']", "9")
     page.wait_for_selector("#rules >> text=Allowed: 0 to 4")
+    assert "Allowed: 0 to 4" in words(page, "[id='interview-hx.nyha_class-fault']")  # at the field and beside Save, too
+    assert page.get_attribute("[id='interview-hx.nyha_class']", "aria-invalid") == "true"
+    assert "Allowed: 0 to 4" in words(page, "#so-far")
     page.fill("[id='interview-hx.nyha_class']", "0")
     page.wait_for_selector("#rules h3:has-text('Met')")
     by_script = words(page, "#rules")
+    assert words(page, "#so-far").startswith("1 excludes, 1 asks a prescriber, ")
+    assert page.locator("[aria-invalid], #form-interview .fault").count() == 0
     assert "As typed, not saved yet" in by_script
     page.goto(f"/patients/{patient}/candidacy")
     assert "C002" not in words(page, "#rules h3 + ul")  # nothing was kept
@@ -153,6 +158,11 @@ def test_the_rules_answer_as_one_types_and_the_same_without_scripts(opened: Open
     plain.goto(f"/patients/{patient}/candidacy")
     plain.focus("[id='interview-hx.avm']")
     plain.keyboard.press("Space")
+    for slip in ("9", "abc", "1,5"):
+        plain.fill("[id='interview-hx.nyha_class']", slip)
+        plain.click("#form-interview button.action")
+        assert "Allowed:" in words(plain, "[id='interview-hx.nyha_class-fault']")
+        assert plain.get_attribute("[id='interview-hx.nyha_class']", "aria-invalid") == "true"
     plain.fill("[id='interview-hx.nyha_class']", "0")
     plain.click("text=Check without saving")
     assert words(plain, "#rules") == by_script

@@ -188,6 +188,13 @@ def test_error_pages_say_what_to_do_and_name_nobody(
     answer = page.goto("/diary/bookings/01a21b3943e500001d58a01e652e4b7d")
     assert answer.status == 404
     look(page, "not-found", "light")
+    ada = opened()
+    log_in(ada, served, "ada")
+    assert ada.goto("/today").status == 403
+    assert ada.text_content("[role=alert]").startswith("This is for ")
+    assert "you are here as administrator" in ada.text_content("[role=alert]")
+    ada.click("text=Go to your first page")  # never one that refuses her, too
+    assert ada.url.endswith("/clinic")
 
     def break_down(_desk: Any) -> None:
         raise RuntimeError("Anna Berger, born 1982")
@@ -251,8 +258,15 @@ def test_an_empty_clinic_is_led_to_its_first_patient(opened: Open, director: Ser
     page.fill("#chair-0", "A")
     page.fill("#capacity", "2")
     page.click("text=Keep chairs and staff")
-    assert "A chair is for something" in page.text_content("#summary")
-    page.fill("#chair-0", "A")
+    assert "Chair A is for nothing" in page.text_content("#summary")
+    assert page.get_attribute("#summary a", "href") == "#chair-0"
+    assert page.get_attribute("#chair-0", "aria-invalid") == "true"
+    assert (page.input_value("#chair-0"), page.input_value("#capacity")) == ("A", "2")  # what was typed is kept
+    page.fill("#capacity", "two")
+    page.locator("input[name=gives][value^='0:']").first.check()
+    page.click("text=Keep chairs and staff")
+    assert "patients in chairs at once is no whole number" in page.text_content("#capacity-fault")
+    assert page.locator("input[name=gives][value^='0:']").first.is_checked()
     page.fill("#capacity", "2")
     page.locator("input[name=gives][value^='0:']").first.check()
     page.click("text=Keep chairs and staff")

@@ -40,7 +40,7 @@ def test_every_page_is_accessible_and_is_seen(opened: Open, served: Served, them
     log_in(page, served, "ada")
     assert page.text_content("h1") == "Set-up of the clinic"  # where the administrator begins
     page.goto("/today")
-    assert "not for this person" in page.text_content("[role=alert]")
+    assert "you are here as administrator" in page.text_content("[role=alert]")
     look(page, "not-permitted", theme)
 
 

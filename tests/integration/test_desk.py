@@ -95,7 +95,7 @@ def test_a_use_case_writes_with_one_event_of_its_name(north: Store) -> None:
 
 def test_permission_comes_before_anything_else_and_its_refusal_is_told(north: Store) -> None:
     CALLS.clear()
-    with pytest.raises(NotPermitted, match="coordinator; allowed: prescriber, nurse, patient"):
+    with pytest.raises(NotPermitted, match="for prescriber, nurse or patient; you are here as coordinator"):
         set_allergies(desk(north, Role.COORDINATOR), "p1", NONE)
     assert CALLS == []
     event = last(north)

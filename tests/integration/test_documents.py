@@ -259,6 +259,8 @@ def test_reviews_decisions_and_missed_sessions_stand_in_the_summary(north: Store
         version=version,
     )
     day = now(north).date() + timedelta(days=7)
+    deciding.decide_next(prescriber, course_id, step=deciding.NextStep.WAIT, reason="too early", digest="")
+    later(north, 5)
     deciding.decide_next(
         prescriber, course_id, step=deciding.NextStep.BOOK_BY, reason="relief fades", by_day=day, digest=""
     )
@@ -267,6 +269,8 @@ def test_reviews_decisions_and_missed_sessions_stand_in_the_summary(north: Store
     for said in (
         "Missed or called off: 1 booked session.",
         "Review, early non response continue sleeps again prescriber-1",
+        "Planned 6 sessions, one every 3.5 days; ",
+        "Next session Wait for the next score (replaced) too early prescriber-1",
         "Next session Book a session by a date, 12 Jan 2026 relief fades prescriber-1",
         "response and remission",
         "Safety plan made or renewed 5 Jan 2026",

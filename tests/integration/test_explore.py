@@ -511,8 +511,9 @@ def test_plain_fields_are_shown_as_text(nora: httpx.Client) -> None:
 @pytest.mark.parametrize(
     ("changed", "field", "says"),
     [
-        ({"sizes": ""}, "sizes", "The sizes is missing"),
-        ({"sizes": "50, 20"}, "sizes", "must rise"),
+        ({"sizes": ""}, "sizes", "The number of patients in each arm is missing"),
+        ({"sizes": "1"}, "sizes", "The number of patients in each arm is refused"),
+        ({"sizes": "50, 20"}, "sizes", "The number of patients in each arm must rise"),
         ({"sizes": "many"}, "sizes", "no number"),
         ({"scored_day": ""}, "scored_day", "missing"),
         ({"endpoint": "remission", "measure": "ptsd-caps"}, "endpoint", "has no definition"),

@@ -326,6 +326,10 @@ def test_why_a_link_ended_is_told_to_who_holds_it(north: Store) -> None:
     assert passes.why_ended(north, scale.token) == ("north", passes.LinkEnd.USED)
 
 
+def test_before_a_policy_is_in_force_no_number_is_guessed(store: Store) -> None:
+    assert policies.help_lines(without_policy(store), "north") == HelpLines(emergency="")
+
+
 def test_whom_patients_call_is_the_clinics_word(north: Store) -> None:
     assert policies.help_lines(north, "north").crisis == "988"  # the demo policy is of the United States
     assert policies.help_lines(without_policy(north), "south").emergency == "911"

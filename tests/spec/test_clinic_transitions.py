@@ -164,7 +164,7 @@ def test_who_may(machine: StateTable) -> None:
             if role in row.roles:
                 assert machine.check(row.states[0], row.event, one) is row
             else:
-                with pytest.raises(NotPermitted, match="not for this person"):
+                with pytest.raises(NotPermitted, match="you are here as"):
                     machine.check(row.states[0], row.event, one)
 
 

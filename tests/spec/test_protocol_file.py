@@ -193,8 +193,8 @@ MISTAKES = {
     ("0.5 mg/kg", "0.5 mg/lbs"): ":6: dose has no known unit; found '0.5 mg/lbs'; allowed: kg, lb.",
     ("0.5 mg/kg", "0.5"): ":6: dose needs a unit; found '0.5'; allowed: g, mg",
     ("0.5 mg/kg", "-0.5 mg/kg"): ":6: dose cannot be negative; found '-0.5 mg/kg'; allowed: 0 or more.",
-    ("0.5 mg/kg", "50 mg/kg"): ":6: The iv dose of racemic ketamine is refused; found 50 mg/kg; allowed: 0 to 1.5",
-    ("0.5 mg/kg", "4 g"): ":6: The iv dose of racemic ketamine is refused; found 50 mg/kg",  # 4000 mg in 80 kg
+    ("0.5 mg/kg", "50 mg/kg"): ":6: The IV dose of racemic ketamine is refused; found 50 mg/kg; allowed: 0 to 1.5",
+    ("0.5 mg/kg", "4 g"): ":6: The IV dose of racemic ketamine is refused; found 50 mg/kg",  # 4000 mg in 80 kg
     ("40 min", "no"): ":7: infusion cannot be read; found 'no'; allowed: a number with its unit.",
     ("40 min", "40"): ":7: infusion needs a unit; found '40'",
     ("40 min", "0 min"): ":7: infusion must be longer than nothing; found '0 min'",

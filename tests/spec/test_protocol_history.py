@@ -137,7 +137,7 @@ def test_sessions(tmp_path: Path) -> None:
         ("40", "40 min", None, "dose needs a unit; found '40'"),
         ("40 mg", "40 minutes", None, "infusion"),
         ("225 mg", "40 min", 225, ""),  # 1.5 mg/kg, the guardrail, in 150 kg
-        ("226 mg", "40 min", None, "iv dose of racemic ketamine is refused; found '226 mg'"),
+        ("226 mg", "40 min", None, "IV dose of racemic ketamine is refused; found '226 mg'"),
         ("4000 mg", "40 min", None, "found '4000 mg'; 26.6667 mg/kg in a body of 150 kg; allowed: 0 to 1.5 mg/kg"),
         ("1.6 mg/kg", "40 min", None, "found '1.6 mg/kg'"),
         ("40 mg", "300 h", None, "infusion length of racemic ketamine is refused"),

@@ -6,7 +6,7 @@ import math
 import re
 from dataclasses import replace
 from datetime import UTC, date, datetime
-from itertools import pairwise
+from itertools import combinations, pairwise
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -522,11 +522,18 @@ def test_intervals_are_named_and_called_extrapolation(*, narrow: bool) -> None:
     assert CHARTS["intervals"].table.rows[0] == ("Every week", "over 99 %", "12")
 
 
-def test_labels_of_like_intervals_do_not_run_into_each_other() -> None:
-    rows = tuple(IntervalRow(days=days, chance_well=0.4, sessions=84 // days) for days in (7, 14, 28))
-    for narrow in (True, False):
-        root = tree(interval_chart(replace(interval_data(), rows=rows)), narrow=narrow)
-        named = [node for node in kinds(root, "text") if (node.text or "").startswith("Every")]
-        at = [(float(n.attrib["x"]), text_width(n.text or "", AXIS_PX), float(n.attrib["y"])) for n in named]
-        for (x, width, y), (other, _, foot) in pairwise(sorted(at)):
-            assert x + width <= other or abs(y - foot) >= LINE_PX
+@pytest.mark.parametrize(
+    "chances", [(0.4,) * 6, (0.06, 0.04, 0.03, 0.02, 0.01, 0.01), (0.99, 0.99, 0.98, 0.98, 0.97, 0.97)]
+)
+@BOTH_SIZES
+def test_labels_of_like_intervals_do_not_run_into_each_other(chances: tuple[float, ...], *, narrow: bool) -> None:
+    days = (7, 14, 21, 28, 42, 84)
+    rows = tuple(
+        IntervalRow(days=each, chance_well=well, sessions=84 // each) for each, well in zip(days, chances, strict=True)
+    )
+    root = tree(interval_chart(replace(interval_data(), rows=rows)), narrow=narrow)
+    named = [node for node in kinds(root, "text") if (node.text or "").startswith("Every")]
+    at = [(float(n.attrib["x"]), text_width(n.text or "", AXIS_PX), float(n.attrib["y"])) for n in named]
+    assert len(at) == len(days)
+    for (x, width, y), (other, wide, foot) in combinations(at, 2):
+        assert x + width <= other or other + wide <= x or abs(y - foot) >= LINE_PX - 0.1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -33,6 +33,20 @@ class Role(StrEnum):
 
 CLINICAL = (Role.PRESCRIBER, Role.NURSE, Role.MEDICAL_DIRECTOR)
 _TOGETHER = timedelta(minutes=15)  # Assumption: two people who sign one thing stand beside each other
+
+
+def wrong_role(what: str, own: Iterable[Role], allowed: Iterable[Role]) -> NotPermitted:
+    """The refusal of what is for other roles than somebody's own.
+
+    >>> str(wrong_role("This", [Role.ADMINISTRATOR], [Role.NURSE, Role.MEDICAL_DIRECTOR]))
+    'This is for nurse or medical director; you are here as administrator. Ask somebody who has the role.'
+    """
+    *most, last = (each.replace("_", " ") for each in allowed)
+    here = " and ".join(each.replace("_", " ") for each in own)
+    return NotPermitted(
+        f"{what} is for {', '.join(most)}{' or ' if most else ''}{last}; you are here as {here}",
+        next_step="Ask somebody who has the role",
+    )
 
 
 @typed
@@ -71,12 +85,7 @@ class Act:
         Raises: NotPermitted.
         """
         if not self.has(*roles):
-            raise NotPermitted(
-                f"{what} is not for this person",
-                observed=", ".join(self.roles),
-                allowed=", ".join(roles),
-                next_step="Ask somebody who has the role",
-            )
+            raise wrong_role(what, self.roles, roles)
 
     def check_reason(self, *, what: str) -> str:
         """The reason.

@@ -268,7 +268,7 @@ class Plan:
             raise OutOfRange(
                 "A plan has sessions and an interval",
                 observed=f"{self.induction_sessions} sessions, every {self.interval_days:g} days",
-                allowed=f"1 to {_MOST_SESSIONS} sessions, up to {_LONGEST_INTERVAL_DAYS} days apart",
+                allowed=f"1 to {_MOST_SESSIONS} sessions, over 0 and up to {_LONGEST_INTERVAL_DAYS} days apart",
                 about="interval_days" if 1 <= self.induction_sessions <= _MOST_SESSIONS else "induction_sessions",
             )
 

@@ -71,6 +71,15 @@ class Chair:
     deliveries: tuple[Delivery, ...]
 
 
+def chair_words(name: str) -> str:
+    """A chair in a sentence; a name that says what it is stands by itself.
+
+    >>> chair_words("1"), chair_words("Chair 1"), chair_words("Room B")
+    ('chair 1', 'Chair 1', 'Room B')
+    """
+    return name if name.casefold().startswith(("chair", "bed", "room")) else f"chair {name}"
+
+
 @typed
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Booking:
@@ -216,7 +225,9 @@ def find_conflicts(
     found = []
     chair = next((each for each in diary.chairs if each.id == wanted.chair_id), None)
     if chair is None or wanted.delivery not in chair.deliveries:
-        text = f"chair {wanted.chair_id} is not for {wanted.delivery.words}" if chair else "there is no such chair"
+        text = (
+            f"{chair_words(wanted.chair_id)} is not for {wanted.delivery.words}" if chair else "there is no such chair"
+        )
         found.append(BookingConflict(kind=ConflictKind.NOT_EQUIPPED, text=text))
     needed = block(wanted.delivery, dose_minutes=wanted.dose_minutes, policy=policy)
     if wanted.until - wanted.starts_at < needed:
@@ -227,10 +238,10 @@ def find_conflicts(
         found.append(BookingConflict(kind=ConflictKind.NOT_ENROLLED, text=text))
     for each in others:
         if each.chair_id == wanted.chair_id and _overlap(each, wanted, gap):
-            text = f"chair {each.chair_id} is taken {_span(each, zone)}, with {gap.seconds // 60} min to turn around"
+            text = f"{chair_words(each.chair_id)} is taken {_span(each, zone)}, with {gap.seconds // 60} min to turn around"
             if at is not None and diary.booking(each.id).until < at <= each.until:
                 came = f"{each.starts_at.astimezone(zone):%H:%M}"
-                text = f"chair {each.chair_id} is still taken by who came for {came} and has not left"
+                text = f"{chair_words(each.chair_id)} is still taken by who came for {came} and has not left"
             found.append(BookingConflict(kind=ConflictKind.CHAIR_TAKEN, text=text, booking_id=each.id))
         if each.patient_id == wanted.patient_id and _overlap(each, wanted, timedelta(0)):
             text = f"the patient is booked {_span(each, zone)}"
@@ -467,7 +478,7 @@ def _check_empty(diary: Diary, coming: Booking) -> None:
     for each in diary.bookings:
         if each.state is BookingState.ARRIVED and each.chair_id == coming.chair_id and each.id != coming.id:
             raise BookingRefused(
-                f"Somebody sits in chair {coming.chair_id} and has not left",
+                f"Somebody sits in {chair_words(coming.chair_id)} and has not left",
                 rule=ConflictKind.CHAIR_TAKEN,
                 observed=f"who came for {each.starts_at:%Y-%m-%d %H:%M} UTC",
                 allowed="one patient in a chair",

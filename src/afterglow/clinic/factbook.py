@@ -193,7 +193,7 @@ def _check_value(name: str, value: Fact, kind: FactKind) -> None:
     if kind.kind is float and not kind.low <= float(value) <= kind.high:
         raise OutOfRange(
             f"The {kind.text} is refused",
-            observed=echo(value),
+            observed=f"{float(value):g}",
             allowed=f"{kind.low:.10g} to {kind.high:.10g}",
             next_step="Correct the number",
             about=name,

@@ -354,9 +354,7 @@ def _check_may_clear(before: TreatmentSession, after: TreatmentSession, act: Act
     cleared = [e for e in met.values() if e.severity is Severity.EMERGENCY and e.rule not in stands]
     if cleared and not act.has(Role.PRESCRIBER):
         raise NotPermitted(
-            f"A correction that clears emergency {', '.join(each.rule for each in cleared)} is not for this person",
-            observed=", ".join(act.roles),
-            allowed=Role.PRESCRIBER,
+            f"A correction that clears emergency {', '.join(each.rule for each in cleared)} is for a prescriber",
             next_step="A prescriber corrects it, or enter a fresh reading",
         )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -219,25 +221,48 @@ def _draw_intervals(data: IntervalData, canvas: Canvas) -> Drawing:
         _count_axis(box, across, counts),
     ]
     placed: list[tuple[float, float, float]] = []  # left end, right end and foot of each label
+    labels: list[Markup] = []
     for row, (x, y) in zip(rows, points, strict=True):
         words = f"{row.name.capitalize()}, {_percent(row.chance_well)}"
         width = text_width(words, AXIS_PX)
-        # More sessions never help less, so the line rises: the room is below it at the right, or above it at the left.
-        above = max(0.0, x + 8 - width), y - 12
         at, foot = next(
-            (
-                (at, foot)
-                for at, foot in ((x + 8, min(y + 19, box.bottom - 5)), above)
-                if at + width <= box.right + 8
-                and not any(at < end and at + width > start and abs(foot - low) < LINE_PX for start, end, low in placed)
-            ),
-            above,
+            (at, foot)
+            for at, foot in _places(box, (x, y), width)
+            if at + width <= box.right + 8
+            and not any(
+                at < end + 8 and at + width > start - 8 and abs(foot - low) < LINE_PX for start, end, low in placed
+            )
+            and not any(at - 6 < px < at + width + 6 and foot - LINE_PX < py < foot + 6 for px, py in points)
         )
-        pieces += [_extrapolated(x, y), text(words, at, foot, tone="ink2", halo=True)]
+        if not y - 12 <= foot <= y + 19:  # far from its point: a line leads there
+            pieces.append(line((x, y), (x, foot + 4 if foot < y else foot - AXIS_PX), "ink3", 1.0))
+        labels += [_extrapolated(x, y), text(words, at, foot, tone="ink2", halo=True)]
         placed.append((at, at + width, foot))
+    pieces += labels
     if not canvas.narrow:
         pieces.append(draw_end_labels([EndLabel(at_px=points[-1][1], name="Stays well")], box))
     return join(*pieces), box.bottom + 46
+
+
+def _places(box: Box, point: tuple[float, float], width: float) -> Iterator[tuple[float, float]]:
+    """Where the label of a point may stand, its left end and foot, the best place first; there is always one more.
+
+    More sessions never help less, so the line rises: the room is below it at the right, or above it at the left. Where
+    both are taken, as by points that lie close, labels stack up or down from their points.
+    """
+    x, y = point
+    left = max(0.0, x + 8 - width)
+    yield x + 8, min(y + 19, box.bottom - 5)
+    if y - 12 > box.top:
+        yield left, y - 12
+    yield left, min(y + 19, box.bottom - 5)
+    for step in itertools.count(1):
+        for foot in (y - 12 - step * LINE_PX, y + 19 + step * LINE_PX):
+            if box.top + LINE_PX <= foot <= box.bottom - 5:
+                yield x + 8, foot
+                yield left, foot
+        if step * LINE_PX > box.bottom - box.top:
+            yield left, y - 12 - step * LINE_PX
 
 
 def _extrapolated(x: float, y: float) -> Markup:

@@ -283,7 +283,7 @@ def dose_guardrails() -> Mapping[tuple[DrugForm, Route, str], Guardrail]:
         provenance = Provenance(source=record.texts("source"), verified=Verified.POLICY, note=record.text("note"))
         found[drug, route, unit] = record.close(
             Guardrail(
-                name=f"The {route} {what} of {drug.replace('_', ' ')}",
+                name=f"The {route.upper() if len(route) == 2 else route} {what} of {drug.replace('_', ' ')}",
                 unit=unit,
                 absolute=record.pair("absolute", float),
                 usual=record.pair("usual", float),
@@ -304,7 +304,7 @@ def check_doses(regimen: Regimen, *, weight_kg: float) -> tuple[str, ...]:
 
     >>> session = DoseAdministration(at_h=0.0, drug=RACEMIC, route=Route.IV, dose=Dose(mg_per_kg=1.2))
     >>> check_doses(Regimen((session,)), weight_kg=70.0)
-    ('The iv dose of racemic ketamine, 1.2 mg/kg, is outside the usual 0.1 to 1 mg/kg.',)
+    ('The IV dose of racemic ketamine, 1.2 mg/kg, is outside the usual 0.1 to 1 mg/kg.',)
     """
     unusual = []
     for session in regimen.administrations:

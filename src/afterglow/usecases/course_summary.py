@@ -5,7 +5,7 @@ The model's forecast is left out: it is for who decides here beside the chart, n
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -26,6 +26,7 @@ from afterglow.render.scores import scores_chart
 from afterglow.scales import Change, instrument
 from afterglow.usecases.charts import ChartPage
 from afterglow.usecases.course_view import ScaleCourse, dose_words, scale_courses
+from afterglow.usecases.deciding import NextDecision
 from afterglow.usecases.forecast_report import definition_rows
 from afterglow.usecases.forecast_view import written
 from afterglow.usecases.intake import CandidacyDecision, Inquiry
@@ -184,15 +185,9 @@ def _why(of: CourseFacts, say: Wording) -> Iterator[Block]:
 def _given(of: CourseFacts, say: Wording) -> Iterator[Block]:
     plan = of.course.plan
     if plan is not None:
-        yield facts_table(
-            (
-                (
-                    "Planned",
-                    f"{plan.induction_sessions} sessions, then every {plan.interval_days:g} days; {plan.endpoint}",
-                ),
-                ("Label", plan.label_statement),
-            )
-        )
+        sessions = count_words(plan.induction_sessions, "session")
+        planned = f"{sessions}, one every {plan.interval_days:g} days; {plan.endpoint}"
+        yield facts_table((("Planned", planned), ("Label", plan.label_statement)))
     if not of.given:
         yield Paragraph(text="No dose has been given in this course.")
         return
@@ -286,9 +281,11 @@ def _decided(of: CourseFacts, say: Wording) -> Iterator[Block]:
         (each.at, f"Review, {each.kind.replace('_', ' ')}", each.decision.replace("_", " "), each.reason, each.by)
         for each in course.reviews
     ]
-    for each in (made for made in of.chart.decisions if made.course_id == course.id):
+    decisions = [made for made in of.chart.decisions if made.course_id == course.id]
+    for each in decisions:
         until = "" if each.by_day is None else f", {say.day(each.by_day)}"
-        rows.append((each.at, "Next session", f"{each.step.words}{until}", each.reason, each.by))
+        gone = " (replaced)" if _is_replaced(each, decisions, of.given) else ""
+        rows.append((each.at, "Next session", f"{each.step.words}{until}{gone}", each.reason, each.by))
     if course.stop_reason is not None and course.moved_at is not None:
         rows.append((course.moved_at, "Course", "stopped", course.stop_reason.replace("_", " "), ""))
     if rows:
@@ -299,6 +296,14 @@ def _decided(of: CourseFacts, say: Wording) -> Iterator[Block]:
         )
     else:
         yield Paragraph(text="Nothing was decided yet about going on or ending.")
+
+
+def _is_replaced(made: NextDecision, decisions: Sequence[NextDecision], given: Sequence[TreatmentSession]) -> bool:
+    """Whether a later decision was about the same session: no dose was given between the two."""
+    later = min((each.at for each in decisions if each.at > made.at), default=None)
+    return later is not None and not any(
+        each.dose_started_at is not None and made.at < each.dose_started_at <= later for each in given
+    )
 
 
 def _watch(of: CourseFacts, say: Wording) -> Iterator[Block]:

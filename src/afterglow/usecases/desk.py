@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, get_type_hints
 
 from afterglow.clinic import Role, StateTable
+from afterglow.clinic.acting import wrong_role
 from afterglow.errors import (
     Conflict,
     InputError,
@@ -265,12 +266,7 @@ def check_permitted(case: UseCase, desk: Desk) -> None:
                 next_step=f"Make another token for {case.name}, or ask for a new link",
             )
         if not actor.has(*case.roles):
-            raise NotPermitted(
-                f"{case.name} is not for this person",
-                observed=", ".join(actor.roles),
-                allowed=", ".join(case.roles),
-                next_step="Ask somebody who has the role",
-            )
+            raise wrong_role("This", actor.roles, case.roles)
         if case.signs:
             check_signed(actor, desk.store.clock(), what=case.name)
 

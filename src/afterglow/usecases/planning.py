@@ -283,8 +283,8 @@ def _plan(work: Work, draft: PlanDraft) -> Plan:
     """The draft as a plan, so that what is judged is what would be signed."""
     return Plan(
         endpoint="as typed",
-        induction_sessions=draft.induction_sessions or 1,
-        interval_days=draft.interval_days or 1.0,
+        induction_sessions=1 if draft.induction_sessions is None else draft.induction_sessions,
+        interval_days=1.0 if draft.interval_days is None else draft.interval_days,
         dose_mg=draft.dose_mg,
         dose_mg_per_kg=draft.dose_mg_per_kg,
         infusion_min=draft.infusion_min,

@@ -249,7 +249,12 @@ def set_chairs(
         before it starts.
     """
     if not chairs or capacity < 1:
-        raise OutOfRange("A clinic has a chair and staff", observed=f"{len(chairs)} chairs, {capacity} patients")
+        raise OutOfRange(
+            "A clinic has a chair and staff",
+            observed=f"{len(chairs)} chairs, {capacity} patients at once",
+            allowed="1 or more of each",
+            about="capacity" if chairs else "chairs",
+        )
     if len({each.id for each in chairs}) != len(chairs):
         raise Conflict("Two chairs share a name")
     if any(each.until <= each.starts_at for each in closures):
@@ -314,7 +319,7 @@ def prices_of(work: Work) -> Prices | None:
 
 
 def help_lines(store: Store, clinic_id: str) -> HelpLines:
-    """Whom the patients of a clinic can call: what it has set, else the numbers of its region where these are known."""
+    """Whom the patients of a clinic can call: what it has set, else the numbers of the region that its policy signs."""
     with store.read(clinic_id) as tx:
         kept = facts.load_all(tx, HelpLines)
         if kept and kept[0].now is not None:
@@ -323,7 +328,7 @@ def help_lines(store: Store, clinic_id: str) -> HelpLines:
         try:
             region = policy_at(versions, tx.now).region
         except PolicyUnsigned:
-            region = SitePolicy(version=0, drafted_by="program").region
+            region = ""  # nobody has said where the clinic is
     return _HELP.get(region, _NO_HELP)
 
 

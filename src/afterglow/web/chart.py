@@ -37,6 +37,7 @@ from afterglow.web.pages import PageRoute, clinic_of, desk_of, page, status_of
 router = APIRouter(route_class=PageRoute, prefix="/patients")
 Text = Annotated[str, Form()]
 Number = Annotated[int, Form()]
+_SUICIDE_RISK = "cssrs_screener"
 
 
 @router.get("/{patient_id}")
@@ -120,6 +121,7 @@ def chart_response(
         decisions=[each for each in chart.decisions if chart.course is not None and each.course_id == chart.course.id],
         age=_age(chart, now.date()),
         allergies=_allergies(chart),
+        suicide_risk=_suicide_risk(chart),
         pictures=drawn,
         sessions=sorted((each.now for each in chart.sessions), key=lambda each: each.planned_at, reverse=True),
         dose_words=dose_words,
@@ -168,6 +170,18 @@ def _allergies(chart: ChartPage) -> str:
     if chart.allergies is None or chart.allergies.status is AllergyStatus.NOT_ASKED:
         return "Not asked"
     return ", ".join(chart.allergies.substances) or "None known"
+
+
+def _suicide_risk(chart: ChartPage) -> dict[str, Any] | None:
+    """The last result of the C-SSRS and when it was so, from the scale or the interview; None where neither asked."""
+    told = [
+        (each.at, f"{each.measured.level} risk" if each.measured.level else "incomplete")
+        for each in chart.scores
+        if each.measured.instrument == _SUICIDE_RISK
+    ]
+    told += [(e.learnt_at, f"{e.value} risk") for e in chart.known if e.name == "cssrs.level" and e.value is not None]
+    at, said = max(told, default=(None, ""))
+    return None if at is None else {"at": at, "said": said.replace("none risk", "no risk").capitalize()}
 
 
 def _step(word: str) -> NextStep:

@@ -11,7 +11,8 @@ from fastapi import APIRouter, Depends, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from afterglow.clinic import Chair, Closure, Delivery, Diary, Role
-from afterglow.errors import AfterglowError, InputError
+from afterglow.clinic.diary import chair_words
+from afterglow.errors import AfterglowError, InputError, echo
 from afterglow.usecases.policies import (
     HelpLines,
     Prices,
@@ -22,6 +23,7 @@ from afterglow.usecases.policies import (
     set_help_lines,
     set_prices,
 )
+from afterglow.usecases.words import tidy
 from afterglow.web.pages import PageRoute, check_role, clinic_of, desk_of, page, status_of, store_of
 from afterglow.web.typed import Typed, local_time, typed_of
 
@@ -44,19 +46,20 @@ def keep_chairs(
 ) -> Response:
     """Chairs with what may be given in each; a chair without a name is left out."""
     desk = desk_of(request)
+    typed = tuple(
+        Chair(id=name.strip(), deliveries=tuple(d for d in Delivery if f"{n}:{d}" in gives))
+        for n, name in enumerate(chair)
+    )
     try:
-        chairs = tuple(
-            Chair(id=name.strip(), deliveries=tuple(d for d in Delivery if f"{n}:{d}" in gives))
-            for n, name in enumerate(chair)
-            if name.strip()
-        )
-        if any(not each.deliveries for each in chairs):
-            raise InputError("A chair is for something", next_step="Tick what may be given in it", about="chairs")
+        _check_chairs(typed)
         closures = _diary(request).closures
-        at_once, watch = _whole(capacity, "capacity"), _whole(nurses, "nurses") if nurses.strip() else None
-        set_chairs(desk, chairs, capacity=at_once, closures=closures, nurses=watch)
+        at_once = _whole(capacity, "capacity", "The number of patients in chairs at once")
+        watch = _whole(nurses, "nurses", "The number of nurses") if nurses.strip() else None
+        named = tuple(each for each in typed if each.id)
+        set_chairs(desk, named, capacity=at_once, closures=closures, nurses=watch)
     except AfterglowError as refused:
-        return _page(request, refused=refused, form="chairs")
+        staff = {"capacity": capacity, "nurses": nurses}
+        return _page(request, refused=refused, form="chairs", chairs=typed, staff=staff)
     return _back("chairs")
 
 
@@ -137,10 +140,12 @@ def _page(
     form: str = "",
     typed: HelpLines | None = None,
     prices: Mapping[str, str] | None = None,
+    chairs: Sequence[Chair] | None = None,
+    staff: Mapping[str, object] | None = None,
 ) -> Response:
     desk = desk_of(request)
     ready = read_readiness(desk).shown
-    chairs = () if ready.diary is None else ready.diary.chairs
+    kept = () if ready.diary is None else ready.diary.chairs
     missing = [each for each in NEEDED if each not in ready.people]
     done = {
         "people": not missing,
@@ -154,7 +159,8 @@ def _page(
         "ready": ready,
         "missing": missing,
         "done": done,
-        "rows": [*chairs, *[None] * _SPARE_ROWS],
+        "rows": [*kept, *[Chair(id="", deliveries=())] * _SPARE_ROWS] if chairs is None else chairs,
+        "staff": _staff(ready.diary) if staff is None else staff,
         "deliveries": tuple(Delivery),
         "lines": typed or ready.help_lines or help_lines(store_of(request), desk.actor.clinic_id),
         "refused": refused,
@@ -171,16 +177,47 @@ def _prices(kept: Prices | None) -> dict[str, str]:
     return {"currency": kept.currency} | {f"price_{d}": f"{price / 100:.2f}" for d, price in kept.session}
 
 
+def _staff(kept: Diary | None) -> dict[str, object]:
+    """Numbers of staff as the form shows them."""
+    if kept is None:
+        return {"capacity": "", "nurses": ""}
+    return {"capacity": kept.capacity, "nurses": "" if kept.nurses is None else kept.nurses}
+
+
+def _check_chairs(typed: Sequence[Chair]) -> None:
+    """Refuse, at its row, what the form alone can tell: ticks without a name, a name without ticks, a name twice.
+
+    Raises: InputError.
+    """
+    if not any(each.id for each in typed):
+        raise InputError("A clinic has a chair", next_step="Name one", about="chair-0")
+    for n, each in enumerate(typed):
+        if each.deliveries and not each.id:
+            raise InputError("A chair has a name", next_step="Name it, or take the ticks away", about=f"chair-{n}")
+        if each.id and not each.deliveries:
+            words = tidy(chair_words(each.id))
+            raise InputError(f"{words} is for nothing", next_step="Tick what may be given in it", about=f"chair-{n}")
+        if each.id and each.id in {other.id for other in typed[:n]}:
+            raise InputError(
+                "Two chairs share a name", observed=echo(each.id), next_step="Name one otherwise", about=f"chair-{n}"
+            )
+
+
 def _diary(request: Request) -> Diary:
     found = read_readiness(replace(desk_of(request), refresh=True)).shown.diary
     return Diary(chairs=(), capacity=0) if found is None else found
 
 
-def _whole(text: str, name: str) -> int:
+def _whole(text: str, name: str, what: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise InputError("This is no whole number", next_step="Give a whole number", about=name) from None
+        raise InputError(
+            f"{what} is no whole number",
+            observed=echo(text) if text.strip() else "nothing",
+            next_step="Give a whole number",
+            about=name,
+        ) from None
 
 
 def _delivery(text: str) -> Delivery:

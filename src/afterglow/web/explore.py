@@ -6,6 +6,7 @@ the pages, one after the other, and kept by the protocol; the page that waits fo
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from copy import copy
 from dataclasses import asdict, replace
@@ -100,11 +101,12 @@ _WHAT = {
     "baseline_sd": "Its standard deviation",
     "patients": "The number of patients",
     "scored_day": "The day of the comparison",
-    "sizes": "The sizes",
+    "sizes": "The number of patients in each arm",
     "trials": "The number of simulated trials",
     "leaving_unimproved": "The chance of leaving without improvement",
     "leaving_recovered": "The chance of leaving without symptoms",
 }
+_IN_FILE = re.compile(r"^(?:\w+\.)+(\w+)(?:\[\d+\])?")  # as a file names what a form calls by words
 _WORDS = {
     DesignState.WAITING: "waits",
     DesignState.RUNNING: "is computed",
@@ -341,7 +343,7 @@ def _whole(form: Typed, name: str) -> int:
 
 def _planned(form: Typed) -> PlainDesign:
     listed = form.needed("sizes", _WHAT["sizes"]).replace(",", " ").split()
-    sizes = tuple(_whole(Typed(fields={"sizes": each}), "sizes") for each in listed)
+    sizes = tuple(Typed(fields={"sizes": each}).whole("sizes", _WHAT["sizes"]) or 0 for each in listed)
     leaving = [form.number(name, _WHAT[name]) for name in ("leaving_unimproved", "leaving_recovered")]
     return PlainDesign(
         endpoint=Endpoint(form.one_of("endpoint", [each for each, _ in _ENDPOINTS], "What is compared")),
@@ -372,9 +374,11 @@ def _on_form(refused: AfterglowError, default: str, *, by_text: bool = False) ->
         if refused.place is not None and refused.place.line is not None:
             told.refused = f"Line {refused.place.line}: {refused.refused}"
     else:
-        about = refused.about or default
+        named = _IN_FILE.match(refused.refused)
+        about = refused.about or (default if named is None else named[1])
         field = _FIELD_OF.get(about, about)
         told.about = field if field in _WHAT or field in _CHOSEN else default
+        told.refused = _IN_FILE.sub(lambda found: _WHAT.get(field, found[0]), refused.refused)
     told.next_step = told.next_step or "Correct it"
     return told
 

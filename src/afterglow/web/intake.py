@@ -100,6 +100,7 @@ _SEVERITIES = {
     Severity.EXCLUDE: "Excludes",
     Severity.EMERGENCY: "Emergency",
 }
+_STOPS = (Severity.EXCLUDE, Severity.EMERGENCY)
 
 
 @router.get("/inquiries/new")
@@ -320,7 +321,9 @@ def _judged(found: Candidacy | None) -> dict[str, Any]:
         "source_of": lambda finding: source_words(rule(finding.rule)),
         "first_up": tidy,
         "severity_words": _SEVERITIES,
-        "grave": any(each.severity in {Severity.EXCLUDE, Severity.EMERGENCY} for each in hits),
+        "excluding": sum(each.severity in _STOPS for each in hits),
+        "asking": sum(each.severity is Severity.NEEDS_CLINICIAN_REVIEW for each in hits),
+        "grave": any(each.severity in _STOPS for each in hits),
     }
 
 

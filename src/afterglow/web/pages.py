@@ -25,6 +25,7 @@ from fastapi.routing import APIRoute
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from starlette.exceptions import HTTPException
 
+from afterglow.clinic.diary import chair_words
 from afterglow.errors import AfterglowError, LoginRefused, NotPermitted, SignAgain, TooManyTries
 from afterglow.logs import say_fault
 from afterglow.store.records import Clinic, Store
@@ -75,6 +76,7 @@ _NAVIGATION = (
     ("/diary", "Diary", "diary.show"),
     ("/worklist", "Worklist", "worklist.read"),
     ("/drugs", "Cabinet", "drugs.stock"),
+    ("/documents", "Documents", "documents.drug_log"),
     ("/evidence", "Evidence", None),
     ("/explore", "Explore", None),
     ("/admin", "Administration", ""),
@@ -99,6 +101,7 @@ _TEMPLATES = Environment(
     lstrip_blocks=True,
 )
 _TEMPLATES.filters["first_up"] = tidy
+_TEMPLATES.filters["chair"] = chair_words
 
 
 class PageRoute(APIRoute):
@@ -369,7 +372,7 @@ async def _no_such_page(request: Request, fault: Exception) -> Response:
     if request.url.path.startswith("/api"):
         return await http_exception_handler(request, told)
     heading = "There is no such page" if told.status_code == 404 else "That cannot be done here"
-    response = error_page(request, told.status_code, heading, "Check the address, or go on from Today.")
+    response = error_page(request, told.status_code, heading, "Check the address, or go on from your first page.")
     response.headers.update(HEADERS)
     return response
 

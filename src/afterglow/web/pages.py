@@ -33,6 +33,7 @@ from afterglow.usecases.login import IDLE, LoggedIn, Proof, countersign, log_in,
 from afterglow.usecases.passes import SEPARATOR
 from afterglow.usecases.words import shortcut_keys, tidy
 from afterglow.usecases.work import Actor
+from afterglow.web.citing import citations
 from afterglow.web.typed import Typed as Fields
 from afterglow.web.typed import check_size
 
@@ -98,6 +99,7 @@ _TEMPLATES = Environment(
     lstrip_blocks=True,
 )
 _TEMPLATES.filters["first_up"] = tidy
+_TEMPLATES.globals["cited"] = citations
 
 
 class PageRoute(APIRoute):

@@ -106,6 +106,7 @@ TABLE = {
     ("GET", "/today/board"): "CPNTD",
     ("GET", "/today/events"): EVERYBODY,
     ("GET", "/worklist"): "CPNTD",
+    ("POST", "/admin/audit/find"): "Q",
     ("POST", "/admin/audit/prove"): "Q",
     ("POST", "/admin/messages/{act}"): "DA",
     ("POST", "/admin/people"): "A",

@@ -50,7 +50,7 @@ def show_pooled(request: Request, name: str) -> Response:
     Raises: NotFound.
     """
     others = [(f"/evidence/pooled/{each.name}", each.title) for each in outcomes()]
-    with _known("outcome", "/evidence/pooled lists them"):
+    with _known(request, "outcome", "/evidence/pooled lists them"):
         found = pooled_outcome(name)
     return _shown(request, pool_report(found), here="/evidence/pooled", others=others)
 
@@ -67,7 +67,7 @@ def show_trial(request: Request, key: str) -> Response:
 
     Raises: NotFound.
     """
-    with _known("trial", "/evidence/trials lists them"):
+    with _known(request, "trial", "/evidence/trials lists them"):
         found = trial(key)
     links = {name: link for name, link in citations().items() if name != key}  # it does not lead to itself
     return _shown(request, trial_report(found), here="/evidence/trials", links=links)
@@ -85,7 +85,7 @@ def show_model(request: Request, name: str) -> Response:
 
     Raises: NotFound.
     """
-    with _known("page of the model", "/evidence/model lists them"):
+    with _known(request, "page of the model", "/evidence/model lists them"):
         found = model_report(name)
     others = [(f"/evidence/model/{each}", words) for each, words in MODEL_PAGES.items()]
     return _shown(request, found, here="/evidence/model", current=f"/evidence/model/{name}", others=others)
@@ -123,8 +123,9 @@ def _shown(
 
 
 @contextmanager
-def _known(what: str, where: str) -> Iterator[None]:
-    """An address whose name nobody knows leads nowhere."""
+def _known(request: Request, what: str, where: str) -> Iterator[None]:
+    """An address whose name nobody knows leads nowhere; whoever has not logged in is told nothing of it."""
+    desk_of(request)
     try:
         yield
     except UnknownName:

@@ -173,6 +173,7 @@ def add_pages(app: FastAPI, store: Store) -> None:
         planning,
         session,
         today,
+        trail,
         wall,
         work,
     )
@@ -183,7 +184,7 @@ def add_pages(app: FastAPI, store: Store) -> None:
     pages = (
         assets, entering, today, finding, diary, work, drugs, intake, planning,
         chart, evidence, explore, clinic, patient, session,
-        documents, offline, wall, admin,
+        documents, offline, wall, trail, admin,
     )  # fmt: skip
     for each in pages:
         app.include_router(each.router, include_in_schema=False)

@@ -30,6 +30,7 @@ from afterglow.usecases.permissions import permissions_markdown
 from afterglow.web.api_document import api_markdown
 
 DOCS = Path(__file__).parent.parent / "docs"
+SHIPPED = DOCS.parent / "src" / "afterglow" / "usecases" / "data" / "validation"
 WIDTH = 100  # columns of the help texts
 
 
@@ -52,6 +53,14 @@ def documents() -> dict[str, str]:
             f"tutorial/{path.name}": _run(path.read_text(encoding="utf-8")) for path in (DOCS / "tutorial").glob("*.md")
         },
     }
+
+
+def shipped() -> dict[Path, str]:
+    """The pages of docs/validation with their pictures, as the package carries them: the web app shows them."""
+    pages = sorted((DOCS / "validation").glob("*.md"))
+    text = "".join(each.read_text(encoding="utf-8") for each in pages)
+    pictures = [DOCS / "images" / name for name in sorted(set(re.findall(r"\.\./images/(\w+\.svg)", text)))]
+    return {SHIPPED / each.name: each.read_text(encoding="utf-8") for each in (*pages, *pictures)}
 
 
 def beside_claims() -> dict[str, str]:
@@ -105,22 +114,23 @@ def _command_words(command: object, words: tuple[str, ...]) -> Iterator[tuple[st
 def main() -> int:
     """Write or check; the exit status."""
     check = sys.argv[1:] == ["--check"]
-    behind = []
-    for name, text in documents().items():
-        path = DOCS / name
-        wanted = text.rstrip("\n") + "\n"
-        if path.exists() and path.read_text(encoding="utf-8") == wanted:
-            continue
-        behind.append(name)
-        if not check:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(wanted, encoding="utf-8")
+    behind = _write({DOCS / name: text.rstrip("\n") + "\n" for name, text in documents().items()}, check=check)
+    behind += _write(shipped(), check=check)
     verb = "is behind its source" if check else "written"
-    for name in behind:
-        sys.stdout.write(f"docs/{name} {verb}\n")
+    for path in behind:
+        sys.stdout.write(f"{path.relative_to(DOCS.parent)} {verb}\n")
     if check and behind:
         sys.stdout.write("Run 'make docs' and commit the result.\n")
     return 1 if check and behind else 0
+
+
+def _write(files: dict[Path, str], *, check: bool) -> list[Path]:
+    """Those that are not as they should be; written unless it is only a check."""
+    behind = [path for path, text in files.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
+    for path in () if check else behind:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(files[path], encoding="utf-8")
+    return behind
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ import afterglow.web
 from afterglow import errors
 from afterglow.clinic import Delivery, Role
 from afterglow.usecases import contacts, designs, passes, patients, policies, room, sessions
+from afterglow.usecases.model_pages import MODEL_PAGES
 from afterglow.usecases.passes import Purpose
 from afterglow.usecases.plain_protocol import MAINTENANCE_TRIAL
 from afterglow.web import pages, work
@@ -174,6 +175,9 @@ def at_work(page: Any, served: Served, seen: Seen, anna: str) -> None:
     for route, values in (
         ("/evidence", {}),
         ("/evidence/pooled", {}),
+        ("/evidence/model", {}),
+        *(("/evidence/model/{name}", {"name": each}) for each in MODEL_PAGES),
+        ("/evidence/sources", {}),
         ("/evidence/trials", {}),
         ("/evidence/trials/{key}", {"key": "murrough2013_ajp"}),
     ):

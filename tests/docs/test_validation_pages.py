@@ -1,7 +1,11 @@
 """The pages that `afterglow calibrate` and `afterglow validate` write are of the population that is shipped."""
 
+import re
+from importlib.resources import files
 from pathlib import Path
 
+from afterglow.render.report import sections_html
+from afterglow.render.svg import escape
 from afterglow.therapy.acute import CLEARS_LATE
 from afterglow.therapy.calibrated import shipped_calibration
 from afterglow.therapy.coverage import (
@@ -15,8 +19,26 @@ from afterglow.therapy.coverage import (
 from afterglow.trials.arms import scored_figures
 from afterglow.trials.validate import HELD_OUT
 from afterglow.trials.validation_report import BAR_COVERAGE, figure_name
+from afterglow.usecases.model_pages import MODEL_PAGES, model_report
 
 PAGES = Path(__file__).parents[2] / "docs" / "validation"
+SHIPPED = files("afterglow.usecases") / "data" / "validation"
+
+
+def test_the_package_carries_the_pages_and_pictures_as_they_are_in_the_documentation() -> None:
+    pages = {each.name: each for each in PAGES.glob("*.md")}
+    assert {f"{name}.md" for name in MODEL_PAGES} == set(pages)
+    shipped = {each.name: each.read_text(encoding="utf-8") for each in SHIPPED.iterdir()}
+    for name, text in shipped.items():
+        of = pages.get(name, PAGES.parent / "images" / name)
+        assert text == of.read_text(encoding="utf-8"), name
+    for name in MODEL_PAGES:
+        shown = sections_html(model_report(name).sections)
+        assert not re.search(r"[|`]|\*\*|\]\(|#[0-9A-F]{6}", shown), name  # nothing of Markdown, no colour of one theme
+        figures = [
+            cell for line in shipped[f"{name}.md"].splitlines() if line.startswith("|") for cell in line.split("|")[1:2]
+        ]
+        assert all(escape(cell.strip().replace("`", "")) in shown for cell in figures if "---" not in cell)
 
 
 def test_the_calibration_page_is_of_the_shipped_file() -> None:

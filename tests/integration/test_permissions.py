@@ -40,6 +40,7 @@ TABLE = (
     ("alerts.list", "CPNTD", READS),
     ("alerts.read", "PND", WRITES),
     ("audit.events", "Q", READS),
+    ("audit.find_patient", "Q", READS),
     ("audit.page", "Q", READS),
     ("audit.prove", "Q", READS),
     ("audit.who", "Q", READS),

@@ -238,10 +238,11 @@ def find_conflicts(
         found.append(BookingConflict(kind=ConflictKind.NOT_ENROLLED, text=text))
     for each in others:
         if each.chair_id == wanted.chair_id and _overlap(each, wanted, gap):
-            text = f"{chair_words(each.chair_id)} is taken {_span(each, zone)}, with {gap.seconds // 60} min to turn around"
+            where, turn = chair_words(each.chair_id), gap.seconds // 60
+            text = f"{where} is taken {_span(each, zone)}, with {turn} min to turn around"
             if at is not None and diary.booking(each.id).until < at <= each.until:
                 came = f"{each.starts_at.astimezone(zone):%H:%M}"
-                text = f"{chair_words(each.chair_id)} is still taken by who came for {came} and has not left"
+                text = f"{where} is still taken by who came for {came} and has not left"
             found.append(BookingConflict(kind=ConflictKind.CHAIR_TAKEN, text=text, booking_id=each.id))
         if each.patient_id == wanted.patient_id and _overlap(each, wanted, timedelta(0)):
             text = f"the patient is booked {_span(each, zone)}"

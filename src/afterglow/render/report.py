@@ -9,16 +9,16 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from types import MappingProxyType
 from typing import Final, Literal
-from urllib.parse import quote
 
 from afterglow.errors import InvalidData
 from afterglow.render.chart import Chart, Table
-from afterglow.render.svg import NOTHING, Markup, element, escape
+from afterglow.render.svg import NOTHING, Markup, element, escape, join
 from afterglow.render.tokens import TOKENS, colour, css_variables
 
 GENERATOR: Final = "Afterglow"
@@ -84,7 +84,35 @@ class ClaimsLedger:
     claims: tuple[Claim, ...]
 
 
-Block = Paragraph | KeyFigures | Notice | Chart | Table | ClaimsLedger
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marked:
+    """Running text with *emphasis*, **weight**, `code` and [links](/to): a paragraph, or the items of a list."""
+
+    lines: tuple[str, ...]
+    listed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """A drawing that was made before, without the data that it shows; its colours are CSS variables."""
+
+    title: str
+    svg: Markup
+
+
+Block = Paragraph | Marked | KeyFigures | Notice | Chart | Picture | Table | ClaimsLedger
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """Where a name in the text leads on a page. Args: to: its address; title: what it names, in words."""
+
+    to: str
+    title: str
+
+
+Links = Mapping[str, Link]
+"""By the name as it stands in tables and evidence; a name of several words is a phrase. A document has none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,12 +153,15 @@ class Report:
     tags: tuple[str, ...] = ()
 
 
-def sections_html(sections: Sequence[Section], *, row_links: str | None = None) -> Markup:
+def sections_html(sections: Sequence[Section], *, links: Links | None = None, named_rows: bool = False) -> Markup:
     """Sections for a page that has a head and rules of its own; `block_rules` is what they look like there.
 
-    With `row_links` each table's row leads to that address followed by its first cell.
+    Args:
+        sections: in reading order.
+        links: where names in tables and evidence lead.
+        named_rows: each table's row is found by `#` and its first cell.
     """
-    return element("div", *(_section(one, row_links) for one in sections), NOTHING, class_="report")
+    return element("div", *(_section(one, links or {}, named_rows) for one in sections), NOTHING, class_="report")
 
 
 def block_rules() -> str:
@@ -232,26 +263,74 @@ def _header(title: str, subtitle: str, tags: Sequence[str]) -> Markup:
     return element("header", *pieces)
 
 
-def _section(section: Section, row_links: str | None = None) -> Markup:
-    blocks = [_block(block, row_links) for block in section.blocks]
+def _section(section: Section, links: Links = MappingProxyType({}), named_rows: bool = False) -> Markup:  # noqa: FBT001, FBT002
+    blocks = [_block(block, links, named_rows) for block in section.blocks]
     return element("section", element("h2", escape(section.heading)), *blocks)
 
 
-def _block(block: Block, row_links: str | None) -> Markup:
+def _block(block: Block, links: Links, named_rows: bool) -> Markup:  # noqa: FBT001
     match block:
         case Paragraph():
             return element("p", escape(block.text), class_="prose")
+        case Marked():
+            tag, whole = ("li", "ul") if block.listed else ("p", "div")
+            return element(whole, *(element(tag, *_marked(one, links)) for one in block.lines), class_="prose")
         case KeyFigures():
             return element("dl", *(_key_figure(figure) for figure in block.figures), class_="card figures")
         case Notice():
             word = element("strong", escape("Warning." if block.kind == "warning" else "Note."))
-            return element("p", word, escape(block.text), class_=f"notice {block.kind}")
+            return element("p", word, _cited(block.text, links), class_=f"notice {block.kind}")
         case Chart():
             return _chart(block)
+        case Picture():
+            drawn = element(
+                "div", block.svg, class_="scroll drawn", role="region", aria_label=block.title, tabindex="0"
+            )
+            return element("figure", element("h3", escape(block.title)), drawn, class_="card")
         case Table():
-            return element("div", _table(block, row_links), class_="card ledger")
+            return element("div", _table(block, links, named_rows=named_rows), class_="card ledger")
         case _:
-            return _ledger(block)
+            return _ledger(block, links)
+
+
+_MARKS: Final = re.compile(r"\*\*(.+?)\*\*|\*(.+?)\*|`(.+?)`|\[([^\]]+)\]\((/[^)\s]*)\)")
+
+
+def _marked(line: str, links: Links) -> list[Markup]:
+    pieces, at = [], 0
+    for found in _MARKS.finditer(line):
+        strong, stressed, code, words, to = found.groups()
+        pieces.append(_cited(line[at : found.start()], links))
+        tag = "strong" if strong else "em" if stressed else "code" if code else "a"
+        pieces.append(element(tag, escape(strong or stressed or code or words), href=to))
+        at = found.end()
+    return [*pieces, _cited(line[at:], links)]
+
+
+def _cited(text: str, links: Links) -> Markup:
+    """Text whose names lead somewhere; a name that is a plain word does where it stands as a citation alone.
+
+    >>> _cited("as in smith, not by smith [smith]", {"smith": Link(to="/s", title="Smith 2020")}).count("<a ")
+    1
+    """
+    pieces, at = [], 0
+    for found in _names(tuple(each for each in links if " " in each)).finditer(text) if links else ():
+        link = links.get(found[0])
+        plain = found[0].isalpha()
+        if link is not None and not (plain and not _stands_alone(text, found)):
+            pieces += [escape(text[at : found.start()]), element("a", escape(found[0]), href=link.to, title=link.title)]
+            at = found.end()
+    return join(*pieces, escape(text[at:]))
+
+
+@cache
+def _names(phrases: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join((*map(re.escape, phrases), r"[A-Za-z]\w*")))
+
+
+def _stands_alone(text: str, found: re.Match[str]) -> bool:
+    before, after = text[: found.start()], text[found.end() :]
+    return (not before or before.endswith(("[", ", ", "from "))) and (not after or after[0] in "],;")
 
 
 def _key_figure(figure: KeyFigure) -> Markup:
@@ -280,7 +359,7 @@ def _chart(chart: Chart) -> Markup:
     )
 
 
-def _table(table: Table, row_links: str | None = None) -> Markup:
+def _table(table: Table, links: Links = MappingProxyType({}), *, named_rows: bool = False) -> Markup:
     """The table in a box of its own that scrolls, by keyboard too, where a phone is too narrow for it."""
     classes = ["number" if column.numeric else None for column in table.columns]
     head = [
@@ -290,8 +369,11 @@ def _table(table: Table, row_links: str | None = None) -> Markup:
     rows = [
         element(
             "tr",
-            element("th", _named(row[0], row_links), scope="row", class_=classes[0]),
-            *(element("td", _cell(cell), class_=class_) for cell, class_ in zip(row[1:], classes[1:], strict=True)),
+            element("th", _cell(row[0], links), scope="row", class_=classes[0], id=row[0] if named_rows else None),
+            *(
+                element("td", _cell(cell, links), class_=class_)
+                for cell, class_ in zip(row[1:], classes[1:], strict=True)
+            ),
         )
         for row in table.rows
     ]
@@ -304,17 +386,11 @@ def _table(table: Table, row_links: str | None = None) -> Markup:
     return element("div", whole, class_="scroll", role="region", aria_label=table.caption, tabindex="0")
 
 
-def _cell(cell: str) -> Markup:
-    """The text of a cell; an address leads there."""
-    return (
-        element("a", escape(cell), href=cell, rel="noreferrer")
-        if cell.startswith(("https://", "http://"))
-        else escape(cell)
-    )
-
-
-def _named(cell: str, row_links: str | None) -> Markup:
-    return escape(cell) if row_links is None else element("a", escape(cell), href=row_links + quote(cell))
+def _cell(cell: str, links: Links) -> Markup:
+    """The text of a cell; an address leads there, and names do where they lead."""
+    if cell.startswith(("https://", "http://")):
+        return element("a", escape(cell), href=cell, rel="noreferrer")
+    return _cited(cell, links)
 
 
 # Verdicts: a shape, a word, a class. Shapes differ without colour.
@@ -369,7 +445,7 @@ def _verdict(verdict: Verdict) -> Markup:
     return element("span", _glyph(verdict), escape(word), class_=f"verdict {class_}")
 
 
-def _ledger(ledger: ClaimsLedger) -> Markup:
+def _ledger(ledger: ClaimsLedger, links: Links) -> Markup:
     """The tally and the table; roles are spelt out because the phone's layout turns rows into cards."""
     counts = {verdict: sum(claim.verdict == verdict for claim in ledger.claims) for verdict in _VERDICTS}
     tally = [
@@ -383,8 +459,8 @@ def _ledger(ledger: ClaimsLedger) -> Markup:
             element("td", escape(claim.key), role="cell"),
             element("th", escape(claim.claim), scope="row", role="rowheader"),
             element("td", _verdict(claim.verdict), role="cell"),
-            element("td", *(element("div", escape(one)) for one in claim.numbers), NOTHING, role="cell"),
-            element("td", escape(claim.model), role="cell"),
+            element("td", *(element("div", _cited(one, links)) for one in claim.numbers), NOTHING, role="cell"),
+            element("td", _cited(claim.model, links), role="cell"),
             element("td", escape(claim.action), role="cell"),
             role="row",
         )

@@ -147,3 +147,14 @@ def resolve_colours(svg: str, palette: Palette) -> str:
         '<rect fill="#1B1A20"/>'
     """
     return re.sub(r"var\(--([a-z0-9-]+)\)", lambda match: TOKENS[palette][match[1]], svg)
+
+
+def name_colours(svg: str) -> str:
+    """The light picture with every literal colour replaced by its variable: `resolve_colours` taken back.
+
+    Examples:
+        >>> name_colours('<rect fill="#1B1A20"/>')
+        '<rect fill="var(--ink)"/>'
+    """
+    names = {code: name for name, code in reversed(TOKENS["light"].items())}  # of two alike the first, which charts use
+    return re.sub(r"(?<=\")#[0-9A-F]{6}(?=\")", lambda match: f"var(--{names[match[0]]})", svg)

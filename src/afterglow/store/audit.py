@@ -87,14 +87,7 @@ def who(tx: Transaction, patient_id: str) -> tuple[AuditEvent, ...]:
     """Everything that anybody did or saw of a patient, oldest first."""
     events = tables.audit_events
     found = tx.rows(select(events).where(tx.mine(events), events.c.patient_id == patient_id).order_by(events.c.seq))
-    return tuple(map(_event_of, found))
-
-
-def looks_at(tx: Transaction, patient_id: str, *, most: int) -> tuple[AuditEvent, ...]:
-    """The latest events that tell of a look at a patient, newest first."""
-    events = tables.audit_events
-    about = (tx.mine(events), events.c.patient_id == patient_id, events.c.action.in_(LOOKS))
-    return tuple(map(_event_of, tx.rows(select(events).where(*about).order_by(events.c.seq.desc()).limit(most))))
+    return tuple(map(event_of, found))
 
 
 def last_seq(tx: Transaction) -> int:
@@ -108,7 +101,7 @@ def last_events(tx: Transaction, *, after: int, most: int = 500) -> tuple[AuditE
     """Events after a number, oldest first: what a live stream tells, and a page of the trail."""
     events = tables.audit_events
     query = select(events).where(tx.mine(events), events.c.seq > after).order_by(events.c.seq).limit(most)
-    return tuple(map(_event_of, tx.rows(query)))
+    return tuple(map(event_of, tx.rows(query)))
 
 
 def last_change(tx: Transaction) -> int:
@@ -123,7 +116,7 @@ def events_of(tx: Transaction, action: str, *, most: int) -> tuple[AuditEvent, .
     """The latest events of an action, newest first."""
     events = tables.audit_events
     query = select(events).where(tx.mine(events), events.c.action == action).order_by(events.c.seq.desc()).limit(most)
-    return tuple(map(_event_of, tx.rows(query)))
+    return tuple(map(event_of, tx.rows(query)))
 
 
 def proven_so_far(store: Store, clinic_id: str) -> int:
@@ -427,7 +420,8 @@ def _batches(tx: Transaction, table: Any, order: list[Any]) -> Iterator[Row]:
         offset += _BATCH
 
 
-def _event_of(row: Row) -> AuditEvent:
+def event_of(row: Row) -> AuditEvent:
+    """A row of the trail as an event."""
     return AuditEvent(
         seq=row["seq"],
         at=row["at"],

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from afterglow.clinic import Allergies, ClinicAlert, CourseState, MedicineList, TreatmentCourse, TreatmentSession
-from afterglow.store import attachments, audit, patients
+from afterglow.store import attachments, patients, trail
 from afterglow.store.attachments import AttachmentLine
 from afterglow.store.patients import Identifiers
 from afterglow.usecases.deciding import NextDecision
@@ -101,7 +101,7 @@ def chart_page(work: Work, patient_id: str) -> ChartPage:
 
 def _looks(work: Work, patient_id: str) -> tuple[ChartLook, ...]:
     found: dict[str, ChartLook] = {}
-    for each in audit.looks_at(work.tx, patient_id, most=_LOOKS):
+    for each in trail.looks_at(work.tx, patient_id, most=_LOOKS):
         known = found.get(each.by)
         latest, times = (each.at, 0) if known is None else (known.last_at, known.times)
         found[each.by] = ChartLook(by=each.by, last_at=latest, times=times + 1)

@@ -64,11 +64,11 @@ class NotAsked:
 
 Asked = AskedOfTrial | AskedOfSession | NotAsked
 _DISSOCIATED = "dissociated_pct"
-_SLOW_FADE = "The fade of dissociation is predicted too slowly (docs/validation/acute.md)."
+_SLOW_FADE = "The fade of dissociation is predicted too slowly (validation of acute effects)."
 _NOT_REPRODUCED = "The largest trial above found no such difference, and the model does not reproduce it."
 _WORST_SESSION = (
     "The label's 61 to 84 % count whoever was dissociated in any of several sessions, so they are no figure of one "
-    "session (docs/validation/acute.md)."
+    "session (validation of acute effects)."
 )
 
 

@@ -14,6 +14,7 @@ from afterglow.evidence import (
     TrialArm,
     claims,
     source,
+    sources,
     trials_where,
 )
 from afterglow.provenance import Role, Verified
@@ -186,6 +187,22 @@ def trial_report(found: Trial) -> Report:
         sections=(*sections, _sources_section(source_keys(provenances_in(found)))),
         foot=_FOOT,
         tags=("Held out: for display only",) if found.role in _HELD_OUT else (),
+    )
+
+
+def sources_report() -> Report:
+    """Every source by its key, as the keys beside numbers name it."""
+    found = sources()
+    table = Table(
+        caption=f"{len(found)} pages, papers and labels that figures were read at",
+        columns=tuple(Column(heading=heading) for heading in ("Key", "Citation", "Read", "Page")),
+        rows=tuple((key, *_citation(key)) for key in sorted(found)),
+    )
+    return Report(
+        title="Sources",
+        subtitle="What the keys beside numbers stand for, and which part was read.",
+        sections=(Section(heading="By key", blocks=(table,)),),
+        foot=_FOOT,
     )
 
 
@@ -369,7 +386,9 @@ def _published_blocks(answer: PoolAnswer) -> Iterable[Block]:
     )
     yield Table(
         caption="What meta-analyses printed on the same question",
-        columns=tuple(Column(heading=heading) for heading in ("Study", "Figure", "Time", "As printed", "Caveats")),
+        columns=tuple(
+            Column(heading=heading) for heading in ("Study", "Figure", "Time", "As printed", "Caveats", "Source")
+        ),
         rows=tuple(
             (
                 found.label,
@@ -377,6 +396,7 @@ def _published_blocks(answer: PoolAnswer) -> Iterable[Block]:
                 figure_time(found.figure),
                 figure_value(found.figure),
                 typeset("; ".join(found.study.caveats)),
+                ", ".join(found.figure.provenance.source),
             )
             for found in answer.published
         ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import cache
 from hashlib import sha256
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
@@ -15,13 +15,14 @@ from importlib.resources.abc import Traversable
 from afterglow import __version__
 from afterglow.clinic import Role
 from afterglow.errors import OutOfRange
-from afterglow.store import audit
+from afterglow.store import audit, trail
 from afterglow.store.audit import AuditEvent, Verification
 from afterglow.store.codec import read_time
 from afterglow.store.engine import SCHEMA
 from afterglow.therapy.population import load_population
 from afterglow.therapy.setting import Condition
-from afterglow.usecases.desk import view
+from afterglow.usecases.desk import CATALOGUE, view
+from afterglow.usecases.patients import Found, search
 from afterglow.usecases.people import LOGIN_ROLES, names_of
 from afterglow.usecases.upkeep import BACKED_UP
 from afterglow.usecases.work import Work
@@ -33,6 +34,57 @@ _EXPORTED = "clinic.exported"
 _DATA = ("clinic", "evidence", "scales", "therapy", "trials")
 _MOST = 200
 _NEED = re.compile(r"([A-Za-z0-9._-]+)(?:\[([A-Za-z0-9,._-]+)\])?")
+
+
+_ACTS = {
+    "audit.events": "Audit trail",
+    "audit.find_patient": "Search for a patient, for the audit trail",
+    "audit.page": "Audit trail",
+    "audit.prove": "Proof of the audit trail",
+    "audit.who": "All that was done and seen of a patient",
+    "chart.read": "Patient chart",
+    "clinic.exported": "All records were written into a file",
+    "courses.candidacy": "Candidacy, rule by rule",
+    "courses.intake": "Inquiry and candidacy",
+    "courses.read": "Course of treatment",
+    "courses.read_plan": "Plan of a course",
+    "courses.try_candidacy": "Candidacy tried with other answers",
+    "courses.try_plan": "Draft of a plan tried",
+    "designs.go_on": "A planned trial goes on",
+    "diary.conflicts": "Check of a booking before it is made",
+    "diary.show": "Diary with who each booking is for",
+    "forecasts.read": "Forecast of a course",
+    "installation.about": "About: version, data and packages",
+    "installation.safekeeping": "Backups, anchors and exports",
+    "jobs.finish": "A forecast is ready",
+    "jobs.refresh": "Forecasts that are missing or old are asked for",
+    "link.opened": "A patient opened a link",
+    "login.refused": "A login was refused",
+    "measures.ask": "What a patient's link asks for",
+    "measures.tap": "A patient's answer to one question",
+    "passes.list_devices": "Tokens, screens and set-ups",
+    "passes.list_links": "Links of a patient",
+    "patients.find": "Search for a patient",
+    "patients.identity": "Name, birth date and contact of a patient",
+    "patients.note_allergies": "Allergies noted",
+    "patients.note_facts": "Answers about a patient noted",
+    "patients.note_trials": "Earlier medicines noted",
+    "patients.identify": "Who a patient is, corrected",
+    "people.list": "People who work here or did",
+    "patients.register": "New patient",
+    "policies.list": "Versions of the thresholds",
+    "policies.read": "Thresholds of a version",
+    "read": "Looks at anything",
+    "records.backed_up": "Backup made",
+    "refused": "Refusals",
+    "sessions.amend_screening": "Some answers of screening changed or came late",
+    "sessions.go": "Go: the dose may be given",
+    "sessions.read": "Session",
+    "sessions.record_event": "Adverse event",
+    "sessions.sheet": "Session page",
+    "today.read": "Today: chairs, arrivals and open alerts",
+}
+"""Acts whose use case does not say it in a reader's words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,9 +152,20 @@ class About:
 
 
 @view("audit.page", roles=(Role.COMPLIANCE,))
-def read_page(work: Work, *, before: int | None = None, most: int = 50) -> TrailPage:
-    """A page of the audit trail that ends before an event's number, or at the newest.
+def read_page(
+    work: Work,
+    *,
+    before: int | None = None,
+    most: int = 50,
+    patient_id: str | None = None,
+    by: str | None = None,
+    act: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> TrailPage:
+    """A page of the audit trail, newest first: all of it, or what fits patient, person, act and time.
 
+    It ends before an event's number where one is given. Nothing may fit.
     Raises: OutOfRange for a page over 200 or a number that no event has.
     """
     if not 1 <= most <= _MOST:
@@ -111,9 +174,37 @@ def read_page(work: Work, *, before: int | None = None, most: int = 50) -> Trail
     top = last if before is None else before - 1
     if not 0 <= top <= last:
         raise OutOfRange("No event has this number", observed=str(before), allowed=f"1 to {last}")
-    found = audit.last_events(work.tx, after=max(0, top - most), most=most)
-    shown = tuple(each for each in reversed(found) if each.seq <= top)
-    return TrailPage(events=shown, last=last, names=names_of(work))
+    asked = {"patient_id": patient_id, "by": by, "act": act}
+    if not all(each is None or each.isprintable() for each in asked.values()):
+        return TrailPage(events=(), last=last, names=names_of(work))
+    found = trail.page_of(work.tx, before=before, most=most, since=since, until=until, **asked)
+    if patient_id is not None and found:
+        work.about(patient_id=patient_id)
+    return TrailPage(events=found, last=last, names=names_of(work))
+
+
+@view("audit.find_patient", roles=(Role.COMPLIANCE,))
+def find_for_trail(
+    work: Work, name: str = "", *, born_on: date | None = None, record_number: str | None = None
+) -> tuple[Found, ...]:
+    """Patients by part of a name, or by birth date and record number, to read who saw their charts; at most 50.
+
+    Closed charts too, since the trail is read of each; nothing of a chart is shown.
+    Raises: MissingValue where nothing is asked for.
+    """
+    return search(work, name, born_on=born_on, record_number=record_number)
+
+
+def act_words(name: str) -> str:
+    """What an act of the trail is, in plain words.
+
+    >>> act_words("people.leave"), act_words("chart.read"), act_words("login.set_up")
+    ('Somebody leaves: credentials, sessions and tokens end', 'Patient chart', 'Login set up')
+    """
+    case = CATALOGUE.get(name)
+    if name in _ACTS or case is None:
+        return _ACTS.get(name, name.replace(".", " ").replace("_", " ").capitalize())
+    return case.summary.partition(";")[0].rstrip(".")
 
 
 @view("audit.prove", roles=(Role.COMPLIANCE,))

@@ -118,6 +118,13 @@ def find(
 
     Raises: MissingValue where nothing is asked for.
     """
+    return tuple(
+        each for each in search(work, part, born_on=born_on, record_number=record_number) if each.id not in work.hidden
+    )
+
+
+def search(work: Work, part: str, *, born_on: date | None, record_number: str | None) -> tuple[Found, ...]:
+    """As `find`, within another use case, closed charts too."""
     if not (part.strip() or born_on or record_number):
         raise MissingValue("A search needs a part of a name, a birth date or a record number")
     exact: dict[str, str | date] = {}
@@ -129,7 +136,7 @@ def find(
     if exact:
         hits = patients.find_exact(work.tx, **exact)
         ids = tuple(each for each in ids if each in hits) if part.strip() else hits
-    shown = (patients.load(work.tx, each) for each in ids if each not in work.hidden)
+    shown = (patients.load(work.tx, each) for each in ids)
     return tuple(
         Found(id=each.id, name=known.name, born_on=known.born_on, record_number=known.record_number)
         for each in shown

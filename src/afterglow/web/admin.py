@@ -6,7 +6,6 @@ Nothing of a patient stands on these pages but ids in the audit trail, which com
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from threading import Thread
 from typing import Annotated, Any, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -15,11 +14,10 @@ from fastapi.responses import RedirectResponse
 
 from afterglow.clinic import Role, SitePolicy, policy_settings
 from afterglow.errors import AfterglowError, InputError, NotFound, SignAgain
-from afterglow.store.audit import AuditEvent, Verification, proven_so_far
 from afterglow.usecases import people
 from afterglow.usecases.desk import CATALOGUE, Desk, check_permitted
 from afterglow.usecases.messages import OWNERS, Channel, confirm_route, list_messages, retry, set_route
-from afterglow.usecases.oversight import prove_trail, read_about, read_page, read_safekeeping
+from afterglow.usecases.oversight import read_about, read_safekeeping
 from afterglow.usecases.passes import Issued, PassKind, list_devices, revoke_device
 from afterglow.usecases.people import LOGIN_ROLES, Person
 from afterglow.usecases.policies import discard, draft, in_force, list_policies, setting_value, sign
@@ -30,31 +28,7 @@ router = APIRouter(route_class=PageRoute, prefix="/admin")
 Text = Annotated[str, Form()]
 Texts = Annotated[Sequence[str], Form()]
 Number = Annotated[int, Form()]
-_AGAIN_S = 3
-_PAGE = 50
 W = TypeVar("W", Role, Channel)
-
-
-class Proof:
-    """A proof of a clinic's trail under way, or done."""
-
-    def __init__(self, desk: Desk) -> None:
-        self.asked_at = desk.store.clock()
-        self.found: Verification | None = None
-        self.fault: AfterglowError | None = None
-        self._thread = Thread(target=self._prove, args=(desk,), name="proof", daemon=True)
-        self._thread.start()
-
-    @property
-    def runs(self) -> bool:
-        """Whether it is under way."""
-        return self._thread.is_alive()
-
-    def _prove(self, desk: Desk) -> None:
-        try:
-            self.found = prove_trail(desk).shown
-        except AfterglowError as fault:
-            self.fault = fault
 
 
 @router.get("")
@@ -219,44 +193,6 @@ def sign_policy(request: Request, version: Number, begins: Text = "") -> Respons
     except AfterglowError as refused:
         return _policy(request, desk, version, refused=refused)
     return RedirectResponse(f"/admin/policy?version={version}", status_code=303)
-
-
-@router.get("/audit")
-def show_trail(request: Request, before: int | None = None, patient: str = "") -> Response:
-    """A page of the audit trail, newest first, or all that was done and seen of one patient; and the proof's state."""
-    desk = desk_of(request)
-    seen: tuple[AuditEvent, ...] | None = None
-    told = read_page(desk, before=before, most=_PAGE).shown
-    if patient.strip():
-        seen = tuple(reversed(people.who_saw_patient(desk, patient.strip()).shown))
-    proof = _proofs(request).get(desk.actor.clinic_id)
-    events = told.events if seen is None else seen
-    return page(
-        request,
-        "admin_audit.html",
-        desk=desk,
-        tabs=ADMIN,
-        told=told,
-        events=events,
-        seen=seen,
-        patient=patient.strip(),
-        older=events[-1].seq if seen is None and events and events[-1].seq > 1 else None,
-        newer=before is not None,
-        proof=proof,
-        walked=proven_so_far(desk.store, desk.actor.clinic_id),
-        again_s=_AGAIN_S if proof is not None and proof.runs else None,
-        what=_what,
-    )
-
-
-@router.post("/audit/prove")
-def prove(request: Request) -> Response:
-    """Begin a proof of the trail, unless one is under way; the page shows how far it is."""
-    desk = _permitted(request, "audit.prove")
-    known = _proofs(request).get(desk.actor.clinic_id)
-    if known is None or not known.runs:
-        _proofs(request)[desk.actor.clinic_id] = Proof(desk)
-    return RedirectResponse("/admin/audit", status_code=303)  # no #: a page with one is not loaded again by itself
 
 
 @router.get("/records")
@@ -454,16 +390,6 @@ def _value(value: object) -> str:
     return f"{value:g}" if isinstance(value, int | float) else str(value)
 
 
-def _what(action: str) -> str:
-    """What a use case is for, in its own words; other events by their name.
-
-    >>> _what("people.leave"), _what("login.set_up")
-    ('Somebody leaves: credentials, sessions and tokens end; what they did stays theirs.', 'Login set up')
-    """
-    case = CATALOGUE.get(action)
-    return action.replace(".", " ").replace("_", " ").capitalize() if case is None else case.summary
-
-
 def _groups(known: Sequence[Person]) -> list[str]:
     """Groups of use cases that some service here may use."""
     roles = {role for each in known if each.service for role in each.roles}
@@ -488,11 +414,3 @@ def _days(text: str) -> float:
         raise InputError(
             "This is no number of days", allowed="1 to 366", about="days", next_step="Give whole days"
         ) from None
-
-
-def _proofs(request: Request) -> dict[str, Proof]:
-    """The latest proof of each clinic, in this process."""
-    if not hasattr(request.app.state, "proofs"):
-        request.app.state.proofs = {}
-    found: dict[str, Proof] = request.app.state.proofs
-    return found

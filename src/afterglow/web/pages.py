@@ -34,6 +34,7 @@ from afterglow.usecases.login import IDLE, LoggedIn, Proof, countersign, log_in,
 from afterglow.usecases.passes import SEPARATOR
 from afterglow.usecases.words import shortcut_keys, tidy
 from afterglow.usecases.work import Actor
+from afterglow.web.citing import citations
 from afterglow.web.typed import LARGEST_FORM, check_size
 from afterglow.web.typed import Typed as Fields
 
@@ -102,6 +103,7 @@ _TEMPLATES = Environment(
 )
 _TEMPLATES.filters["first_up"] = tidy
 _TEMPLATES.filters["chair"] = chair_words
+_TEMPLATES.globals["cited"] = citations
 
 
 class PageRoute(APIRoute):
@@ -180,6 +182,7 @@ def add_pages(app: FastAPI, store: Store) -> None:
         planning,
         session,
         today,
+        trail,
         wall,
         work,
     )
@@ -190,7 +193,7 @@ def add_pages(app: FastAPI, store: Store) -> None:
     pages = (
         assets, entering, today, finding, diary, work, drugs, intake, planning,
         chart, evidence, explore, clinic, patient, session,
-        documents, papers, offline, wall, admin,
+        documents, papers, offline, wall, trail, admin,
     )  # fmt: skip
     for each in pages:
         app.include_router(each.router, include_in_schema=False)

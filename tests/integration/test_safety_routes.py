@@ -148,7 +148,7 @@ TABLE = {
     ("POST", "/patients/{patient_id}/candidacy/try"): "PNTD",
     ("POST", "/patients/{patient_id}/candidacy/{act}"): "PNT",
     ("POST", "/patients/{patient_id}/decide"): "P",
-    ("POST", "/patients/{patient_id}/files"): "CPNTD",
+    ("POST", "/patients/{patient_id}/files"): "PNTD",
     ("POST", "/patients/{patient_id}/forecast"): "PNTD",
     ("POST", "/patients/{patient_id}/notes"): "PNTD",
     ("POST", "/patients/{patient_id}/plan"): "P",

@@ -216,9 +216,8 @@ def find_conflicts(
     found = []
     chair = next((each for each in diary.chairs if each.id == wanted.chair_id), None)
     if chair is None or wanted.delivery not in chair.deliveries:
-        text = (
-            f"{chair_words(wanted.chair_id)} is not for {wanted.delivery.words}" if chair else "there is no such chair"
-        )
+        what = f"{chair_words(wanted.chair_id)} is not for {wanted.delivery.words}"
+        text = what if chair else "there is no such chair"
         found.append(BookingConflict(kind=ConflictKind.NOT_EQUIPPED, text=text))
     needed = block(wanted.delivery, dose_minutes=wanted.dose_minutes, policy=policy)
     if wanted.until - wanted.starts_at < needed:

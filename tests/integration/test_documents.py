@@ -170,7 +170,7 @@ def test_a_course_summary_tells_the_referrer_why_what_and_how_it_went(north: Sto
         "Course summary",
         "treatment-resistant depression",
         "sertraline SSRI not known 8 10 failed yes",
-        "6 sessions, then every 3.5 days; PHQ-9 halved",
+        "6 sessions, one every 3.5 days; PHQ-9 halved",
         "1 5 Jan 2026 IV ketamine 40 mg yes cleared",
         "12 Jan 2026 8 mild −9 better, beyond measurement error yes no",
         "response, not remission",

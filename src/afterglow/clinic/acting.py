@@ -35,6 +35,15 @@ CLINICAL = (Role.PRESCRIBER, Role.NURSE, Role.MEDICAL_DIRECTOR)
 _TOGETHER = timedelta(minutes=15)  # Assumption: two people who sign one thing stand beside each other
 
 
+def chair_words(name: str) -> str:
+    """A chair in a sentence; a name that says what it is stands by itself.
+
+    >>> chair_words("1"), chair_words("Chair 1"), chair_words("Room B")
+    ('chair 1', 'Chair 1', 'Room B')
+    """
+    return name if name.casefold().startswith(("chair", "bed", "room")) else f"chair {name}"
+
+
 def wrong_role(what: str, own: Iterable[Role], allowed: Iterable[Role]) -> NotPermitted:
     """The refusal of what is for other roles than somebody's own.
 

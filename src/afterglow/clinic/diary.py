@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from enum import StrEnum
 
-from afterglow.clinic.acting import Act, Outcome, Role, Row, StateTable
+from afterglow.clinic.acting import Act, Outcome, Role, Row, StateTable, chair_words
 from afterglow.clinic.dosing import LONGEST_MIN
 from afterglow.clinic.policy import SitePolicy
 from afterglow.clinic.rulebook import Delivery, rule
@@ -69,15 +69,6 @@ class Chair:
 
     id: str
     deliveries: tuple[Delivery, ...]
-
-
-def chair_words(name: str) -> str:
-    """A chair in a sentence; a name that says what it is stands by itself.
-
-    >>> chair_words("1"), chair_words("Chair 1"), chair_words("Room B")
-    ('chair 1', 'Chair 1', 'Room B')
-    """
-    return name if name.casefold().startswith(("chair", "bed", "room")) else f"chair {name}"
 
 
 @typed
@@ -225,9 +216,8 @@ def find_conflicts(
     found = []
     chair = next((each for each in diary.chairs if each.id == wanted.chair_id), None)
     if chair is None or wanted.delivery not in chair.deliveries:
-        text = (
-            f"{chair_words(wanted.chair_id)} is not for {wanted.delivery.words}" if chair else "there is no such chair"
-        )
+        what = f"{chair_words(wanted.chair_id)} is not for {wanted.delivery.words}"
+        text = what if chair else "there is no such chair"
         found.append(BookingConflict(kind=ConflictKind.NOT_EQUIPPED, text=text))
     needed = block(wanted.delivery, dose_minutes=wanted.dose_minutes, policy=policy)
     if wanted.until - wanted.starts_at < needed:
@@ -241,8 +231,9 @@ def find_conflicts(
             where, turn = chair_words(each.chair_id), gap.seconds // 60
             text = f"{where} is taken {_span(each, zone)}, with {turn} min to turn around"
             if at is not None and diary.booking(each.id).until < at <= each.until:
-                came = f"{each.starts_at.astimezone(zone):%H:%M}"
-                text = f"{where} is still taken by who came for {came} and has not left"
+                text = (
+                    f"{where} is still taken by who came for {each.starts_at.astimezone(zone):%H:%M} and has not left"
+                )
             found.append(BookingConflict(kind=ConflictKind.CHAIR_TAKEN, text=text, booking_id=each.id))
         if each.patient_id == wanted.patient_id and _overlap(each, wanted, timedelta(0)):
             text = f"the patient is booked {_span(each, zone)}"

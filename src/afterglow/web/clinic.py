@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from afterglow.clinic import Chair, Closure, Delivery, Diary, Role
-from afterglow.clinic.diary import chair_words
+from afterglow.clinic.acting import chair_words
 from afterglow.errors import AfterglowError, InputError, echo
 from afterglow.usecases.policies import (
     HelpLines,

@@ -25,7 +25,7 @@ from fastapi.routing import APIRoute
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from starlette.exceptions import HTTPException
 
-from afterglow.clinic.diary import chair_words
+from afterglow.clinic.acting import chair_words
 from afterglow.errors import AfterglowError, LoginRefused, NotPermitted, SignAgain, TooManyTries
 from afterglow.logs import say_fault
 from afterglow.store.records import Clinic, Store

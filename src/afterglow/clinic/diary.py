@@ -228,23 +228,24 @@ def find_conflicts(
         found.append(BookingConflict(kind=ConflictKind.NOT_ENROLLED, text=text))
     for each in others:
         if each.chair_id == wanted.chair_id and _overlap(each, wanted, gap):
-            where, turn = chair_words(each.chair_id), gap.seconds // 60
-            text = f"{where} is taken {_span(each, zone)}, with {turn} min to turn around"
+            where = chair_words(each.chair_id)
+            text = f"{where} is taken {_span(each, zone)}, with {gap.seconds // 60} min to turn around"
             if at is not None and diary.booking(each.id).until < at <= each.until:
-                text = (
-                    f"{where} is still taken by who came for {each.starts_at.astimezone(zone):%H:%M} and has not left"
-                )
+                came = f"{each.starts_at.astimezone(zone):%H:%M}"
+                text = f"{where} is still taken by who came for {came} and has not left"
             found.append(BookingConflict(kind=ConflictKind.CHAIR_TAKEN, text=text, booking_id=each.id))
         if each.patient_id == wanted.patient_id and _overlap(each, wanted, timedelta(0)):
             text = f"the patient is booked {_span(each, zone)}"
             found.append(BookingConflict(kind=ConflictKind.PATIENT_TAKEN, text=text, booking_id=each.id))
     for closure in diary.closures:
-        here = closure.chair_id in {None, wanted.chair_id}
-        if here and closure.starts_at < wanted.until and wanted.starts_at < closure.until:
+        if (
+            closure.chair_id in {None, wanted.chair_id}
+            and closure.starts_at < wanted.until
+            and wanted.starts_at < closure.until
+        ):
             text = f"closed until {closure.until.astimezone(zone):%a %-d %b, %H:%M}: {closure.reason}"
             found.append(BookingConflict(kind=ConflictKind.CLOSED, text=text))
-    most = _most_at_once(others, wanted)
-    if most + 1 > diary.capacity:
+    if (most := _most_at_once(others, wanted)) + 1 > diary.capacity:
         text = f"{most} patients are in chairs then, and staff can watch {diary.capacity}"
         found.append(BookingConflict(kind=ConflictKind.CAPACITY, text=text))
     return tuple(found)

@@ -402,7 +402,7 @@ def _hired(store: Store, role: Role, count: int) -> Iterator[str]:
         yield begin(store, login)
 
 
-def report(*, quick: bool) -> Iterator[str]:
+def report(*, quick: bool, only: str | None) -> Iterator[str]:
     """The paragraphs of the page."""
     yield from preface("the web app under load", "load", quick=quick)
     yield (
@@ -411,7 +411,7 @@ def report(*, quick: bool) -> Iterator[str]:
         "Times are what a browser waits, redirects included; the last column sets them beside a page that reads "
         "nothing, asked by the same people in the same minutes."
     )
-    for backend in ("sqlite", *(("postgresql",) if POSTGRES else ())):
+    for backend in (only,) if only else ("sqlite", *(("postgresql",) if POSTGRES else ())):
         yield f"## {'SQLite' if backend == 'sqlite' else 'PostgreSQL'}"
         yield from measured(backend, QUICK_SECONDS if quick else SECONDS)
 
@@ -421,12 +421,13 @@ def main() -> int:
     asked = argparse.ArgumentParser(description="A whole clinic at work at once.")
     asked.add_argument("--quick", action="store_true", help="a minute or two instead of twenty")
     asked.add_argument("--write", type=Path, metavar="PAGE.md", help="also write the page there")
+    asked.add_argument("--only", choices=tuple(MIXES), help="one kind of database alone")
     asked.add_argument("--serve", nargs=3, metavar=("BACKEND", "URL", "FOLDER"), help=argparse.SUPPRESS)
     given = asked.parse_args()
     if given.serve:
         serve_clinic(given.serve[0], given.serve[1], Path(given.serve[2]))
         return 0
-    text = "\n\n".join(report(quick=given.quick)) + "\n"
+    text = "\n\n".join(report(quick=given.quick, only=given.only)) + "\n"
     sys.stdout.write(text)
     if given.write:
         given.write.write_text(text, encoding="utf-8")

@@ -108,6 +108,22 @@ def test_after_the_dose_the_gates_are_done_and_leaving_stands_open(clinic: Store
     assert all(0 <= each.share <= 1 for each in line)
 
 
+def test_sets_that_lie_on_each_other_are_one_mark_of_a_reading_line(clinic: Store) -> None:
+    _, course = care.in_induction(clinic)
+    session_id = care.book(clinic, course, minutes=1)
+    care.dosing(clinic, session_id)
+    before = sheet(clinic, session_id)
+    known = sum(each.count for each in reading_line(before.session, before.at, before.clocks, before.policy))
+    for _ in range(40):
+        room.read_vitals(desk(clinic, Role.NURSE), session_id, care.quiet())
+    shown = sheet(clinic, session_id)
+    line = reading_line(shown.session, shown.at, shown.clocks, shown.policy)
+    done = [each for each in line if each.state is DueState.DONE]
+    assert sum(each.count for each in done) >= 40
+    assert sum(each.count for each in line) <= known + 40
+    assert len(done) < 20
+
+
 def test_a_second_check_waits_until_somebody_else_gives_it(clinic: Store) -> None:
     _, course = care.in_induction(clinic, Delivery.ESK)
     session_id = care.book(clinic, course, dose_minutes=0)

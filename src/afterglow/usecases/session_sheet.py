@@ -212,13 +212,20 @@ class SessionSheet:
     people: dict[str, str]
 
 
+_PLACES = 100  # of a reading line: nearer marks lie on each other
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadingMark:
-    """One mark of a reading line: a set that was read, is due or was missed; `share` is its place from 0 to 1."""
+    """One mark of a reading line: a set that was read, is due or was missed; `share` is its place from 0 to 1.
+
+    Sets that were read at about the same place are one mark, `count` of them, at the last.
+    """
 
     state: DueState
     at: datetime
     share: float
+    count: int = 1
 
 
 @view("sessions.sheet", roles=CARE, in_room=True)
@@ -365,11 +372,18 @@ def reading_line(session: TreatmentSession, at: datetime, told: Clocks, policy: 
     if start is None:
         return ()
     due = due_readings(session, at, policy=policy)
-    read = [(e.taken_at, DueState.DONE) for e in standing_readings(session.readings) if e.taken_at >= start]
-    marks = sorted([*read, *((e.due_at, e.state) for e in due if e.state is not DueState.DONE)])
-    last = max([at, *(when for when, _ in marks), *([told.earliest_leave_at] if told.earliest_leave_at else [])])
+    read = [each.taken_at for each in standing_readings(session.readings) if each.taken_at >= start]
+    open_ = [(each.due_at, each.state) for each in due if each.state is not DueState.DONE]
+    last = max([at, *read, *(when for when, _ in open_), *([told.earliest_leave_at] if told.earliest_leave_at else [])])
     whole = max(last - start, timedelta(minutes=1))
-    return tuple(ReadingMark(state=state, at=when, share=(when - start) / whole) for when, state in marks)
+    places: dict[int, list[datetime]] = {}
+    for when in sorted(read):
+        places.setdefault(int(_PLACES * (when - start) / whole), []).append(when)
+    marks = [
+        ReadingMark(state=DueState.DONE, at=e[-1], share=(e[-1] - start) / whole, count=len(e)) for e in places.values()
+    ]
+    marks += [ReadingMark(state=state, at=when, share=(when - start) / whole) for when, state in open_]
+    return tuple(sorted(marks, key=lambda each: (each.at, each.state)))
 
 
 def standing_priority(standing: tuple[Finding, ...], session: TreatmentSession) -> Priority | None:

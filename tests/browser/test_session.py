@@ -610,6 +610,10 @@ def test_an_infusion_of_hours_gets_a_new_rate(opened: Open, staffed: Served) -> 
     paul.fill("#order-mg_per_h_1", "12")
     paul.fill("#order-hours_1", "4")
     press(paul, "order")
+    assert paul.text_content("#summary h2") == "Not done: An order has one amount"  # the planned one still stands there
+    for name in ("dose_mg_per_kg", "infusion_min"):
+        paul.fill(f"#order-{name}", "")
+    press(paul, "order")
     sessions.prepare(nurse, session_id, weight_kg=80.0, concentration_mg_per_ml=50, diluted=True)
     check = {"amount_ug": 48_000, "volume_ul": 960, "concentration_ug_per_ul": 50}
     sessions.second_check(desk(store, Role.NURSE, by="nurse-2"), session_id, **check)

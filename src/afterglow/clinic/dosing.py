@@ -77,7 +77,10 @@ class DoseOrder:
         amounts = [self.dose_mg is not None, self.dose_mg_per_kg is not None, bool(self.steps)]
         if sum(amounts) != 1:
             raise MissingValue(
-                "An order has one amount", observed=f"{sum(amounts)} amounts", allowed="mg, mg/kg or steps"
+                "An order has one amount",
+                observed=f"{sum(amounts)} amounts",
+                allowed="mg, mg/kg or steps",
+                next_step="Give one and leave the others empty",
             )
         _check_least(self.amount_ug(HEAVIEST_KG), LEAST_UG, "mg")
         if self.steps and self.infusion_min is not None and not math.isclose(self.infusion_min, self.minutes):

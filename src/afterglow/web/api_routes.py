@@ -30,7 +30,7 @@ T = TypeVar("T")
 PREFIX = "/api/v1"
 BEARERS = frozenset({*LOGIN_ROLES, Role.ROOM})
 """Roles that somebody with a token may have; patients and the program itself have none."""
-_SEARCHES = {"patients.find"}
+_SEARCHES = {"audit.find_patient", "patients.find"}
 _REPLACES = {"patients.identify": "identifiers"}
 """Fields that replace all that was there: each part is named, so that nothing is wiped by leaving it out."""
 _CONFIG = ConfigDict(

@@ -497,7 +497,7 @@ def test_who_is_past_the_limit_is_due_now(north: Store) -> None:
     assert last.next_due_at == found.forecast.given.at(found.forecast.given.now_h)
     lines = worklists.read_worklist(desk(north, Role.PRESCRIBER)).shown
     (due,) = (each.item for each in lines if each.item.kind is WorkKind.SESSION_DUE)
-    assert due.overdue
+    assert due.due_at == last.next_due_at  # today, and overdue once the day is over
 
 
 def test_a_stopped_course_asks_for_nothing(north: Store) -> None:

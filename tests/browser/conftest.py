@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -47,11 +47,16 @@ class Served:
     secrets: dict[str, str]
 
     def code(self, login: str) -> str:
-        """A code that was not used yet; each is good once, so the clock goes on."""
+        """A code that was not used yet; each is good once, so the clock goes on to where the next begins.
+
+        Of two codes for one form the first is then of the time step before, which still holds.
+        """
         clock = self.store.clock
         assert isinstance(clock, RunningClock)
-        clock.now += timedelta(seconds=31)
-        return pyotp.TOTP(self.secrets[login]).at(int(clock.now.timestamp()))
+        step_s = pyotp.TOTP(self.secrets[login]).interval
+        begins = (int(clock.now.timestamp()) // step_s + 1) * step_s
+        clock.now = datetime.fromtimestamp(begins, UTC)
+        return pyotp.TOTP(self.secrets[login]).at(begins)
 
 
 def _fill(store: Store) -> None:

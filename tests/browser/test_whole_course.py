@@ -347,7 +347,6 @@ def treat(team: Team, *, events: tuple[str, ...] = ()) -> str:
     sign(page, served, "waste", "nora")
     second(page, served, "waste", "bea")
     press(page, "waste")
-    page.goto(path)
     sign(page, served, "sign_note", "nora")
     press(page, "sign_note")
     for form in page.locator("form[id^='grade-']").evaluate_all("all => all.map(each => each.id)"):

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from afterglow import logs
 from afterglow.cli.app import app
-from afterglow.clinic import Delivery, Indication, Role, StopReason, WorkKind
+from afterglow.clinic import CourseState, Delivery, Indication, Role, StopReason, TreatmentCourse, WorkKind
 from afterglow.errors import Conflict, NoModel, OutOfRange, Place, StoreUnavailable
 from afterglow.forecast import RelapseState
 from afterglow.protocol import RecordedScore
@@ -84,6 +84,17 @@ def treated(store: Store, sessions: int = 2) -> tuple[str, str]:
         measures.record(desk(store, Role.NURSE), patient_id, "PHQ-9", answers=answers)
         later(store, 48 * 60)
     return patient_id, course_id
+
+
+def in_maintenance(store: Store, course_id: str) -> None:
+    """The course as it stands after its induction: from here on the forecast says when the next session is."""
+    with store.write("north", by="test") as tx:
+        head = facts.load(tx, TreatmentCourse, course_id)
+        assert head.now is not None
+        state = CourseState.MAINTENANCE
+        course = replace(head.now, state=state)
+        facts.save(tx, course, id=course_id, version=head.version, patient_id=head.patient_id, state=state)
+        tx.event("test.changed")
 
 
 def test_kinds_that_feed_a_forecast_are_kinds() -> None:
@@ -452,6 +463,7 @@ def test_the_worklist_says_who_is_due_and_who_lost_relief(north: Store) -> None:
     for days, total in ((4, 7), (5, 9)):
         later(north, days * 24 * 60)
         measures.record(desk(north, Role.NURSE), patient_id, "PHQ-9", total=total)
+    in_maintenance(north, course_id)
     jobs.run_jobs(north)
     last = job(north, course_id)[1].last
     assert last is not None
@@ -488,6 +500,7 @@ def test_the_worklist_says_who_is_due_and_who_lost_relief(north: Store) -> None:
 def test_who_is_past_the_limit_is_due_now(north: Store) -> None:
     patient_id, course_id = treated(north)
     measures.record(desk(north, Role.NURSE), patient_id, "PHQ-9", total=14)
+    in_maintenance(north, course_id)
     jobs.run_jobs(north)
     last, found = job(north, course_id)[1].last, page(north, course_id).answer
     assert last is not None
@@ -497,7 +510,12 @@ def test_who_is_past_the_limit_is_due_now(north: Store) -> None:
     assert last.next_due_at == found.forecast.given.at(found.forecast.given.now_h)
     lines = worklists.read_worklist(desk(north, Role.PRESCRIBER)).shown
     (due,) = (each.item for each in lines if each.item.kind is WorkKind.SESSION_DUE)
-    assert due.due_at == last.next_due_at  # today, and overdue once the day is over
+    assert due.due_at == last.next_due_at
+    assert not due.overdue
+    later(north, 24 * 60)
+    lines = worklists.read_worklist(desk(north, Role.PRESCRIBER)).shown
+    (due,) = (each.item for each in lines if each.item.kind is WorkKind.SESSION_DUE)
+    assert due.overdue  # the day is over
 
 
 def test_a_stopped_course_asks_for_nothing(north: Store) -> None:

@@ -1531,8 +1531,8 @@ def test_without_a_forecast_the_plans_interval_says_when_the_next_session_is_due
     given = replace(cases.observing(), state=SessionState.CLOSED, left_at=at(200))
     week = course(state=CourseState.MAINTENANCE, plan=replace(PLAN, interval_days=7.0))
 
-    def due(**changes: Any) -> WorkItem | None:
-        one = Standing(patient_id="p1", course=week, sessions=(given,), **changes)
+    def due(of: TreatmentCourse = week, **changes: Any) -> WorkItem | None:
+        one = Standing(patient_id="p1", course=of, sessions=(given,), **changes)
         found = list_work([one], at(3 * 24 * 60), policy=POLICY)
         return next((each for each in found if each.kind is WorkKind.SESSION_DUE), None)
 
@@ -1546,6 +1546,12 @@ def test_without_a_forecast_the_plans_interval_says_when_the_next_session_is_due
     assert (forecast.due_at, forecast.text) == (
         at(5 * 24 * 60),
         "next session by the forecast, and none booked before",
+    )
+    induction = due(replace(week, state=CourseState.INDUCTION), next_due_at=at(5 * 24 * 60))
+    assert induction is not None
+    assert (induction.due_at, induction.text) == (
+        at(15) + timedelta(days=7),
+        "next session by the plan's interval, and none booked before",
     )
 
 

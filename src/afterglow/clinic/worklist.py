@@ -24,7 +24,7 @@ from afterglow.predicates import Fact
 from afterglow.scales import Change, instrument
 
 INDUCED = frozenset({CourseState.INDUCTION, CourseState.REINDUCTION})
-"""States in which a chart shows the plan's next session, not the forecast's date."""
+"""States in which the plan says when the next session is, not the forecast."""
 _OPEN_COURSE = (CourseState.INDUCTION, CourseState.REINDUCTION, CourseState.MAINTENANCE)
 _STEPS = {
     CourseState.INQUIRY: ("inquiry waits for an answer: emergency asked first", Role.COORDINATOR),
@@ -253,9 +253,9 @@ def _schedule_items(standing: Standing, at: datetime, policy: SitePolicy) -> Ite
             text = f"treatment was started and no session given, {late}"
             yield _item(standing, WorkKind.LAPSED, text, Role.COORDINATOR, Priority.MEDIUM, due_at)
     wanted, source = standing.next_due_at, "forecast"
-    planned = due_by_plan(standing.course, standing.sessions)
-    if planned is not None and wanted is None:
-        wanted, source = planned, "plan's interval, for the forecast gives no date"
+    planned, induced = due_by_plan(standing.course, standing.sessions), standing.course.state in INDUCED
+    if planned is not None and (wanted is None or induced):
+        wanted, source = planned, "plan's interval" if induced else "plan's interval, for the forecast gives no date"
     if wanted is not None and wanted <= horizon and (booked is None or booked > max(wanted, at + _SOON)):
         text = f"next session by the {source}, and none booked before"
         item = _item(standing, WorkKind.SESSION_DUE, text, Role.COORDINATOR, Priority.MEDIUM, wanted)

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import partial
 
 from afterglow.clinic import Role
 from afterglow.errors import AfterglowError, Conflict, NotFound, OutOfRange, RuleRefused, StoreFault
@@ -22,9 +23,9 @@ from afterglow.store import facts
 from afterglow.store.records import Store
 from afterglow.trials import arm_names, design_tasks
 from afterglow.usecases.designing import TRIALS, DesignAnswer, design
-from afterglow.usecases.desk import Desk, use_case, view
+from afterglow.usecases.desk import Desk, taken_up, use_case, view
 from afterglow.usecases.people import LOGIN_ROLES
-from afterglow.usecases.work import Loaded, Work, Written, program
+from afterglow.usecases.work import Loaded, Work, Written
 
 LARGEST_TEXT = 20_000  # characters; policy: a protocol that a person writes has some hundreds
 MOST_OF_A_PERSON, MOST_OF_A_CLINIC = 2, 6  # waiting or running at once; policy
@@ -323,16 +324,9 @@ def run_designs(
     Raises: StoreFault.
     """
     count = 0
-    for clinic in store.clinics():
-        desk = Desk(store=store, actor=program(clinic.id))
-        while not end() and _is_due(store, clinic.id):
-            task = None
-            with suppress(Conflict):  # others were faster each time
-                task = claim_design(desk)
-            if task is None:
-                break
-            _work_on(desk, task, meanwhile, end)
-            count += 1
+    for desk, task in taken_up(store, is_due=partial(_is_due, store), claim=claim_design, end=end):
+        _work_on(desk, task, meanwhile, end)
+        count += 1
     return count
 
 

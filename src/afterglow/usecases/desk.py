@@ -30,7 +30,7 @@ from afterglow.store.codec import decode, encode
 from afterglow.store.records import Store
 from afterglow.store.requests import recall, remember, request_digest
 from afterglow.usecases.forecast_queue import ask_touched
-from afterglow.usecases.work import Actor, Work, Written, check_signed
+from afterglow.usecases.work import Actor, Work, Written, check_signed, program
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -92,6 +92,31 @@ class UseCase:
     keyed: bool
     asks: tuple[str, ...]
     summary: str
+
+
+def taken_up(
+    store: Store, *, is_due: Callable[[str], bool], claim: Callable[[Desk], T | None], end: Callable[[], bool]
+) -> Iterator[tuple[Desk, T]]:
+    """What waits in every clinic, claimed by the program one after the other.
+
+    It looks before it claims, so that nothing due leaves nothing in the audit trail.
+
+    Args:
+        store: of the installation.
+        is_due: whether anything waits in a clinic.
+        claim: takes the first; None where nothing is left.
+        end: whether to end before the next.
+    Raises: StoreFault.
+    """
+    for clinic in store.clinics():
+        desk = Desk(store=store, actor=program(clinic.id))
+        while not end() and is_due(clinic.id):
+            task = None
+            with suppress(Conflict):  # others were faster each time
+                task = claim(desk)
+            if task is None:
+                break
+            yield desk, task
 
 
 _CATALOGUE: dict[str, UseCase] = {}

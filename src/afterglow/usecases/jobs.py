@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from hashlib import sha256
 
 from afterglow import __version__
@@ -25,7 +26,7 @@ from afterglow.store.codec import canonical, to_data
 from afterglow.store.records import Store
 from afterglow.therapy.population import load_population
 from afterglow.usecases.designs import run_designs
-from afterglow.usecases.desk import Desk, use_case, view
+from afterglow.usecases.desk import Desk, taken_up, use_case, view
 from afterglow.usecases.forecast_queue import ForecastJob, ForecastSummary, JobState, ask
 from afterglow.usecases.forecasting import ForecastAnswer, forecast_course
 from afterglow.usecases.messages import wait_after
@@ -273,24 +274,15 @@ def fail(work: Work, task: Task, fault: str) -> Written:
 def run_jobs(store: Store, *, end: Callable[[], bool] = lambda: False) -> int:
     """Make every forecast that is due in every clinic, one after the other; how many jobs were done.
 
-    It looks before it claims, so that nothing due leaves nothing in the audit trail.
-
     Args:
         store: of the installation.
         end: whether to end before the next job.
     Raises: StoreFault.
     """
-    count = 0
-    for clinic in store.clinics():
-        desk = Desk(store=store, actor=program(clinic.id))
-        while not end() and _is_due(store, clinic.id):
-            task = None
-            with suppress(Conflict):  # others were faster each time
-                task = claim(desk)
-            if task is None:
-                break
-            _work_on(desk, task, zone=clinic.time_zone)
-            count += 1
+    zones, count = {each.id: each.time_zone for each in store.clinics()}, 0
+    for desk, task in taken_up(store, is_due=partial(_is_due, store), claim=claim, end=end):
+        _work_on(desk, task, zone=zones[desk.actor.clinic_id])
+        count += 1
     return count
 
 

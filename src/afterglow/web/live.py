@@ -59,7 +59,7 @@ class Pulse:
         """The clinic's beat while somebody follows it, who knows the trail up to a number."""
         beat = self._beats.setdefault(clinic_id, Beat(changed=seq))
         beat.followers += 1
-        if beat.task is None:
+        if beat.task is None or beat.task.done():  # one that died is begun again
             beat.task = asyncio.create_task(self._look(clinic_id, beat))
         try:
             yield beat

@@ -25,6 +25,11 @@ def words(page: Any, selector: str) -> str:
 def take(page: Any, name: str = "Mara Lind") -> str:
     """A new inquiry; the patient's id."""
     page.goto("/inquiries/new")
+    return send_inquiry(page, name)
+
+
+def send_inquiry(page: Any, name: str) -> str:
+    """The form of an inquiry that is open, filled in and sent; the patient's id."""
     page.fill("#new-name", name)
     page.fill("#new-born_on", "1980-04-02")
     page.select_option("#new-referred_by", "psychiatrist")

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from tests.browser.conftest import Open, Served, hire, log_in, serving
 from tests.browser.test_every_page import send
+from tests.browser.test_intake import send_inquiry
 from tests.browser.test_keyboard import Keys
 from tests.browser.test_patient import PHONE, follow
 from tests.browser.test_session import choose, fill_reading, later, leave, press, screen, second, sign
@@ -157,16 +158,8 @@ def inquire(team: Team) -> str:
     """The first contact, with a slip in it that is put right; the patient's id."""
     page = team("cora", "/worklist")
     page.click("text=New inquiry")
-    page.fill("#new-name", NAME)
-    page.fill("#new-born_on", "1980-04-02")
     page.fill("#new-phone", "555 0100")
-    page.select_option("#new-referred_by", "psychiatrist")
-    page.fill("#new-referrer", "Dr Aho, Lake Street")
-    page.select_option("#new-treatment", "iv:racemic_ketamine")
-    page.select_option("#new-indication", "trd")
-    page.click("text=Take the inquiry")
-    page.wait_for_url("**/candidacy")
-    patient = str(page.url.split("/")[-2])
+    patient = send_inquiry(page, NAME)
     unfold(page, "Correct name or contact")
     assert page.input_value("#identify-phone") == "555 0100"
     page.fill("#identify-phone", "555 0199")

@@ -87,6 +87,9 @@ def test_files_stand_in_the_chart_with_who_looked(opened: Open, served: Served) 
     page.set_input_files("#file", {"name": "Letter of Dr Frei.pdf", "mimeType": "application/pdf", "buffer": letter})
     page.click("text=Add the file")
     page.wait_for_selector("a:has-text('Letter of Dr Frei.pdf')")
+    given = page.request.get(page.get_attribute("a:has-text('Letter of Dr Frei.pdf')", "href"))
+    assert given.headers["content-disposition"].startswith("attachment; ")  # no browser shows or runs it here
+    assert given.headers["x-content-type-options"] == "nosniff"
     with page.expect_download() as taken:
         page.click("a:has-text('Letter of Dr Frei.pdf')")
     assert taken.value.path().read_bytes() == letter
